@@ -1,0 +1,157 @@
+//! Counters, gauges and histograms that stages write without locks, and the tree in which they stand.
+//! How they are shown belongs to `api` (Prometheus text, JSON) and to `cli` (tables).
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::histogram::Histogram;
+
+/// A number that only grows.
+#[derive(Debug, Default)]
+pub struct Counter(AtomicU64);
+
+impl Counter {
+    /// One more.
+    pub fn inc(&self) {
+        self.add(1);
+    }
+    /// So many more.
+    pub fn add(&self, n: u64) {
+        self.0.fetch_add(n, Relaxed);
+    }
+    /// The count.
+    pub fn get(&self) -> u64 {
+        self.0.load(Relaxed)
+    }
+}
+
+/// A number that goes up and down.
+#[derive(Debug, Default)]
+pub struct Gauge(AtomicI64);
+
+impl Gauge {
+    /// The value is this now.
+    pub fn set(&self, v: i64) {
+        self.0.store(v, Relaxed);
+    }
+    /// The value.
+    pub fn get(&self) -> i64 {
+        self.0.load(Relaxed)
+    }
+}
+
+/// What is counted for one camera.
+#[derive(Debug, Default)]
+pub struct CameraMetrics {
+    /// Frames that the source delivered.
+    pub frames_total: Counter,
+    /// Frames displaced in the ring by a newer one before anybody took them.
+    pub displaced_ring_total: Counter,
+    /// Frames that GStreamer's appsink dropped before we saw them.
+    pub displaced_appsink_total: Counter,
+    /// Frames that were left in the ring when the camera stopped.
+    pub displaced_stopped_total: Counter,
+    /// Frames that went through the detector.
+    pub frames_analysed_total: Counter,
+    /// Frames that the detector failed on.
+    pub frames_failed_total: Counter,
+    /// Detections.
+    pub detections_total: Counter,
+    /// Tracks confirmed.
+    pub tracks_total: Counter,
+    /// Tracks alive now.
+    pub tracks_active: Gauge,
+    /// Times the source was opened again after a fault.
+    pub reconnects_total: Counter,
+    /// Times frames stopped coming.
+    pub stalls_total: Counter,
+    /// Index of the state in `CameraState::ALL`.
+    pub state: Gauge,
+    /// Frame width once known, else 0.
+    pub width_px: Gauge,
+    /// Frame height once known, else 0.
+    pub height_px: Gauge,
+    /// From a frame's capture to the hand-over of its messages to the broker's connection.
+    pub capture_to_publish: Histogram,
+}
+
+/// How long each stage takes, all cameras together.
+#[derive(Debug, Default)]
+pub struct StageMetrics {
+    /// From planes to the model's tensor.
+    pub letterbox: Histogram,
+    /// The model.
+    pub inference: Histogram,
+    /// Head decode and non-maximum suppression.
+    pub decode: Histogram,
+    /// SORT.
+    pub track: Histogram,
+    /// Crops and second-stage model, all tracks of a frame.
+    pub classify: Histogram,
+    /// From the hand-over of a message to the broker's connection taking it.
+    pub publish: Histogram,
+}
+
+impl StageMetrics {
+    /// Every stage with its name, in flow order.
+    pub fn all(&self) -> [(&'static str, &Histogram); 6] {
+        [
+            ("letterbox", &self.letterbox),
+            ("inference", &self.inference),
+            ("decode", &self.decode),
+            ("track", &self.track),
+            ("classify", &self.classify),
+            ("publish", &self.publish),
+        ]
+    }
+}
+
+/// What is counted for the broker's connection.
+#[derive(Debug, Default)]
+pub struct MqttMetrics {
+    /// 1 while connected.
+    pub connected: Gauge,
+    /// Connections made.
+    pub connects_total: Counter,
+    /// Messages handed to the connection.
+    pub published_total: Counter,
+    /// QoS 1 messages that the broker acknowledged.
+    pub acknowledged_total: Counter,
+    /// Messages waiting for the broker.
+    pub queued: Gauge,
+    /// QoS 0 messages given up because the broker was away or slow.
+    pub dropped_qos0_total: Counter,
+    /// QoS 1 messages given up because the outbox was full.
+    pub dropped_outbox_total: Counter,
+}
+
+/// Everything the daemon counts.
+#[derive(Debug, Default)]
+pub struct Metrics {
+    cameras: Mutex<BTreeMap<String, Arc<CameraMetrics>>>,
+    /// Stage times.
+    pub stages: StageMetrics,
+    /// The broker.
+    pub mqtt: MqttMetrics,
+    /// Pipelines whose teardown outlasted its deadline and were abandoned.
+    pub pipelines_abandoned_total: Counter,
+    /// Configuration reloads that were taken.
+    pub reloads_total: Counter,
+    /// Configuration reloads that were refused.
+    pub reloads_refused_total: Counter,
+}
+
+impl Metrics {
+    /// The camera's numbers, made at first use and kept for as long as the daemon runs (a counter must not go back when a camera is re-added).
+    pub fn camera(&self, name: &str) -> Arc<CameraMetrics> {
+        let mut cameras = self.cameras.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(cameras.entry(name.to_owned()).or_default())
+    }
+
+    /// All cameras that were ever there, by name.
+    pub fn cameras(&self) -> Vec<(String, Arc<CameraMetrics>)> {
+        let cameras = self.cameras.lock().unwrap_or_else(PoisonError::into_inner);
+        cameras.iter().map(|(n, m)| (n.clone(), Arc::clone(m))).collect()
+    }
+}

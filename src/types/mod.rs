@@ -1,0 +1,15 @@
+//! What flows through the stages: plain data, no I/O, no clocks, nothing of ours imported.
+//!
+//! Belongs here: a value that two stages exchange. Does not: how it is made, drawn, sent or configured.
+
+pub mod detection;
+pub mod event;
+pub mod frame;
+pub mod geometry;
+pub mod track;
+
+pub use detection::{ClassId, ClassNames, Detection};
+pub use event::{CameraState, CameraStatus, Label, Report, Sighting, TrackEvent, TrackPhase};
+pub use frame::{CameraId, Captured, ColorMatrix, ColorRange, Frame, ImageView, PixelFormat, Pixels, Plane, RgbImage};
+pub use geometry::Rect;
+pub use track::{Track, TrackId, TrackUpdate};
