@@ -11,6 +11,8 @@ pub mod config; // what the owner asked for
 pub mod infer;
 pub mod types; // what flows // engines that run models, for detect and classify
 
+pub mod pixels; // from planes to a model's tensor, for detect and classify
+
 pub mod runtime; // clocks, threads, signals, the service manager
 pub mod telemetry; // counters and log lines
 
