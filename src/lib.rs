@@ -13,6 +13,8 @@ pub mod types; // what flows
 pub mod infer; // engines that run models, for detect and classify
 pub mod pixels; // from planes to tensors, for detect and classify
 
+pub mod pixels; // from planes to a model's tensor, for detect and classify
+
 pub mod runtime; // clocks, threads, signals, the service manager
 pub mod telemetry; // counters and log lines
 
