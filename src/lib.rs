@@ -11,9 +11,11 @@ pub mod config; // what the owner asked for
 pub mod types; // what flows
 
 pub mod infer; // engines that run models, for detect and classify
-pub mod pixels; // from planes to tensors, for detect and classify
-
 pub mod pixels; // from planes to a model's tensor, for detect and classify
+
+pub mod detect; // boxes and classes in a frame
+
+pub mod classify; // second stage: what a track's crop shows
 
 pub mod runtime; // clocks, threads, signals, the service manager
 pub mod telemetry; // counters and log lines

@@ -8,9 +8,9 @@ use std::sync::Arc;
 
 use tract_linalg::multithread::Executor;
 use tract_onnx::prelude::{
-    Datum, Framework, InferenceModelExt, IntoTValue, RunOptions, TValue, Tensor, TractResult, TypedModel, tvec,
+    Datum, DatumExt, Framework, InferenceModelExt, RunOptions, TValue, Tensor, TractResult, TypedModel,
+    TypedSimpleState, tvec,
 };
-use tract_onnx::tract_core::internal::{DatumExt, TypedSimpleState};
 
 use super::onnx::{Header, ImageInput};
 use super::{Engine, InferError, InputMut, ModelShape, Options, OutputShape};
@@ -22,7 +22,7 @@ struct Tract {
     shape: ModelShape,
     inputs: Vec<Arc<Tensor>>,
     /// One list of outputs a slot.
-    outputs: Vec<Vec<Arc<Tensor>>>,
+    outputs: Vec<Vec<TValue>>,
 }
 
 /// Loads a model whose head was already found good.
@@ -53,7 +53,7 @@ fn build(bytes: &[u8], header: &Header, input: &ImageInput, options: Options) ->
     };
     let run_options = RunOptions { executor: Some(executor), ..RunOptions::default() };
     let state = model.into_runnable_with_options(&run_options)?.spawn()?;
-    let zeros = |o: &OutputShape| Tensor::zero::<f32>(&o.dims).map(Arc::new);
+    let zeros = |o: &OutputShape| Tensor::zero::<f32>(&o.dims).map(TValue::from);
     let outputs: Vec<_> = shape.outputs.iter().map(zeros).collect::<TractResult<_>>()?;
     let inputs = (0..options.max_batch).map(|_| Tensor::zero::<f32>(&[1, c, h, w]).map(Arc::new));
     Ok(Tract { state, inputs: inputs.collect::<TractResult<_>>()?, outputs: vec![outputs; options.max_batch], shape })
@@ -79,19 +79,18 @@ fn output_shapes(model: &TypedModel, header: &Header) -> TractResult<Vec<OutputS
 }
 
 impl Tract {
-    fn run_slot(&mut self, slot: usize) -> TractResult<Vec<Arc<Tensor>>> {
+    fn run_slot(&mut self, slot: usize) -> TractResult<Vec<TValue>> {
         let input = Arc::clone(&self.inputs[slot]);
         let outputs: Vec<_> = self.state.run(tvec![TValue::from_const(input)])?.into_iter().collect();
         anyhow::ensure!(outputs.len() == self.shape.outputs.len(), "{} outputs came", outputs.len());
         let checked = outputs.into_iter().zip(&self.shape.outputs).map(|(value, want)| {
-            let tensor = value.into_tvalue().into_arc_tensor();
-            let len = tensor.try_as_plain_ram()?.as_slice::<f32>()?.len();
+            let len = value.try_as_plain_ram()?.as_slice::<f32>()?.len();
             anyhow::ensure!(
                 len == want.dims.iter().product::<usize>(),
                 "output \"{}\" came with {len} values",
                 want.name
             );
-            Ok(tensor)
+            Ok(value)
         });
         checked.collect()
     }
