@@ -175,3 +175,6 @@ pub enum InferError {
         reason: String,
     },
 }
+
+#[cfg(test)]
+mod tests;
