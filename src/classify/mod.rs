@@ -154,11 +154,11 @@ impl Classifier {
         let InputMut::F32Nchw(tensor) = self.engine.input(0);
         crop_f32_nchw(region, (w, h), &self.card.input.normalise, view, tensor)
             .map_err(|source| ClassifyError::Pixels { name: self.name.as_ref().to_owned(), source })?;
-        self.engine
-            .run(1)
-            .map_err(|source| ClassifyError::Infer { name: self.name.as_ref().to_owned(), source })?;
+        self.engine.run(1).map_err(|source| ClassifyError::Infer { name: self.name.as_ref().to_owned(), source })?;
         for head in &self.heads {
-            let Some((class, confidence)) = likeliest(self.engine.output(head.output, 0), head.activation) else { continue };
+            let Some((class, confidence)) = likeliest(self.engine.output(head.output, 0), head.activation) else {
+                continue;
+            };
             if confidence >= self.settings.min_confidence {
                 book.vote(track.id, &head.name, head.labels.name(class), confidence);
             }

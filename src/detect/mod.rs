@@ -37,12 +37,7 @@ pub struct Settings {
 
 impl From<&config::Detect> for Settings {
     fn from(c: &config::Detect) -> Self {
-        Self {
-            confidence: c.confidence,
-            nms_iou: c.nms_iou,
-            classes: c.classes.clone(),
-            per_place: PerPlace::Best,
-        }
+        Self { confidence: c.confidence, nms_iou: c.nms_iou, classes: c.classes.clone(), per_place: PerPlace::Best }
     }
 }
 
@@ -201,9 +196,7 @@ impl Detector {
 
 fn decoder_for(engine: &dyn Engine, card: &ModelCard) -> Result<Decoder, DetectError> {
     let shape = engine.shape();
-    let wrong = |found: String, needed: String| {
-        Err(DetectError::Shape { model: card.name.clone(), found, needed })
-    };
+    let wrong = |found: String, needed: String| Err(DetectError::Shape { model: card.name.clone(), found, needed });
     if shape.input_chw[0] != 3 {
         return wrong(format!("an input of {} channels", shape.input_chw[0]), "an input of 3".to_owned());
     }
@@ -217,9 +210,13 @@ fn decoder_for(engine: &dyn Engine, card: &ModelCard) -> Result<Decoder, DetectE
         }
     };
     if rows != 4 + classes || classes == 0 {
-        let turned = if places == 5 + classes || places == 4 + classes { " (turned: a YOLOv5 or YOLOX head?)" } else { "" };
+        let turned =
+            if places == 5 + classes || places == 4 + classes { " (turned: a YOLOv5 or YOLOX head?)" } else { "" };
         let found = format!("an output [{rows}, {places}]{turned}");
-        return wrong(found, format!("[4+C, N] with the {classes} classes of its labels, that is {} rows", 4 + classes));
+        return wrong(
+            found,
+            format!("[4+C, N] with the {classes} classes of its labels, that is {} rows", 4 + classes),
+        );
     }
     Ok(Decoder::new(classes, places))
 }

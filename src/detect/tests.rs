@@ -42,8 +42,7 @@ fn parrot(channels: usize, dims: &[usize], head: &[f32]) -> Box<dyn Engine> {
 }
 
 fn card() -> ModelCard {
-    let normalise =
-        Normalise { scale: [1.0 / 255.0; 3], offset: [0.0; 3], order: ChannelOrder::Rgb, pad: 114 };
+    let normalise = Normalise { scale: [1.0 / 255.0; 3], offset: [0.0; 3], order: ChannelOrder::Rgb, pad: 114 };
     ModelCard {
         name: "toy".to_owned(),
         path: PathBuf::from("toy.onnx"),

@@ -182,7 +182,8 @@ pub fn card(name_or_path: &str, models_dir: &Path) -> Result<ModelCard, CatalogE
     }
     let file_name = path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
     if let Some((name, entry)) = manifest.model.iter().find(|(_, m)| m.file == file_name) {
-        let note = format!("{}: another checksum than the manifest's {name}; taken for it by its file name", path.display());
+        let note =
+            format!("{}: another checksum than the manifest's {name}; taken for it by its file name", path.display());
         return Ok(ModelCard { note: Some(note), ..from_entry(name, entry, path)? });
     }
     from_file(path)
@@ -270,14 +271,17 @@ fn class_names(model: &str, labels: &Labels, model_path: &Path) -> Result<ClassN
 }
 
 fn from_file(path: PathBuf) -> Result<ModelCard, CatalogError> {
-    let bytes =
-        std::fs::read(&path).map_err(|source| CatalogError::Unreadable { path: path.clone(), source })?;
+    let bytes = std::fs::read(&path).map_err(|source| CatalogError::Unreadable { path: path.clone(), source })?;
     let header = onnx::read(&bytes).map_err(|source| CatalogError::Onnx { path: path.clone(), source })?;
     let name = path.file_stem().map(|s| s.to_string_lossy().into_owned()).unwrap_or_default();
     let names = header.metadata.get("names").and_then(|n| python_names(n));
     let is_detector = header.metadata.get("task").map_or_else(|| looks_like_detector(&header), |t| t == "detect");
     let source = if names.is_some() { "class names from the file itself" } else { "class names made up" };
-    let note = format!("{}: not in the manifest; taken for a {} in YOLOv8's way, {source}", path.display(), if is_detector { "detector" } else { "classifier" });
+    let note = format!(
+        "{}: not in the manifest; taken for a {} in YOLOv8's way, {source}",
+        path.display(),
+        if is_detector { "detector" } else { "classifier" }
+    );
     let (classes, heads) = if is_detector {
         let channels = header.outputs.first().and_then(|o| o.dims.get(1).copied().flatten()).unwrap_or(0);
         (ClassNames::new(names.unwrap_or_else(|| made_up(channels.saturating_sub(4)))), Vec::new())
@@ -310,7 +314,12 @@ fn unknown_heads(header: &Header, names: Option<&[String]>) -> Vec<ClassifierHea
         let labels = names.filter(|n| n.len() == len).map_or_else(|| made_up(len), <[String]>::to_vec);
         // Ultralytics exports classifiers with their softmax inside; others mostly leave it to the caller.
         let activation = if names.is_some() { Activation::None } else { Activation::Softmax };
-        ClassifierHead { output: port.name.clone(), name: port.name.clone(), labels: ClassNames::new(labels), activation }
+        ClassifierHead {
+            output: port.name.clone(),
+            name: port.name.clone(),
+            labels: ClassNames::new(labels),
+            activation,
+        }
     };
     header.outputs.iter().map(head).collect()
 }

@@ -111,13 +111,7 @@ pub struct InputEntry {
 impl Default for InputEntry {
     /// YOLOv8's way.
     fn default() -> Self {
-        Self {
-            order: OrderEntry::Rgb,
-            mean: [0.0; 3],
-            std: [255.0; 3],
-            placement: PlacementEntry::Centered,
-            pad: 114,
-        }
+        Self { order: OrderEntry::Rgb, mean: [0.0; 3], std: [255.0; 3], placement: PlacementEntry::Centered, pad: 114 }
     }
 }
 
@@ -244,7 +238,9 @@ impl ModelEntry {
         match self.kind {
             Kind::Detector if self.head.is_none() => Err(("head", "a detector needs \"yolov8\" or \"yolox\"".into())),
             Kind::Detector if self.labels.is_none() => Err(("labels", "a detector needs its class names".into())),
-            Kind::Classifier if self.output.is_empty() => Err(("output", "a classifier needs at least one head".into())),
+            Kind::Classifier if self.output.is_empty() => {
+                Err(("output", "a classifier needs at least one head".into()))
+            }
             _ => Ok(()),
         }
     }
@@ -281,7 +277,8 @@ mod tests {
     #[test]
     fn a_manifest_in_the_models_directory_replaces_entries_and_leaves_the_rest() {
         let dir = tempfile::tempdir().expect("a folder");
-        let text = entry("kind = \"detector\"\nhead = \"yolov8\"\nlabels = [\"cat\"]").replace("model.a", "model.yolov8n_320");
+        let text =
+            entry("kind = \"detector\"\nhead = \"yolov8\"\nlabels = [\"cat\"]").replace("model.a", "model.yolov8n_320");
         std::fs::write(dir.path().join(FILE_NAME), text).expect("written");
         let m = Manifest::load(dir.path()).expect("sound");
         assert_eq!(m.model["yolov8n_320"].file, "a.onnx");
@@ -295,7 +292,10 @@ mod tests {
             (entry("kind = \"detector\"\nhead = \"yolov9\"\nlabels = []"), ["m.toml", "yolov9"]),
             (entry("kind = \"detector\"\nlabels = []"), ["model.a.head", "yolox"]),
             (entry("kind = \"classifier\""), ["model.a.output", "head"]),
-            (entry("kind = \"detector\"\nhead = \"yolov8\"\nlabels = []\nconfidence = 1.5"), ["model.a.confidence", "1.5"]),
+            (
+                entry("kind = \"detector\"\nhead = \"yolov8\"\nlabels = []\nconfidence = 1.5"),
+                ["model.a.confidence", "1.5"],
+            ),
             (entry("kind = \"classifier\"\ninput = { std = [0.0, 1.0, 1.0] }"), ["model.a.input.std", "0"]),
             (entry("kind = \"classifier\"").replace("a.onnx", "../a.onnx"), ["model.a.file", "../a.onnx"]),
             (entry("kind = \"classifier\"").replace("00", "zz"), ["model.a.sha256", "zz"]),

@@ -33,13 +33,7 @@ fn port(number: u8, name: &str, element: u8, dims: &[Option<u8>]) -> Vec<u8> {
 
 fn model(graph: &[u8]) -> Vec<u8> {
     let meta = [bytes_field(1, b"names"), bytes_field(2, b"{0: 'cat'}")].concat();
-    [
-        number_field(1, 8),
-        bytes_field(7, graph),
-        bytes_field(8, &number_field(2, 13)),
-        bytes_field(14, &meta),
-    ]
-    .concat()
+    [number_field(1, 8), bytes_field(7, graph), bytes_field(8, &number_field(2, 13)), bytes_field(14, &meta)].concat()
 }
 
 fn input_of(element: u8, dims: &[Option<u8>]) -> Result<ImageInput, OnnxError> {

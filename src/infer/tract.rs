@@ -65,7 +65,8 @@ fn output_shapes(model: &TypedModel, header: &Header) -> TractResult<Vec<OutputS
         .map(|(&outlet, port)| {
             let name = port.name.clone();
             let fact = model.outlet_fact(outlet)?;
-            let wrong = |what: &str| anyhow::anyhow!("output \"{name}\" is {what}; needed is float32 [1, …] of known size");
+            let wrong =
+                |what: &str| anyhow::anyhow!("output \"{name}\" is {what}; needed is float32 [1, …] of known size");
             if fact.datum_type != f32::datum_type() {
                 return Err(wrong(&format!("{:?}", fact.datum_type)));
             }
