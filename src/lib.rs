@@ -7,15 +7,18 @@
 //! - time, threads and signals come from `runtime`; a pure module takes time as an argument;
 //! - credentials never reach a log line, a message, a metric or a process's arguments.
 
-pub mod config;
-pub mod types; // what flows // what the owner asked for
+pub mod types; // what flows
+pub mod config; // what the owner asked for
+pub mod pixels; // from planes to a model's tensor, for detect and classify
 
-pub mod annotate;
-pub mod infer; // engines that run models, for detect and classify
 pub mod ring; // newest wins; counts what it displaced
-pub mod schedule; // whose frame is next // frames with marks on them, as a video for people
+pub mod schedule; // whose frame is next
+pub mod infer; // engines that run models, for detect and classify
+pub mod detect; // boxes and classes in a frame
+pub mod classify; // second stage: what a track's crop shows
+pub mod annotate; // frames with marks on them, as a video for people
 
-pub mod runtime; // clocks, threads, signals, the service manager
 pub mod telemetry; // counters and log lines
+pub mod runtime; // clocks, threads, signals, the service manager
 
 pub mod cli; // one file a subcommand

@@ -4,7 +4,11 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+mod bench;
+mod detect;
 mod exit;
+mod model;
+mod model_choice;
 
 pub use exit::Failure;
 
@@ -17,7 +21,11 @@ struct Cli {
 }
 
 #[derive(Debug, Subcommand)]
-enum Command {}
+enum Command {
+    Detect(detect::Args),
+    Bench(bench::Args),
+    Model(model::Args),
+}
 
 /// Parses the arguments, runs the command, tells what went wrong.
 pub fn main() -> ExitCode {
@@ -25,7 +33,9 @@ pub fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(e) => return exit::usage(&e),
     };
-    let done: Result<(), Failure> = match cli.command {};
-    #[allow(unreachable_code, reason = "no command stands here yet")]
-    exit::code(done)
+    exit::code(match cli.command {
+        Command::Detect(args) => detect::run(&args),
+        Command::Bench(args) => bench::run(&args),
+        Command::Model(args) => model::run(&args),
+    })
 }

@@ -1,6 +1,18 @@
 //! Engines that run models. The trait stands here; each engine has one file or folder of its own and is named nowhere else.
 //!
-//! Belongs here: tensors in, tensors out. Does not: what the numbers mean (see `detect`, `classify`), threads of the pipeline.
+//! Belongs here: tensors in, tensors out, what a model file says of itself, what the manifest knows of it. Does not: what the numbers
+//! mean (see `detect`, `classify`), threads of the pipeline.
+
+use std::path::{Path, PathBuf};
+
+use crate::config::EngineChoice;
+
+pub mod catalog;
+pub mod manifest;
+pub mod onnx;
+mod tract;
+
+pub use catalog::{Activation, CatalogError, ClassifierHead, DetectorHead, Input, Kind, ModelCard};
 
 /// The type and layout in which an engine wants its input. Letterbox and crop write it directly.
 #[derive(Debug)]
@@ -49,12 +61,111 @@ pub trait Engine: Send {
     fn run(&mut self, batch: usize) -> Result<(), InferError>;
 
     /// Output number `output` for input number `slot` of the last run, row-major without the batch dimension.
+    /// Before the first run it is zeros; it always has the length that [`Engine::shape`] tells.
     fn output(&self, output: usize, slot: usize) -> &[f32];
+}
+
+/// How a model is to be opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Options {
+    /// Threads for one run, at least 1.
+    pub threads: usize,
+    /// Inputs of one run, at most; at least 1.
+    pub max_batch: usize,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { threads: 1, max_batch: 1 }
+    }
+}
+
+/// Whether this build and device have an engine.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct EngineProbe {
+    /// The name that `--engine` takes.
+    pub name: &'static str,
+    /// Whether models can be opened with it.
+    pub available: bool,
+    /// What it runs on, or why it is not there.
+    pub detail: String,
+}
+
+/// The engines by name, the best one first.
+pub fn probe() -> Vec<EngineProbe> {
+    let absent = |name| EngineProbe { name, available: false, detail: "not in this build".to_owned() };
+    vec![
+        absent("tensorrt"),
+        absent("int8"),
+        EngineProbe { name: tract::NAME, available: true, detail: "ONNX on the CPU, float32".to_owned() },
+    ]
+}
+
+/// Reads a model file, checks that it is one that takes a picture, and loads it into the engine chosen.
+///
+/// # Errors
+/// When the file cannot be read, is not such a model, or the engine is absent or refuses it; each says what was found and what is needed.
+pub fn open(choice: EngineChoice, model: &Path, options: Options) -> Result<Box<dyn Engine>, InferError> {
+    match choice {
+        EngineChoice::Auto | EngineChoice::Tract => {}
+        EngineChoice::Int8 => return Err(unavailable("int8")),
+        EngineChoice::Tensorrt => return Err(unavailable("tensorrt")),
+    }
+    let bytes = read_file(model)?;
+    let unfit = |source| InferError::Model { path: model.to_owned(), source };
+    let header = onnx::read(&bytes).map_err(unfit)?;
+    let input = header.image_input().map_err(unfit)?;
+    let options = Options { threads: options.threads.max(1), max_batch: options.max_batch.max(1) };
+    let loaded = tract::load(&bytes, &header, &input, options);
+    Ok(Box::new(loaded.map_err(|reason| InferError::Load { engine: tract::NAME, path: model.to_owned(), reason })?))
+}
+
+fn unavailable(engine: &'static str) -> InferError {
+    let has: Vec<_> = probe().into_iter().filter(|p| p.available).map(|p| p.name).collect();
+    InferError::Unavailable { engine, has: has.join(", ") }
+}
+
+fn read_file(path: &Path) -> Result<Vec<u8>, InferError> {
+    std::fs::read(path).map_err(|source| InferError::Unreadable { path: path.to_owned(), source })
 }
 
 /// Why a model cannot be had or run.
 #[derive(Debug, thiserror::Error)]
 pub enum InferError {
+    /// The engine was asked for by name and is not there.
+    #[error("engine {engine} is not in this build; it has: {has} (or say auto)")]
+    Unavailable {
+        /// Which engine.
+        engine: &'static str,
+        /// Those that are there.
+        has: String,
+    },
+    /// The file cannot be read.
+    #[error("{}: the model cannot be read: {source}", path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The file is not a model that can be used.
+    #[error("{}: {source}", path.display())]
+    Model {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: onnx::OnnxError,
+    },
+    /// The engine does not take the model.
+    #[error("{}: engine {engine} cannot load the model: {reason}", path.display())]
+    Load {
+        /// Which engine.
+        engine: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// What it said.
+        reason: String,
+    },
     /// The engine failed while it ran.
     #[error("{engine}: {reason}")]
     Run {
@@ -64,3 +175,6 @@ pub enum InferError {
         reason: String,
     },
 }
+
+#[cfg(test)]
+mod tests;

@@ -6,6 +6,7 @@ pub mod detection;
 pub mod event;
 pub mod frame;
 pub mod geometry;
+pub mod names;
 pub mod track;
 
 pub use detection::{ClassId, ClassNames, Detection};

@@ -1,0 +1,241 @@
+//! From a frame's planes to boxes with classes: letterbox, model, head, non-maximum suppression.
+//!
+//! Belongs here: what the numbers of a detector mean. Does not: sampling of pixels (see `pixels`), engines (see `infer`), tracks.
+
+use crate::config;
+use crate::infer::{DetectorHead, Engine, InferError, InputMut, Kind, ModelCard};
+use crate::pixels::{Letterbox, PixelError, letterbox_f32_nchw};
+use crate::runtime::Clock;
+use crate::telemetry::StageMetrics;
+use crate::types::names::did_you_mean;
+use crate::types::{ClassNames, Detection, ImageView};
+
+pub mod nms;
+pub mod yolo;
+
+pub use yolo::PerPlace;
+
+use yolo::Decoder;
+
+/// Boxes that one frame gives, at most: COCO's practice, and more than anybody follows in one picture.
+pub const MAX_BOXES: usize = 300;
+/// Where letterboxes of different frame sizes are remembered, at most so many: one for each size of camera.
+const MAX_GEOMETRIES: usize = 16;
+
+/// What a detector looks for.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Settings {
+    /// Least score of a detection; None takes the model's own.
+    pub confidence: Option<f32>,
+    /// Overlap above which the weaker of two boxes of one class goes; None takes the model's own.
+    pub nms_iou: Option<f32>,
+    /// Classes to report, by name; all if empty.
+    pub classes: Vec<String>,
+    /// Which candidates one place of the head may give.
+    pub per_place: PerPlace,
+}
+
+impl From<&config::Detect> for Settings {
+    fn from(c: &config::Detect) -> Self {
+        Self { confidence: c.confidence, nms_iou: c.nms_iou, classes: c.classes.clone(), per_place: PerPlace::Best }
+    }
+}
+
+/// A model with all that turns its numbers into detections.
+pub struct Detector {
+    engine: Box<dyn Engine>,
+    card: ModelCard,
+    confidence: f32,
+    nms_iou: f32,
+    per_place: PerPlace,
+    /// For each class whether it is reported; None reports all.
+    wanted: Option<Vec<bool>>,
+    geometries: Vec<Letterbox>,
+    decoder: Decoder,
+}
+
+/// Why there is no detector, or no detections of a frame.
+#[derive(Debug, thiserror::Error)]
+pub enum DetectError {
+    /// The model is for something else.
+    #[error("model {model} is a classifier; a detector is needed")]
+    NotADetector {
+        /// The model.
+        model: String,
+    },
+    /// The head is of a kind that is not decoded yet.
+    #[error("model {model} has a YOLOX head; this build decodes YOLOv8's ([4+C, N])")]
+    Head {
+        /// The model.
+        model: String,
+    },
+    /// The model's tensors are not a detector's.
+    #[error("model {model}: found {found}; needed is {needed}")]
+    Shape {
+        /// The model.
+        model: String,
+        /// What it has.
+        found: String,
+        /// What a detector has.
+        needed: String,
+    },
+    /// A class was asked for that the model does not know.
+    #[error("model {model} has no class \"{class}\"{hint}")]
+    Class {
+        /// The model.
+        model: String,
+        /// What was asked for.
+        class: String,
+        /// A name that may be meant.
+        hint: String,
+    },
+    /// The frame's pixels cannot be read.
+    #[error("the frame cannot be read: {0}")]
+    Pixels(#[from] PixelError),
+    /// The engine failed.
+    #[error(transparent)]
+    Infer(#[from] InferError),
+}
+
+impl Detector {
+    /// Joins an engine that holds a model with the model's card.
+    ///
+    /// # Errors
+    /// When the model is no detector that can be decoded, its tensors contradict its card, or a wanted class is unknown.
+    pub fn new(engine: Box<dyn Engine>, card: &ModelCard, settings: &Settings) -> Result<Self, DetectError> {
+        let model = || card.name.clone();
+        if card.kind != Kind::Detector {
+            return Err(DetectError::NotADetector { model: model() });
+        }
+        if card.head != DetectorHead::Yolov8 {
+            return Err(DetectError::Head { model: model() });
+        }
+        let decoder = decoder_for(engine.as_ref(), card)?;
+        let wanted = wanted_classes(card, &settings.classes)?;
+        Ok(Self {
+            engine,
+            card: card.clone(),
+            confidence: settings.confidence.unwrap_or(card.confidence),
+            nms_iou: settings.nms_iou.unwrap_or(card.nms_iou),
+            per_place: settings.per_place,
+            wanted,
+            geometries: Vec::new(),
+            decoder,
+        })
+    }
+
+    /// Names of the classes.
+    pub fn classes(&self) -> &ClassNames {
+        &self.card.classes
+    }
+
+    /// What runs the model.
+    pub fn engine_name(&self) -> &'static str {
+        self.engine.name()
+    }
+
+    /// The model's name.
+    pub fn model_name(&self) -> &str {
+        &self.card.name
+    }
+
+    /// All that is seen in one frame, the surest first, boxes in frame pixels and within the frame.
+    ///
+    /// # Errors
+    /// When the frame's planes are too short or the engine fails; the next frame may be tried.
+    pub fn detect(
+        &mut self,
+        view: &ImageView<'_>,
+        clock: &Clock,
+        stages: &StageMetrics,
+    ) -> Result<Vec<Detection>, DetectError> {
+        let begun = clock.mono();
+        let geometry = self.geometry(view);
+        let InputMut::F32Nchw(tensor) = self.engine.input(0);
+        letterbox_f32_nchw(&geometry, &self.card.input.normalise, view, tensor)?;
+        let filled = clock.mono();
+        stages.letterbox.record(filled.saturating_sub(begun));
+        self.engine.run(1)?;
+        let inferred = clock.mono();
+        stages.inference.record(inferred.saturating_sub(filled));
+        let found = self.decode(&geometry, view);
+        stages.decode.record(clock.mono().saturating_sub(inferred));
+        Ok(found)
+    }
+
+    fn decode(&mut self, geometry: &Letterbox, view: &ImageView<'_>) -> Vec<Detection> {
+        let mut found = Vec::new();
+        self.decoder.decode(self.engine.output(0, 0), self.confidence, self.per_place, &mut found);
+        if let Some(wanted) = &self.wanted {
+            found.retain(|d| wanted[usize::from(d.class)]);
+        }
+        nms::suppress(&mut found, self.nms_iou, MAX_BOXES);
+        for d in &mut found {
+            d.bbox = geometry.to_frame(d.bbox).clipped(view.width_px, view.height_px);
+        }
+        // What lay in the padding alone has no area left.
+        found.retain(|d| d.bbox.is_sane());
+        found
+    }
+
+    /// The letterbox for this frame's size, remembered.
+    fn geometry(&mut self, view: &ImageView<'_>) -> Letterbox {
+        let src_wh = (view.width_px, view.height_px);
+        if let Some(known) = self.geometries.iter().find(|g| g.src_wh() == src_wh) {
+            return *known;
+        }
+        let [_, h, w] = self.engine.shape().input_chw;
+        let geometry = Letterbox::new(src_wh, (w, h), self.card.input.placement);
+        if self.geometries.len() == MAX_GEOMETRIES {
+            self.geometries.remove(0);
+        }
+        self.geometries.push(geometry);
+        geometry
+    }
+}
+
+fn decoder_for(engine: &dyn Engine, card: &ModelCard) -> Result<Decoder, DetectError> {
+    let shape = engine.shape();
+    let wrong = |found: String, needed: String| Err(DetectError::Shape { model: card.name.clone(), found, needed });
+    if shape.input_chw[0] != 3 {
+        return wrong(format!("an input of {} channels", shape.input_chw[0]), "an input of 3".to_owned());
+    }
+    let classes = card.classes.len();
+    let outputs = shape.outputs.as_slice();
+    let (rows, places) = match outputs {
+        [only] if only.dims.len() == 2 => (only.dims[0], only.dims[1]),
+        _ => {
+            let all: Vec<_> = outputs.iter().map(|o| format!("\"{}\" {:?}", o.name, o.dims)).collect();
+            return wrong(format!("outputs {}", all.join(", ")), "one output [4+C, N]".to_owned());
+        }
+    };
+    if rows != 4 + classes || classes == 0 {
+        let turned =
+            if places == 5 + classes || places == 4 + classes { " (turned: a YOLOv5 or YOLOX head?)" } else { "" };
+        let found = format!("an output [{rows}, {places}]{turned}");
+        return wrong(
+            found,
+            format!("[4+C, N] with the {classes} classes of its labels, that is {} rows", 4 + classes),
+        );
+    }
+    Ok(Decoder::new(classes, places))
+}
+
+fn wanted_classes(card: &ModelCard, names: &[String]) -> Result<Option<Vec<bool>>, DetectError> {
+    if names.is_empty() {
+        return Ok(None);
+    }
+    let mut wanted = vec![false; card.classes.len()];
+    for name in names {
+        let id = card.classes.id(name).ok_or_else(|| DetectError::Class {
+            model: card.name.clone(),
+            class: name.clone(),
+            hint: did_you_mean(name, card.classes.iter()),
+        })?;
+        wanted[usize::from(id)] = true;
+    }
+    Ok(Some(wanted))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,132 @@
+//! What a user of the detector relies on, with an engine whose answers are written down.
+
+use std::path::PathBuf;
+
+use super::*;
+use crate::infer::{Input, ModelShape, OutputShape};
+use crate::pixels::{ChannelOrder, Normalise, Placement};
+use crate::types::{Pixels, RgbImage};
+
+/// Says the same whatever it is shown.
+struct Parrot {
+    shape: ModelShape,
+    input: Vec<f32>,
+    head: Vec<f32>,
+}
+
+impl Engine for Parrot {
+    fn name(&self) -> &'static str {
+        "parrot"
+    }
+    fn shape(&self) -> &ModelShape {
+        &self.shape
+    }
+    fn max_batch(&self) -> usize {
+        1
+    }
+    fn input(&mut self, _slot: usize) -> InputMut<'_> {
+        InputMut::F32Nchw(&mut self.input)
+    }
+    fn run(&mut self, _batch: usize) -> Result<(), InferError> {
+        Ok(())
+    }
+    fn output(&self, _output: usize, _slot: usize) -> &[f32] {
+        &self.head
+    }
+}
+
+fn parrot(channels: usize, dims: &[usize], head: &[f32]) -> Box<dyn Engine> {
+    let outputs = vec![OutputShape { name: "output0".to_owned(), dims: dims.to_vec() }];
+    let shape = ModelShape { input_chw: [channels, 64, 64], outputs };
+    Box::new(Parrot { shape, input: vec![0.0; channels * 64 * 64], head: head.to_vec() })
+}
+
+fn card() -> ModelCard {
+    let normalise = Normalise { scale: [1.0 / 255.0; 3], offset: [0.0; 3], order: ChannelOrder::Rgb, pad: 114 };
+    ModelCard {
+        name: "toy".to_owned(),
+        path: PathBuf::from("toy.onnx"),
+        kind: Kind::Detector,
+        licence: None,
+        input: Input { normalise, placement: Placement::Centered },
+        head: DetectorHead::Yolov8,
+        classes: ClassNames::new(["person", "car"]),
+        confidence: 0.25,
+        nms_iou: 0.7,
+        heads: Vec::new(),
+        note: None,
+    }
+}
+
+fn settings(classes: &[&str]) -> Settings {
+    let classes = classes.iter().map(|c| (*c).to_owned()).collect();
+    Settings { confidence: None, nms_iou: None, classes, per_place: PerPlace::Best }
+}
+
+/// Three places: a person in the middle, a car that reaches beyond the left edge, a person in the padding above the picture.
+const HEAD: [f32; 18] = [
+    32.0, 0.0, 32.0, // cx
+    32.0, 32.0, 4.0, // cy
+    16.0, 16.0, 8.0, // w
+    16.0, 8.0, 8.0, // h
+    0.9, 0.1, 0.6, // person
+    0.2, 0.8, 0.1, // car
+];
+
+fn seen(classes: &[&str]) -> Vec<Detection> {
+    let mut detector = Detector::new(parrot(3, &[6, 3], &HEAD), &card(), &settings(classes)).expect("made");
+    let image = RgbImage { width_px: 128, height_px: 64, data: vec![0; 128 * 64 * 3] };
+    let (clock, stages) = (Clock::start(), StageMetrics::default());
+    let found = detector.detect(&image.view(), &clock, &stages).expect("detected");
+    assert_eq!([&stages.letterbox, &stages.inference, &stages.decode].map(|h| h.count()), [1, 1, 1]);
+    found
+}
+
+#[test]
+fn boxes_come_back_in_frame_pixels_and_within_the_frame() {
+    let found = seen(&[]);
+    assert_eq!(found.len(), 2, "a box in the padding is none");
+    assert_eq!((found[0].bbox, found[0].class), (crate::types::Rect::new(48.0, 16.0, 80.0, 48.0), 0));
+    assert_eq!((found[1].bbox, found[1].class), (crate::types::Rect::new(0.0, 24.0, 16.0, 40.0), 1));
+}
+
+#[test]
+fn only_wanted_classes_are_reported() {
+    assert_eq!(seen(&["car"]).iter().map(|d| d.class).collect::<Vec<_>>(), [1]);
+}
+
+#[test]
+fn a_class_that_the_model_does_not_know_is_an_error_with_the_name_that_was_meant() {
+    let told = Detector::new(parrot(3, &[6, 3], &HEAD), &card(), &settings(&["persn"])).err().expect("refused");
+    assert_eq!(told.to_string(), "model toy has no class \"persn\" (did you mean \"person\"?)");
+}
+
+#[test]
+fn tensors_that_are_no_detectors_are_refused_with_what_was_found_and_what_is_needed() {
+    for (channels, dims, words) in [
+        (1, &[6, 3][..], "an input of 1 channels"),
+        (3, &[84, 3][..], "[84, 3]; needed is [4+C, N] with the 2 classes of its labels, that is 6 rows"),
+        (3, &[3549, 7][..], "turned"),
+        (3, &[1000][..], "outputs \"output0\" [1000]; needed is one output [4+C, N]"),
+    ] {
+        let told = Detector::new(parrot(channels, dims, &[]), &card(), &settings(&[])).err().expect("refused");
+        assert!(told.to_string().contains(words), "{told}");
+    }
+}
+
+#[test]
+fn a_classifier_is_no_detector() {
+    let card = ModelCard { kind: Kind::Classifier, ..card() };
+    let told = Detector::new(parrot(3, &[6, 3], &HEAD), &card, &settings(&[])).err().expect("refused");
+    assert!(matches!(told, DetectError::NotADetector { .. }));
+}
+
+#[test]
+fn a_frame_whose_memory_is_too_short_is_an_error_and_the_next_one_is_seen() {
+    let mut detector = Detector::new(parrot(3, &[6, 3], &HEAD), &card(), &settings(&[])).expect("made");
+    let (clock, stages) = (Clock::start(), StageMetrics::default());
+    let short = RgbImage { width_px: 128, height_px: 64, data: vec![0; 10] };
+    assert!(matches!(detector.detect(&short.view(), &clock, &stages), Err(DetectError::Pixels(_))));
+    let whole = RgbImage { width_px: 128, height_px: 64, data: vec![0; 128 * 64 * 3] };
+    assert_eq!(detector.detect(&whole.view(), &clock, &stages).expect("detected").len(), 2);
+}

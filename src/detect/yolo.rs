@@ -1,0 +1,146 @@
+//! Decodes YOLOv8's head: `[4+C, N]`, that is N places with centre, size and one score for each of C classes, each as a row of N values.
+//! Pure and total: no value, however odd, makes it panic or gives a box that cannot be drawn.
+
+use crate::types::{ClassId, Detection, Rect};
+
+/// Which candidates a place may give.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PerPlace {
+    /// The likeliest class alone: what a pipeline wants, one object under one name.
+    Best,
+    /// Every class above the threshold: what COCO's measure rewards, since it ranks all answers.
+    Every,
+}
+
+/// Reads candidates out of a head, ready for non-maximum suppression. Buffers are kept between frames.
+#[derive(Debug, Clone)]
+pub struct Decoder {
+    classes: usize,
+    places: usize,
+    best_score: Vec<f32>,
+    best_class: Vec<ClassId>,
+}
+
+impl Decoder {
+    /// For a head of `4 + classes` rows with `places` values each.
+    pub fn new(classes: usize, places: usize) -> Self {
+        Self { classes, places, best_score: vec![0.0; places], best_class: vec![0; places] }
+    }
+
+    /// Appends all candidates of at least this score, boxes in pixels of the model's input, in the order of places, then classes.
+    /// A head that is too short has no candidates.
+    pub fn decode(&mut self, head: &[f32], confidence: f32, per_place: PerPlace, out: &mut Vec<Detection>) {
+        if self.places == 0 || head.len() < (4 + self.classes) * self.places {
+            return;
+        }
+        let (boxes, scores) = head.split_at(4 * self.places);
+        let scores = &scores[..self.classes * self.places];
+        self.scan(scores);
+        for place in 0..self.places {
+            // Not `<`: a threshold that is not a number lets nothing through.
+            if !(self.best_score[place] >= confidence) {
+                continue;
+            }
+            let Some(bbox) = self.bbox(boxes, place) else { continue };
+            let mut push = |class, score: f32| out.push(Detection { bbox, class, score: score.min(1.0) });
+            match per_place {
+                PerPlace::Best => push(self.best_class[place], self.best_score[place]),
+                PerPlace::Every => {
+                    let column = scores.iter().skip(place).step_by(self.places).zip(0..);
+                    column.filter(|(s, _)| **s >= confidence).for_each(|(s, class)| push(class, *s));
+                }
+            }
+        }
+    }
+
+    /// Finds each place's likeliest class. Row after row, as the values lie in memory: the inner loop has no branch and becomes SIMD.
+    fn scan(&mut self, scores: &[f32]) {
+        self.best_score.fill(f32::NEG_INFINITY);
+        self.best_class.fill(0);
+        for (row, class) in scores.chunks_exact(self.places).zip(0..) {
+            let best = self.best_score.iter_mut().zip(&mut self.best_class);
+            for ((best_score, best_class), &score) in best.zip(row) {
+                // A score that is not a number is never greater.
+                let is_better = score > *best_score;
+                *best_score = if is_better { score } else { *best_score };
+                *best_class = if is_better { class } else { *best_class };
+            }
+        }
+    }
+
+    fn bbox(&self, boxes: &[f32], place: usize) -> Option<Rect> {
+        let [cx, cy, w, h] = std::array::from_fn(|row| boxes[row * self.places + place]);
+        let bbox = Rect::new(cx - w * 0.5, cy - h * 0.5, cx + w * 0.5, cy + h * 0.5);
+        bbox.is_sane().then_some(bbox)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn decoded(classes: usize, places: usize, head: &[f32], confidence: f32, per_place: PerPlace) -> Vec<Detection> {
+        let mut out = Vec::new();
+        Decoder::new(classes, places).decode(head, confidence, per_place, &mut out);
+        out
+    }
+
+    /// Place by place, class by class.
+    fn slow(classes: usize, places: usize, head: &[f32], confidence: f32, per_place: PerPlace) -> Vec<Detection> {
+        let at = |row: usize, place: usize| head[row * places + place];
+        let mut out = Vec::new();
+        for place in 0..places {
+            let (cx, cy, w, h) = (at(0, place), at(1, place), at(2, place), at(3, place));
+            let bbox = Rect::new(cx - w * 0.5, cy - h * 0.5, cx + w * 0.5, cy + h * 0.5);
+            let mut found: Vec<Detection> = (0..classes)
+                .map(|class| Detection { bbox, class: class as ClassId, score: at(4 + class, place) })
+                .filter(|d| d.score >= confidence && bbox.is_sane())
+                .collect();
+            if per_place == PerPlace::Best {
+                let best = found.iter().map(|d| d.score).fold(f32::NEG_INFINITY, f32::max);
+                found = found.into_iter().find(|d| d.score == best).into_iter().collect();
+            }
+            out.extend(found.into_iter().map(|d| Detection { score: d.score.min(1.0), ..d }));
+        }
+        out
+    }
+
+    #[test]
+    fn a_box_is_read_from_centre_and_size_with_its_likeliest_class() {
+        // Two places, two classes; rows: cx, cy, w, h, class 0, class 1.
+        let head = [50.0, 10.0, 40.0, 10.0, 20.0, 4.0, 10.0, 4.0, 0.3, 0.1, 0.8, 0.2];
+        let found = decoded(2, 2, &head, 0.25, PerPlace::Best);
+        assert_eq!(found, [Detection { bbox: Rect::new(40.0, 35.0, 60.0, 45.0), class: 1, score: 0.8 }]);
+        assert_eq!(decoded(2, 2, &head, 0.25, PerPlace::Every).len(), 2);
+    }
+
+    #[test]
+    fn a_model_of_one_class_and_a_head_cut_short_are_no_trouble() {
+        let head = [5.0, 5.0, 2.0, 2.0, 0.9];
+        assert_eq!(decoded(1, 1, &head, 0.5, PerPlace::Best).len(), 1);
+        assert!(decoded(1, 1, &head[..4], 0.5, PerPlace::Best).is_empty());
+        assert!(decoded(0, 0, &[], 0.5, PerPlace::Every).is_empty());
+    }
+
+    fn odd_value() -> impl Strategy<Value = f32> {
+        prop_oneof![8 => 0.0_f32..1.0, 4 => -50.0_f32..700.0, 1 => Just(f32::NAN), 1 => Just(f32::INFINITY), 1 => any::<f32>()]
+    }
+
+    fn any_head() -> impl Strategy<Value = (usize, usize, Vec<f32>)> {
+        (1_usize..7, 1_usize..20).prop_flat_map(|(classes, places)| {
+            (Just(classes), Just(places), prop::collection::vec(odd_value(), (4 + classes) * places))
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn the_fast_way_and_the_slow_way_find_the_same((classes, places, head) in any_head(), confidence in 0.0_f32..1.0, every: bool) {
+            let per_place = if every { PerPlace::Every } else { PerPlace::Best };
+            let fast = decoded(classes, places, &head, confidence, per_place);
+            prop_assert!(fast.iter().all(|d| d.bbox.is_sane() && (0.0..=1.0).contains(&d.score)));
+            prop_assert_eq!(fast, slow(classes, places, &head, confidence, per_place));
+        }
+    }
+}

@@ -1,0 +1,148 @@
+//! From a decoder's planes to a model's tensor, in one pass: letterbox for detectors, crop for classifiers.
+//!
+//! Both `detect` and `classify` need the same sampling, and a stage never imports another stage; so it stands here, beside `types`.
+//! Belongs here: where a model's pixel lies in the frame, interpolation, colour, scaling of values. Does not: which model wants
+//! what (see the manifest), and who owns the buffers.
+//!
+//! The way of a row: two source rows are blended (`kernels::blend_rows`), neighbours are mixed where the output's pixels lie
+//! (`kernels::mix_pairs`), YUV becomes 8-bit RGB (`kernels::yuv_to_rgb`), and a sink writes it as the engine wants it.
+
+mod axis;
+mod color;
+mod geometry;
+mod kernels;
+mod sample;
+mod simd;
+mod sink;
+
+#[cfg(test)]
+mod tests;
+
+pub use geometry::{Letterbox, Placement};
+
+use crate::types::{ImageView, Rect};
+use sample::Sampler;
+use sink::F32Nchw;
+
+/// The order in which a model takes its channels.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ChannelOrder {
+    /// Red first.
+    Rgb,
+    /// Blue first.
+    Bgr,
+}
+
+/// How a pixel's value (0..255) becomes a model's: `value * scale + offset`, for each output channel.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Normalise {
+    /// Factor, in the order of the output channels.
+    pub scale: [f32; 3],
+    /// Summand, in the order of the output channels.
+    pub offset: [f32; 3],
+    /// Which colour the first channel is.
+    pub order: ChannelOrder,
+    /// The value, before scaling, of whatever lies outside the picture.
+    pub pad: u8,
+}
+
+/// Why pixels could not be read. The output is then all padding.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum PixelError {
+    /// Nothing to read.
+    #[error("an image of {width_px}x{height_px} pixels has no content")]
+    Empty {
+        /// The view's width.
+        width_px: u32,
+        /// The view's height.
+        height_px: u32,
+    },
+    /// A plane's memory ends before its last row does.
+    #[error("plane {plane} has {have} bytes where its size and stride need {need}")]
+    ShortPlane {
+        /// Which of the three.
+        plane: usize,
+        /// Its length.
+        have: usize,
+        /// The least length that would do.
+        need: usize,
+    },
+    /// A plane's rows overlap.
+    #[error("plane {plane} has a stride of {stride} bytes where a row has {row}")]
+    ShortStride {
+        /// Which of the three.
+        plane: usize,
+        /// Its stride.
+        stride: usize,
+        /// Bytes in a row.
+        row: usize,
+    },
+    /// The tensor is not 3 × height × width long.
+    #[error("the tensor has {have} values where the geometry needs {need}")]
+    WrongTensor {
+        /// Its length.
+        have: usize,
+        /// 3 × height × width.
+        need: usize,
+    },
+}
+
+/// Scales the whole view into its place in the model's input and fills what remains with `norm.pad`. Channel after channel (NCHW).
+///
+/// A view of another size than the geometry was made for fills the same place.
+///
+/// # Errors
+/// When the view's planes are shorter than its size says, or `out` is not 3 × height × width long; `out` is all padding then.
+pub fn letterbox_f32_nchw(
+    geometry: &Letterbox,
+    norm: &Normalise,
+    view: &ImageView<'_>,
+    out: &mut [f32],
+) -> Result<(), PixelError> {
+    let mut sink = F32Nchw::new(out, geometry.dst_wh(), norm)?;
+    let whole = Rect::new(0.0, 0.0, view.width_px as f32, view.height_px as f32);
+    let inner = geometry.inner();
+    match Sampler::new(view, whole, (inner.width, inner.height)) {
+        Ok(mut sampler) => {
+            sink.pad_around(&inner);
+            for y in 0..inner.height {
+                sink.row(inner.top + y, inner.left, sampler.row(y));
+            }
+            Ok(())
+        }
+        Err(e) => {
+            sink.pad_all();
+            Err(e)
+        }
+    }
+}
+
+/// Stretches the part of `region` that lies within the frame over the whole of the model's input. A region without such a part (or
+/// without sense) gives padding alone.
+///
+/// # Errors
+/// As [`letterbox_f32_nchw`].
+pub fn crop_f32_nchw(
+    region: Rect,
+    dst_wh: (usize, usize),
+    norm: &Normalise,
+    view: &ImageView<'_>,
+    out: &mut [f32],
+) -> Result<(), PixelError> {
+    let mut sink = F32Nchw::new(out, dst_wh, norm)?;
+    let visible = region.clipped(view.width_px, view.height_px);
+    if !visible.is_sane() {
+        sink.pad_all();
+        return Ok(());
+    }
+    match Sampler::new(view, visible, dst_wh) {
+        Ok(mut sampler) => {
+            (0..dst_wh.1).for_each(|y| sink.row(y, 0, sampler.row(y)));
+            Ok(())
+        }
+        Err(e) => {
+            sink.pad_all();
+            Err(e)
+        }
+    }
+}

@@ -1,0 +1,1 @@
+//! Letterbox and crop against a slow, obvious reference.

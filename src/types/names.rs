@@ -1,0 +1,47 @@
+//! Which of the known names somebody meant who wrote another one. Pure; for error messages only.
+
+/// The known name nearest to `word`, if it is near enough to be a slip: at most a third of the letters differ.
+pub fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let wanted: Vec<char> = word.to_lowercase().chars().collect();
+    let allowed = (wanted.len() / 3).max(1);
+    known
+        .into_iter()
+        .map(|name| (edits(&wanted, &name.to_lowercase().chars().collect::<Vec<_>>()), name))
+        .filter(|(distance, _)| *distance <= allowed)
+        .min_by_key(|(distance, _)| *distance)
+        .map(|(_, name)| name)
+}
+
+/// " (did you mean "car"?)", or nothing when no name is near.
+pub fn did_you_mean<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> String {
+    nearest(word, known).map_or_else(String::new, |name| format!(" (did you mean \"{name}\"?)"))
+}
+
+/// Levenshtein's distance.
+fn edits(a: &[char], b: &[char]) -> usize {
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, ca) in a.iter().enumerate() {
+        let mut diagonal = std::mem::replace(&mut row[0], i + 1);
+        for (j, cb) in b.iter().enumerate() {
+            let replaced = diagonal + usize::from(ca != cb);
+            diagonal = row[j + 1];
+            row[j + 1] = replaced.min(diagonal + 1).min(row[j] + 1);
+        }
+    }
+    row[b.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slip_finds_the_name_that_was_meant_and_nonsense_finds_none() {
+        let known = ["person", "bicycle", "car", "traffic light"];
+        assert_eq!(nearest("Persn", known), Some("person"));
+        assert_eq!(nearest("traffic_light", known), Some("traffic light"));
+        assert_eq!(nearest("cat", known), Some("car"));
+        assert_eq!(nearest("xylophone", known), None);
+        assert_eq!(nearest("", known), None);
+    }
+}
