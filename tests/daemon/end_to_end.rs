@@ -1,0 +1,126 @@
+//! From pictures to messages, through the whole daemon.
+
+use std::path::Path;
+
+use super::{config, test_camera};
+use crate::support::{Broker, Daemon, Message, data, peregrine, shared};
+
+/// Checks a message against the schema of its topic in docs/schemas.
+fn validate(message: &Message) {
+    let kind = match message.topic.rsplit('/').next() {
+        Some("detections") => "detections",
+        Some("tracks") => "tracks",
+        Some("status") if message.topic.contains("/camera/") => "camera-status",
+        Some("status") => "device-status",
+        other => panic!("unknown topic {other:?}"),
+    };
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("docs/schemas/{kind}.schema.json"));
+    let schema: serde_json::Value = serde_json::from_slice(&std::fs::read(file).expect("the schema")).expect("JSON");
+    let validator = jsonschema::validator_for(&schema).expect("a schema");
+    let errors: Vec<_> = validator.iter_errors(&message.body).map(|e| e.to_string()).collect();
+    assert!(errors.is_empty(), "{}: {errors:?} in {}", message.topic, message.body);
+}
+
+#[test]
+fn a_camera_s_objects_are_detected_tracked_labelled_and_published() {
+    let broker = Broker::start();
+    let mut messages = broker.subscribe("peregrine/#");
+    let classifier = format!(
+        "[classify.vehicle]\nmodel = \"{}\"\nclasses = [\"car\"]\nmin_size_px = 1\n",
+        data("tiny_classifier.onnx").display()
+    );
+    let mut daemon = Daemon::start(&config(&broker, &(test_camera("front") + &classifier)));
+    daemon.running();
+
+    let online = messages.next("the birth", |m| m.topic == "peregrine/box/status");
+    assert_eq!(online.body["state"], "online");
+    messages.next("streaming", |m| m.topic.ends_with("/front/status") && m.body["state"] == "streaming");
+    let seen = messages.next("a sighting", |m| m.topic == "peregrine/box/camera/front/detections");
+    let classes: Vec<_> =
+        seen.body["detections"].as_array().expect("a list").iter().map(|d| d["class"].clone()).collect();
+    assert_eq!(classes, ["person", "car"]);
+    let person = messages.next("a person", |m| m.topic.ends_with("/tracks") && m.body["class"] == "person");
+    assert_eq!(person.body["phase"], "new");
+    // 64x64 input over 320x240: scale 0.2, 8 px of padding above and below; the middle stays the middle.
+    let bbox = &person.body["box"]["px"];
+    let near = |key: &str, want: f64| {
+        let got = bbox[key].as_f64().unwrap_or_else(|| panic!("{key} in {bbox}"));
+        assert!((got - want).abs() < 2.0, "{key}: {got}, not {want}");
+    };
+    (near("x1", 120.0), near("y1", 60.0), near("x2", 200.0), near("y2", 180.0));
+    let car = messages.next("a labelled car", |m| {
+        m.topic.ends_with("/tracks")
+            && m.body["class"] == "car"
+            && !m.body["labels"].as_array().is_none_or(Vec::is_empty)
+    });
+    assert!(car.body["labels"].to_string().contains("vehicle"), "{}", car.body);
+    messages.all().iter().for_each(validate);
+
+    let (status, _) = daemon.get("/healthz");
+    assert_eq!(status, 200);
+    assert_eq!(daemon.get("/readyz").0, 200);
+    assert!(daemon.metric("peregrine_camera_frames_total{camera=\"front\"}").is_some_and(|n| n > 0.0));
+}
+
+#[test]
+fn a_wrong_model_or_configuration_exits_78_and_says_what_is_wrong() {
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    let file = dir.path().join("peregrine.toml");
+    let try_with = |config: &str| {
+        std::fs::write(&file, config).expect("written");
+        let out = peregrine(&["run", "--config", file.to_str().expect("UTF-8")]);
+        (out.status.code(), String::from_utf8_lossy(&out.stderr).into_owned())
+    };
+    let (code, said) = try_with("[detect]\nmodel = \"no_such_model\"\n[api]\nenabled = false\n");
+    assert_eq!(code, Some(78), "{said}");
+    assert!(said.contains("detect.model") && said.contains("no_such_model"), "{said}");
+    let (code, said) = try_with("[camera.front]\nsource = \"gopher://x\"\ncolour = 3\n[detect]\nconfidence = 7\n");
+    assert_eq!(code, Some(78), "{said}");
+    for key in ["camera.front.source", "camera.front.colour", "detect.confidence"] {
+        assert!(said.contains(key), "{key} is not named in: {said}");
+    }
+}
+
+#[test]
+fn people_of_a_real_clip_are_tracked_and_every_message_keeps_its_schema() {
+    let (Some(clip), Some(model)) = (shared("data/video/vtest.avi"), shared("models/yolov8n_320.onnx")) else { return };
+    let broker = Broker::start();
+    let mut messages = broker.subscribe("peregrine/#");
+    let camera = format!("classes = [\"person\"]\n[camera.street]\nsource = \"file://{}\"\n", clip.display());
+    let config = config(&broker, &camera)
+        .replace(&data("tiny_detector.onnx").display().to_string(), &model.display().to_string());
+    let mut daemon = Daemon::start(&config);
+    daemon.running();
+    for _ in 0..3 {
+        let person = messages.next("a person", |m| m.topic.ends_with("/tracks") && m.body["phase"] == "new");
+        assert_eq!(person.body["class"], "person");
+    }
+    messages.all().iter().for_each(validate);
+}
+
+#[test]
+fn a_password_in_the_configuration_is_nowhere_else() {
+    const CANARY: &str = "c4nary-s3cret";
+    let broker = Broker::start();
+    let mut messages = broker.subscribe("peregrine/#");
+    let port = crate::support::free_port();
+    let camera = format!(
+        "[camera.gone]\nsource = \"rtsp://user:{CANARY}@127.0.0.1:{port}/s?password={CANARY}\"\n[log]\nlevel = \"trace\"\n"
+    );
+    let mut daemon = Daemon::start(&config(&broker, &camera));
+    messages.next("a failure", |m| m.topic.ends_with("/gone/status") && m.body["state"] == "failed");
+    daemon.running();
+    let cmdline = std::fs::read_to_string(format!("/proc/{}/cmdline", daemon.process.pid())).expect("it runs");
+    let environ = std::fs::read_to_string(format!("/proc/{}/environ", daemon.process.pid())).expect("it runs");
+    let heard: String = messages.all().iter().map(|m| m.body.to_string()).collect();
+    for (where_, text) in [
+        ("its arguments", cmdline),
+        ("its environment", environ),
+        ("its log", daemon.process.output()),
+        ("a message", heard),
+        ("/metrics", daemon.get("/metrics").1),
+        ("/stats", daemon.get("/stats").1),
+    ] {
+        assert!(!text.contains(CANARY), "the password stands in {where_}: {text}");
+    }
+}

@@ -1,0 +1,66 @@
+//! How well people are found and followed in a real clip, scored by an outside library against ground truth.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::support::{peregrine, shared};
+
+/// A Python that has the scorers' packages: `scripts/test.sh` makes one and names it.
+pub(crate) fn python() -> String {
+    #[allow(clippy::disallowed_methods, reason = "a test is told where its tools are")]
+    std::env::var("PEREGRINE_PYTHON").unwrap_or_else(|_| "python3".to_owned())
+}
+
+/// Runs a scorer of ../shared/tools; its last line is JSON.
+pub(crate) fn score(tool: &Path, args: &[&str]) -> serde_json::Value {
+    let out = Command::new(python()).arg(tool).args(args).output().expect("python runs");
+    let text = String::from_utf8_lossy(&out.stdout);
+    let last = text.lines().last().unwrap_or_default();
+    serde_json::from_str(last).unwrap_or_else(|e| panic!("{e}: {text}\n{}", String::from_utf8_lossy(&out.stderr)))
+}
+
+fn config(dir: &Path, more: &str) -> PathBuf {
+    let file = dir.join("replay.toml");
+    std::fs::write(&file, more).expect("written");
+    file
+}
+
+#[test]
+fn people_on_vtest_are_tracked_with_a_mota_of_at_least_0_74() {
+    let Some(clip) = shared("data/video/vtest.avi") else { return };
+    let Some(model) = shared("models/yolov8n_640.onnx") else { return };
+    let (Some(truth), Some(tool)) = (shared("data/mot/PETS09-S2L1/gt.txt"), shared("tools/eval_mot.py")) else {
+        return;
+    };
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    let config = config(
+        dir.path(),
+        &format!(
+            "[detect]\nmodel = \"{}\"\nengine = \"tract\"\nconfidence = 0.4\nclasses = [\"person\"]\n[track]\nmax_age_frames = 10\n",
+            model.display()
+        ),
+    );
+    let path = |name: &str| dir.path().join(name).display().to_string();
+    let (mot, lines) = (path("tracks.txt"), path("messages.jsonl"));
+    let out = peregrine(&[
+        "replay",
+        &clip.display().to_string(),
+        "--config",
+        &config.display().to_string(),
+        "--mot",
+        &mot,
+        "--out",
+        &lines,
+    ]);
+    assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+    let frames = std::fs::read_to_string(&mot)
+        .expect("tracks")
+        .lines()
+        .filter_map(|l| l.split(',').next()?.parse::<u32>().ok())
+        .max();
+    assert_eq!(frames, Some(795), "every frame of the clip is played");
+    let score = score(&tool, &[&format!("vtest={},{mot}", truth.display())]);
+    let mota = score["mota"].as_f64().expect("a number");
+    println!("vtest.avi: {score}");
+    assert!(mota >= 0.74, "{score}");
+}

@@ -1,0 +1,275 @@
+//! What tests need of the outside world: a real broker, a real subscriber, the real daemon. Every wait is for an event and has a limit that
+//! only a fault reaches.
+
+use std::io::{BufRead, BufReader};
+use std::net::{TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::time::{Duration, Instant};
+
+/// How long a test waits for what should come at once. Generous, since machines are shared; only a failure takes so long.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// What stands beside the checkout in development: models, data, clips. None where it is absent; the test then says so and passes.
+pub fn shared(path: &str) -> Option<PathBuf> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared");
+    if !root.is_dir() {
+        eprintln!("skipped: ../shared is not there, {path} is needed");
+        return None;
+    }
+    let path = root.join(path);
+    assert!(path.exists(), "{} is missing though ../shared is there", path.display());
+    Some(path)
+}
+
+/// A file of tests/data.
+pub fn data(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data").join(name)
+}
+
+/// A port on which nobody listens now.
+pub fn free_port() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("loopback has free ports");
+    listener.local_addr().expect("bound").port()
+}
+
+/// A child process that dies with its owner.
+pub struct Process {
+    child: Child,
+    lines: Receiver<String>,
+    seen: Vec<String>,
+}
+
+impl Process {
+    /// Starts it; its output, both streams, is read line by line.
+    pub fn start(command: &mut Command) -> Self {
+        let mut child = command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap_or_else(|e| panic!("{command:?}: {e}"));
+        let (tell, lines) = channel();
+        let out = child.stdout.take().expect("piped");
+        let err = child.stderr.take().expect("piped");
+        let to_out = tell.clone();
+        std::thread::spawn(move || BufReader::new(out).lines().map_while(Result::ok).try_for_each(|l| to_out.send(l)));
+        std::thread::spawn(move || BufReader::new(err).lines().map_while(Result::ok).try_for_each(|l| tell.send(l)));
+        Self { child, lines, seen: Vec::new() }
+    }
+
+    /// The first line from now on of which this holds. Lines before it are kept in [`Process::output`].
+    pub fn line(&mut self, what: &str, holds: impl Fn(&str) -> bool) -> String {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            match self.lines.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+                Ok(line) => {
+                    self.seen.push(line.clone());
+                    if holds(&line) {
+                        return line;
+                    }
+                }
+                Err(e) => panic!("no line with {what} ({e}); seen:\n{}", self.seen.join("\n")),
+            }
+        }
+    }
+
+    /// Everything that was printed so far.
+    pub fn output(&mut self) -> String {
+        self.seen.extend(self.lines.try_iter());
+        self.seen.join("\n")
+    }
+
+    /// The process's number.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Sends a signal by name, e.g. `TERM`.
+    pub fn signal(&self, name: &str) {
+        let status = Command::new("kill").args(["-s", name, &self.pid().to_string()]).status().expect("kill runs");
+        assert!(status.success(), "kill -{name}");
+    }
+
+    /// Waits for its end; fails the test when it goes on for longer than the limit.
+    pub fn ends_within(&mut self, limit: Duration) -> ExitStatus {
+        let deadline = Instant::now() + limit;
+        loop {
+            if let Some(status) = self.child.try_wait().expect("it is our child") {
+                return status;
+            }
+            assert!(Instant::now() < deadline, "still running after {limit:?}; said:\n{}", self.output());
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // It may have ended already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A real mosquitto on a free port.
+pub struct Broker {
+    pub port: u16,
+    pub dir: tempfile::TempDir,
+    process: Option<Process>,
+}
+
+impl Broker {
+    /// Anonymous, on loopback.
+    pub fn start() -> Self {
+        Self::with("listener {port} 127.0.0.1\nallow_anonymous true\n")
+    }
+
+    /// With this configuration, in which `{port}` and `{dir}` are filled in.
+    pub fn with(config: &str) -> Self {
+        let mut broker =
+            Self { port: free_port(), dir: tempfile::tempdir().expect("a temporary folder"), process: None };
+        let dir = broker.dir.path().display().to_string();
+        let config = config.replace("{port}", &broker.port.to_string()).replace("{dir}", &dir);
+        std::fs::write(broker.dir.path().join("mosquitto.conf"), config).expect("written");
+        broker.up();
+        broker
+    }
+
+    /// Starts it (again), and waits until it takes connections.
+    pub fn up(&mut self) {
+        let config = self.dir.path().join("mosquitto.conf");
+        self.process = Some(Process::start(Command::new(mosquitto()).arg("-c").arg(config)));
+        let deadline = Instant::now() + PATIENCE;
+        while TcpStream::connect(("127.0.0.1", self.port)).is_err() {
+            assert!(Instant::now() < deadline, "mosquitto does not listen");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    /// Kills it without a word to its clients.
+    pub fn kill(&mut self) {
+        self.process = None;
+    }
+
+    /// Its address for a configuration.
+    pub fn url(&self) -> String {
+        format!("mqtt://127.0.0.1:{}", self.port)
+    }
+
+    /// A subscriber to everything below a topic; returns once the broker has confirmed it.
+    pub fn subscribe(&self, topic: &str) -> Subscriber {
+        let mut process = Process::start(
+            Command::new("mosquitto_sub")
+                .args(["-h", "127.0.0.1", "-p", &self.port.to_string(), "-d", "-q", "1", "-t", topic])
+                .args(["-F", "@ %r %t %p"]),
+        );
+        process.line("the subscription's confirmation", |l| l.contains("Subscribed"));
+        Subscriber { process }
+    }
+}
+
+/// Debian puts the broker where an ordinary user's PATH does not reach.
+fn mosquitto() -> &'static str {
+    if Path::new("/usr/sbin/mosquitto").exists() { "/usr/sbin/mosquitto" } else { "mosquitto" }
+}
+
+/// A message as a subscriber got it.
+#[derive(Debug, Clone)]
+pub struct Message {
+    pub retained: bool,
+    pub topic: String,
+    pub body: serde_json::Value,
+}
+
+/// A real subscriber.
+pub struct Subscriber {
+    process: Process,
+}
+
+impl Subscriber {
+    /// The next message of which this holds.
+    pub fn next(&mut self, what: &str, holds: impl Fn(&Message) -> bool) -> Message {
+        let line = self.process.line(what, |line| parse(line).is_some_and(|m| holds(&m)));
+        parse(&line).expect("it was a message before")
+    }
+
+    /// All messages so far.
+    pub fn all(&mut self) -> Vec<Message> {
+        self.process.output().lines().filter_map(parse).collect()
+    }
+}
+
+fn parse(line: &str) -> Option<Message> {
+    let mut words = line.strip_prefix("@ ")?.splitn(3, ' ');
+    let (retained, topic, body) = (words.next()? == "1", words.next()?.to_owned(), words.next()?);
+    Some(Message { retained, topic, body: serde_json::from_str(body).ok()? })
+}
+
+/// The real daemon with a configuration of its own.
+pub struct Daemon {
+    pub process: Process,
+    pub config: PathBuf,
+    pub api_port: u16,
+    dir: tempfile::TempDir,
+}
+
+impl Daemon {
+    /// Starts it with this configuration, to which an address for the API is added.
+    pub fn start(config: &str) -> Self {
+        let dir = tempfile::tempdir().expect("a temporary folder");
+        let api_port = free_port();
+        let file = dir.path().join("peregrine.toml");
+        let daemon = Self::command(&file);
+        let mut this = Self { process: Process::start(&mut Command::new("true")), config: file, api_port, dir };
+        this.write(config);
+        this.process = Process::start(&mut { daemon });
+        this
+    }
+
+    /// Writes the configuration anew.
+    pub fn write(&self, config: &str) {
+        let text = format!("{config}\n[api]\nlisten = \"127.0.0.1:{}\"\n", self.api_port);
+        std::fs::write(&self.config, text).expect("written");
+    }
+
+    /// Waits until it runs.
+    pub fn running(&mut self) {
+        self.process.line("running", |l| l.contains("running:"));
+    }
+
+    /// A folder that lives as long as it does.
+    pub fn dir(&self) -> &Path {
+        self.dir.path()
+    }
+
+    /// GET from its API: status and body.
+    pub fn get(&self, path: &str) -> (u16, String) {
+        use std::io::{Read, Write};
+        let mut stream = TcpStream::connect(("127.0.0.1", self.api_port)).expect("the API listens");
+        write!(stream, "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").expect("sent");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).expect("answered");
+        let status = answer.split(' ').nth(1).and_then(|s| s.parse().ok()).expect("a status line");
+        let body = answer.split_once("\r\n\r\n").map(|(_, b)| b.to_owned()).unwrap_or_default();
+        (status, body)
+    }
+
+    /// A metric's value by its name with labels, as /metrics writes it.
+    pub fn metric(&self, name: &str) -> Option<f64> {
+        let (_, text) = self.get("/metrics");
+        text.lines().find_map(|l| l.strip_prefix(name)?.trim().parse().ok())
+    }
+
+    fn command(config: &Path) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_peregrine"));
+        command.arg("run").arg("--config").arg(config).env_remove("JOURNAL_STREAM").env_remove("NOTIFY_SOCKET");
+        command
+    }
+}
+
+/// The command with arguments, run to its end.
+pub fn peregrine(args: &[&str]) -> std::process::Output {
+    Command::new(env!("CARGO_BIN_EXE_peregrine")).args(args).output().expect("the binary runs")
+}
