@@ -9,6 +9,20 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+mod address;
+mod error;
+mod file;
+mod load;
+mod profile;
+mod resolve;
+mod schema;
+mod walk;
+
+pub use error::{ConfigError, ConfigErrors};
+pub use file::ConfigFile;
+pub use load::{Loaded, load};
+pub use resolve::Surroundings;
+
 /// Everything, resolved.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Config {
