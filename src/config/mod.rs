@@ -9,6 +9,26 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+mod address;
+mod diff;
+mod error;
+mod file;
+mod load;
+mod profile;
+mod render;
+mod resolve;
+mod schema;
+#[cfg(test)]
+mod tests;
+mod walk;
+
+pub use diff::{Changes, diff};
+pub use error::{ConfigError, ConfigErrors};
+pub use file::ConfigFile;
+pub use load::{Loaded, load};
+pub use render::{json_schema, reference, render};
+pub use resolve::Surroundings;
+
 /// Everything, resolved.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Config {
