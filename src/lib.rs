@@ -12,6 +12,7 @@ pub mod infer;
 pub mod types; // what flows // engines that run models, for detect and classify
 
 pub mod pixels; // from planes to a model's tensor, for detect and classify
+pub mod track; // who is who from frame to frame
 
 pub mod runtime; // clocks, threads, signals, the service manager
 pub mod telemetry; // counters and log lines

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 mod exit;
+mod track;
 
 pub use exit::Failure;
 
@@ -17,7 +18,9 @@ struct Cli {
 }
 
 #[derive(Debug, Subcommand)]
-enum Command {}
+enum Command {
+    Track(track::Args),
+}
 
 /// Parses the arguments, runs the command, tells what went wrong.
 pub fn main() -> ExitCode {
@@ -25,7 +28,8 @@ pub fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(e) => return exit::usage(&e),
     };
-    let done: Result<(), Failure> = match cli.command {};
-    #[allow(unreachable_code, reason = "no command stands here yet")]
+    let done: Result<(), Failure> = match cli.command {
+        Command::Track(args) => track::run(&args),
+    };
     exit::code(done)
 }
