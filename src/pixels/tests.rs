@@ -207,7 +207,7 @@ proptest! {
             simd.blend_rows_of_two(&top, &bottom, weight, [a, b]);
             (one, two)
         };
-        prop_assert_eq!(blended(fast), blended(Simd::Baseline));
+        prop_assert_eq!(blended(fast), blended(Simd::BASELINE));
 
         let weights: Vec<[i16; 2]> =
             bytes.iter().map(|b| i16::from_le_bytes([b[0], b[1] & 0x7f])).map(|w| [i16::MAX - w, w]).collect();
@@ -217,7 +217,7 @@ proptest! {
             simd.mix_pairs(&pairs, &weights, &mut out);
             out
         };
-        prop_assert_eq!(mixed(fast), mixed(Simd::Baseline));
+        prop_assert_eq!(mixed(fast), mixed(Simd::BASELINE));
 
         let yuv = [&top, &bottom, &third].map(|c| c.iter().map(|&b| i16::from(b) << 6).collect::<Vec<i16>>());
         let colors = |simd: Simd| {
@@ -226,14 +226,14 @@ proptest! {
             simd.yuv_to_rgb(&k, [&yuv[0], &yuv[1], &yuv[2]], [&mut r, &mut g, &mut b]);
             [r, g, b]
         };
-        prop_assert_eq!(colors(fast), colors(Simd::Baseline));
+        prop_assert_eq!(colors(fast), colors(Simd::BASELINE));
 
         let scaled = |simd: Simd| {
             let mut out = vec![0.0_f32; n];
             simd.scale_row(&top, scale, offset, &mut out);
             out.into_iter().map(f32::to_bits).collect::<Vec<u32>>()
         };
-        prop_assert_eq!(scaled(fast), scaled(Simd::Baseline));
+        prop_assert_eq!(scaled(fast), scaled(Simd::BASELINE));
     }
 }
 
