@@ -10,6 +10,7 @@
 pub mod types; // what flows
 pub mod config; // what the owner asked for
 pub mod pixels; // from planes to a model's tensor, for detect and classify
+pub mod track; // who is who from frame to frame
 
 pub mod ring; // newest wins; counts what it displaced
 pub mod schedule; // whose frame is next

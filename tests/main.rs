@@ -5,3 +5,4 @@ mod daemon; // the real daemon with a real broker: end to end, SIGHUP, SIGTERM
 mod packaging; // what a clone holds: licences, links that lead somewhere, scripts that a shell accepts
 mod quality; // tracks of a real clip against ground truth
 mod support; // broker, subscriber, daemon, shared data
+mod track; // SORT over MOTChallenge files, against the original's tracks

@@ -9,6 +9,12 @@ mod detect;
 mod exit;
 mod model;
 mod model_choice;
+mod progress;
+mod replay;
+mod run;
+mod settings;
+mod table;
+mod track;
 
 pub use exit::Failure;
 
@@ -22,7 +28,10 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Run(run::Args),
+    Replay(replay::Args),
     Detect(detect::Args),
+    Track(track::Args),
     Bench(bench::Args),
     Model(model::Args),
 }
@@ -34,7 +43,10 @@ pub fn main() -> ExitCode {
         Err(e) => return exit::usage(&e),
     };
     exit::code(match cli.command {
+        Command::Run(args) => run::run(&args),
+        Command::Replay(args) => replay::run(&args),
         Command::Detect(args) => detect::run(&args),
+        Command::Track(args) => track::run(&args),
         Command::Bench(args) => bench::run(&args),
         Command::Model(args) => model::run(&args),
     })
