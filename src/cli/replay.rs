@@ -1,0 +1,198 @@
+//! `peregrine replay`: a recorded clip through the whole pipeline, every frame, as JSON Lines of the messages that would be published.
+
+use std::fs::File;
+use std::io::{BufWriter, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use clap::Args as ClapArgs;
+
+use super::{Failure, progress, settings, table};
+use crate::annotate::{self, Mark, VideoWriter};
+use crate::config::{Camera, Config, Source};
+use crate::pipeline::{Replay, ReplayError, Step, load_analyst};
+use crate::publish::{pace::Pace, payload};
+use crate::runtime::Clock;
+use crate::telemetry::{Metrics, logging};
+use crate::types::{Frame, Report, TrackEvent, TrackPhase};
+
+/// Send a recorded clip through the whole pipeline: every frame, no drop, as fast as the models go.
+#[derive(Debug, ClapArgs)]
+pub struct Args {
+    /// The clip: mp4, mkv or avi.
+    video: PathBuf,
+    /// The configuration; its cameras are not opened. Without it: defaults.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Where the messages go, one a line; stdout if not given.
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+    /// The camera's name in the messages.
+    #[arg(long, value_name = "NAME", default_value = "replay")]
+    camera: String,
+    /// Use this model instead of the configuration's.
+    #[arg(long, value_name = "NAME|PATH")]
+    model: Option<String>,
+    /// Also write a video with boxes, numbers and labels drawn in.
+    #[arg(long, value_name = "OUT.mp4")]
+    annotate: Option<PathBuf>,
+    /// Also write the tracks in MOTChallenge text.
+    #[arg(long, value_name = "FILE")]
+    mot: Option<PathBuf>,
+    /// Print how long each stage took to stderr.
+    #[arg(long)]
+    timings: bool,
+}
+
+/// Plays the clip.
+pub(super) fn run(args: &Args) -> Result<(), Failure> {
+    if !args.video.is_file() {
+        return Err(Failure::Input(format!("{}: no such file", args.video.display())));
+    }
+    let mut config = match &args.config {
+        Some(file) => settings::load(file),
+        None => settings::defaults(),
+    }?;
+    if let Some(model) = &args.model {
+        config.detect.model.clone_from(model);
+    }
+    logging::init(config.log.level.min(log::LevelFilter::Warn)).map_err(|e| Failure::Work(e.into()))?;
+    let clock = Clock::start();
+    let metrics = Arc::new(Metrics::default());
+    let mut analyst = load_analyst(&config, &metrics, clock).map_err(|e| Failure::Config(e.to_string()))?;
+    let mut listener = Listener::new(args, &config)?;
+    let bar = progress::spinner("frames");
+    let began = clock.mono();
+    let replay = Replay {
+        name: &args.camera,
+        camera: clip(&args.video),
+        config: &config,
+        metrics: &metrics,
+        clock,
+    };
+    replay.run(&mut analyst, &mut |step| {
+        if matches!(step, Step::Frame(_)) {
+            bar.inc(1);
+        }
+        listener.hear(&step)
+    })
+    .map_err(|e| match e {
+        ReplayError::Source(reason) => Failure::Input(format!("{}: {reason}", args.video.display())),
+        e => Failure::Work(e.into()),
+    })?;
+    bar.finish_and_clear();
+    let took = clock.mono().saturating_sub(began);
+    let frames = listener.finish()?;
+    if args.timings {
+        table::stages(&metrics.stages, frames, took);
+    }
+    Ok(())
+}
+
+fn clip(video: &Path) -> Camera {
+    let source = Source::File { path: video.to_owned(), repeat: false };
+    Camera { source, codec: None, size_px: None, fps: None, enabled: true }
+}
+
+/// Writes what the replay tells.
+struct Listener {
+    device: String,
+    prefix: String,
+    pace: Pace,
+    out: Box<dyn Write>,
+    video: Option<VideoWriter>,
+    mot: Option<BufWriter<File>>,
+    marks: Vec<TrackEvent>,
+    first: Option<Duration>,
+    frames: u64,
+}
+
+impl Listener {
+    fn new(args: &Args, config: &Config) -> Result<Self, Failure> {
+        let create = |path: &Path| {
+            File::create(path).map(BufWriter::new).map_err(|e| Failure::Input(format!("{}: {e}", path.display())))
+        };
+        let out: Box<dyn Write> = match &args.out {
+            Some(path) => Box::new(create(path)?),
+            None => Box::new(BufWriter::new(std::io::stdout())),
+        };
+        let video = args.annotate.as_deref().map(VideoWriter::create).transpose();
+        Ok(Self {
+            device: config.device.name.clone(),
+            prefix: config.mqtt.prefix.clone(),
+            pace: Pace::new(&config.publish),
+            out,
+            video: video.map_err(|e| Failure::Input(e.to_string()))?,
+            mot: args.mot.as_deref().map(create).transpose()?,
+            marks: Vec::new(),
+            first: None,
+            frames: 0,
+        })
+    }
+
+    fn hear(&mut self, step: &Step<'_>) -> anyhow::Result<()> {
+        match step {
+            Step::Report(report) => self.report(report),
+            Step::Frame(frame) => self.frame(frame),
+        }
+    }
+
+    fn report(&mut self, report: &Report) -> anyhow::Result<()> {
+        if let Report::Track(event) = report
+            && event.phase != TrackPhase::End
+        {
+            self.marks.push(event.clone());
+        }
+        if !self.pace.admits(report) {
+            return Ok(());
+        }
+        let message = payload::render(report, &self.device, &self.prefix, captured(report));
+        write!(self.out, "{{\"topic\":{},\"payload\":", serde_json::to_string(&message.topic)?)
+            .and_then(|()| self.out.write_all(&message.body))
+            .and_then(|()| self.out.write_all(b"}\n"))
+            .context("the messages cannot be written")
+    }
+
+    fn frame(&mut self, frame: &Frame) -> anyhow::Result<()> {
+        self.frames += 1;
+        let marks = std::mem::take(&mut self.marks);
+        if let Some(mot) = &mut self.mot {
+            for event in &marks {
+                let (b, t) = (event.track.bbox, &event.track);
+                let (w, h) = (b.width(), b.height());
+                writeln!(mot, "{},{},{:.2},{:.2},{w:.2},{h:.2},{:.4},-1,-1,-1", frame.seq, t.id, b.x1, b.y1, t.score)?;
+            }
+        }
+        if let Some(video) = &mut self.video {
+            let marks: Vec<_> = marks.iter().map(mark).collect();
+            let at = frame.captured.mono.saturating_sub(*self.first.get_or_insert(frame.captured.mono));
+            let caption = format!("{} #{}", frame.camera, frame.seq);
+            video.write(&annotate::draw(&frame.pixels.view(), &marks, &caption), at)?;
+        }
+        Ok(())
+    }
+
+    fn finish(mut self) -> Result<u64, Failure> {
+        let flushed = self.out.flush().and_then(|()| self.mot.as_mut().map_or(Ok(()), Write::flush));
+        flushed.map_err(|e| Failure::Input(format!("the output cannot be written: {e}")))?;
+        self.video.map_or(Ok(()), VideoWriter::finish).map_err(|e| Failure::Work(e.into()))?;
+        Ok(self.frames)
+    }
+}
+
+fn mark(event: &TrackEvent) -> Mark {
+    let labels: String = event.labels.iter().map(|l| format!(" {}", l.value)).collect();
+    let text = format!("{} {}{labels} {:.2}", event.track.id, event.class_name, event.track.score);
+    Mark { bbox: event.track.bbox, number: event.track.id, text }
+}
+
+/// In a replay a message is sent in the moment in which its frame was captured: its age is 0, its content does not depend on the machine's speed.
+fn captured(report: &Report) -> crate::types::Captured {
+    match report {
+        Report::Sighting(s) => s.captured,
+        Report::Track(t) => t.captured,
+        Report::Camera(c) => c.since,
+    }
+}

@@ -1,0 +1,69 @@
+//! From the configuration to loaded models.
+
+use std::sync::Arc;
+
+use super::analyst::Analyst;
+use crate::classify::{Classifier, ClassifyError};
+use crate::config::Config;
+use crate::detect::{self, DetectError, Detector};
+use crate::infer::{self, CatalogError, InferError, catalog};
+use crate::runtime::Clock;
+use crate::telemetry::Metrics;
+
+/// Why the models of a configuration cannot be had; each names the key under which the model stands.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// No such model, or no readable manifest.
+    #[error("{key}: {source}")]
+    Catalog {
+        /// Where the configuration names it.
+        key: String,
+        /// What is wrong.
+        source: CatalogError,
+    },
+    /// The engine does not take the model.
+    #[error("{key}: {source}")]
+    Engine {
+        /// Where the configuration names it.
+        key: String,
+        /// What is wrong.
+        source: InferError,
+    },
+    /// The model is no detector that we know.
+    #[error("detect: {0}")]
+    Detector(#[from] DetectError),
+    /// The model is no classifier that we know.
+    #[error("classify.{name}: {source}")]
+    Classifier {
+        /// Its name in the configuration.
+        name: String,
+        /// What is wrong.
+        source: ClassifyError,
+    },
+}
+
+/// Loads every model that the configuration names.
+///
+/// # Errors
+/// At the first that cannot be had.
+pub fn load_analyst(config: &Config, metrics: &Arc<Metrics>, clock: Clock) -> Result<Analyst, LoadError> {
+    let options = infer::Options { threads: config.detect.threads, max_batch: 1 };
+    let open = |key: &str, model: &str, choice| {
+        let card = catalog::card(model, &config.paths.models)
+            .map_err(|source| LoadError::Catalog { key: key.to_owned(), source })?;
+        let engine = infer::open(choice, &card.path, options)
+            .map_err(|source| LoadError::Engine { key: key.to_owned(), source })?;
+        log::info!(stage = "engine"; "{key} = {model}: {} on {} threads", engine.name(), options.threads);
+        Ok((card, engine))
+    };
+    let (card, engine) = open("detect.model", &config.detect.model, config.detect.engine)?;
+    let detector = Detector::new(engine, &card, &detect::Settings::from(&config.detect))?;
+    let mut classifiers = Vec::with_capacity(config.classify.len());
+    for (name, settings) in &config.classify {
+        let (card, engine) = open(&format!("classify.{name}.model"), &settings.model, settings.engine)?;
+        let classifier = Classifier::new(name, engine, &card, settings.clone(), detector.classes())
+            .map_err(|source| LoadError::Classifier { name: name.clone(), source })?;
+        classifiers.push(classifier);
+    }
+    Ok(Analyst::new(detector, classifiers, Arc::clone(metrics), clock))
+}
