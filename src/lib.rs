@@ -10,16 +10,20 @@
 pub mod types; // what flows
 pub mod config; // what the owner asked for
 pub mod pixels; // from planes to a model's tensor, for detect and classify
-pub mod track; // who is who from frame to frame
 
+pub mod pipeline; // the wiring: threads, queues, what happens when they are full
+pub mod ingest; // cameras become frames
 pub mod ring; // newest wins; counts what it displaced
 pub mod schedule; // whose frame is next
 pub mod infer; // engines that run models, for detect and classify
 pub mod detect; // boxes and classes in a frame
+pub mod track; // the same object from frame to frame
 pub mod classify; // second stage: what a track's crop shows
+pub mod publish; // reports become messages at the broker
 pub mod annotate; // frames with marks on them, as a video for people
 
 pub mod telemetry; // counters and log lines
 pub mod runtime; // clocks, threads, signals, the service manager
 
+pub mod app; // start in order, supervise, stop in order
 pub mod cli; // one file a subcommand

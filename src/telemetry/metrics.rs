@@ -124,6 +124,10 @@ pub struct MqttMetrics {
     pub dropped_qos0_total: Counter,
     /// QoS 1 messages given up because the outbox was full.
     pub dropped_outbox_total: Counter,
+    /// QoS 1 messages given up because the broker refused them for good.
+    pub refused_total: Counter,
+    /// Reports held back to keep the configured rates.
+    pub held_back_total: Counter,
 }
 
 /// Everything the daemon counts.

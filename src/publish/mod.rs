@@ -1,0 +1,127 @@
+//! Reports become MQTT messages. [`Publisher::offer`] takes them without ever waiting; a thread of its own holds the connection.
+//!
+//! ```text
+//! offer ─► pace ─► desk (outbox, states, detections) ─► session ─► flight ─► broker
+//!                    ▲ acknowledged, or offered again        │
+//!                    └───────────────────────────────────────┘
+//! ```
+//!
+//! Belongs here: topics, payloads, rates, delivery. Does not: what is worth a report (see `track`, `rules`), what people configure (`config`).
+
+mod desk;
+mod driver;
+mod flight;
+mod mqtt;
+mod outbox;
+mod pace;
+pub mod payload;
+mod retry;
+#[cfg(test)]
+mod samples;
+mod session;
+mod tls;
+mod topics;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+pub use payload::{Kind, Message, Presence, Qos, render};
+pub use tls::TlsError;
+
+use crate::config;
+use crate::runtime::{Clock, Heart, Worker};
+use crate::telemetry::Metrics;
+use crate::types::Report;
+use desk::{Desk, StopBy};
+use driver::Shared;
+
+/// All that publishing needs.
+#[derive(Debug, Clone)]
+pub struct Context {
+    /// `[device]`
+    pub device: config::Device,
+    /// `[mqtt]`
+    pub mqtt: config::Mqtt,
+    /// `[publish]`
+    pub settings: config::Publish,
+    /// Where to count.
+    pub metrics: Arc<Metrics>,
+    /// The clock of the frames' capture times.
+    pub clock: Clock,
+    /// Beaten several times a second.
+    pub heart: Heart,
+}
+
+/// Why publishing cannot start. A broker that is away is no reason.
+#[derive(Debug, thiserror::Error)]
+pub enum PublishError {
+    /// TLS is asked for and cannot be set up.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// The system gives no thread or no event queue.
+    #[error("the publish thread cannot start: {0}")]
+    Thread(#[from] std::io::Error),
+}
+
+/// Takes reports; clones share the connection.
+#[derive(Debug, Clone)]
+pub struct Publisher {
+    desk: Arc<Desk>,
+    clock: Clock,
+}
+
+impl Publisher {
+    /// Takes a report. Never waits; what cannot be kept or sent is counted.
+    pub fn offer(&self, report: Report) {
+        self.desk.offer(report, self.clock.mono());
+    }
+
+    /// Why the broker is not reached, in words without credentials; None while it is.
+    pub fn trouble(&self) -> Option<String> {
+        self.desk.trouble()
+    }
+}
+
+/// The running publish thread. Dropped, it goes on without being stopped.
+#[derive(Debug)]
+pub struct Driver {
+    desk: Arc<Desk>,
+    clock: Clock,
+    worker: Worker,
+}
+
+impl Driver {
+    /// Sends what is left, says `offline`, disconnects and ends the thread, within this time. True when nothing was left behind.
+    pub fn stop(self, at_most: Duration) -> bool {
+        self.desk.ask_to_stop(StopBy { asked: self.clock.mono(), at_most });
+        let ended = self.worker.join_within(&self.clock, at_most);
+        ended && self.desk.records_left() == 0
+    }
+
+    /// Whether the thread has ended, which it does not do by itself.
+    pub fn is_finished(&self) -> bool {
+        self.worker.is_finished()
+    }
+}
+
+/// Checks the TLS files and starts the thread "publish", which connects for as long as it takes.
+///
+/// # Errors
+/// When a file that TLS needs is missing or wrong, or the system gives no thread.
+pub fn start(context: Context) -> Result<(Publisher, Driver), PublishError> {
+    let tls = match &context.mqtt.tls {
+        Some(tls) => Some(tls::client_config(mqtt::bare_host(&context.mqtt.host), tls)?),
+        None => None,
+    };
+    let clock = context.clock;
+    let desk = Arc::new(Desk::new(
+        &context.settings,
+        context.mqtt.outbox_capacity,
+        Presence::Online(clock.now()),
+        Arc::clone(&context.metrics),
+    ));
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let shared = Shared::new(context, Arc::clone(&desk), tls);
+    let worker = Worker::spawn("publish", move || driver::run(runtime, &shared))?;
+    Ok((Publisher { desk: Arc::clone(&desk), clock }, Driver { desk, clock, worker }))
+}

@@ -1,0 +1,78 @@
+//! Where each message goes. Pure; what stands in the messages is `payload.rs`.
+
+use std::fmt::Write;
+
+/// `<prefix>/<device>/status`: whether the daemon is there.
+pub(super) fn device_status(prefix: &str, device: &str) -> String {
+    format!("{}/{}/status", prefix_words(prefix), escaped(device))
+}
+
+/// `<prefix>/<device>/camera/<camera>/detections`: what a frame showed.
+pub(super) fn detections(prefix: &str, device: &str, camera: &str) -> String {
+    of_camera(prefix, device, camera, "detections")
+}
+
+/// `<prefix>/<device>/camera/<camera>/tracks`: lives of tracks.
+pub(super) fn tracks(prefix: &str, device: &str, camera: &str) -> String {
+    of_camera(prefix, device, camera, "tracks")
+}
+
+/// `<prefix>/<device>/camera/<camera>/status`: what the camera is doing.
+pub(super) fn camera_status(prefix: &str, device: &str, camera: &str) -> String {
+    of_camera(prefix, device, camera, "status")
+}
+
+fn of_camera(prefix: &str, device: &str, camera: &str, what: &str) -> String {
+    format!("{}/{}/camera/{}/{what}", prefix_words(prefix), escaped(device), escaped(camera))
+}
+
+/// A prefix may be several words (`site/hall`); each is escaped alone.
+fn prefix_words(prefix: &str) -> String {
+    prefix.split('/').filter(|w| !w.is_empty()).map(escaped).collect::<Vec<_>>().join("/")
+}
+
+/// Percent-encodes every byte outside `[A-Za-z0-9_-]`. The configuration allows no other names; should one come from elsewhere, a `+`, `#`
+/// or `/` in it must not move a message into somebody else's topic.
+fn escaped(name: &str) -> String {
+    let mut out = String::with_capacity(name.len());
+    for byte in name.bytes() {
+        if byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-' {
+            out.push(char::from(byte));
+        } else {
+            // Writing to a String cannot fail.
+            let _ = write!(out, "%{byte:02X}");
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn topics_are_those_of_the_documentation() {
+        assert_eq!(device_status("peregrine", "gate"), "peregrine/gate/status");
+        assert_eq!(detections("peregrine", "gate", "yard"), "peregrine/gate/camera/yard/detections");
+        assert_eq!(tracks("site/north", "gate", "yard"), "site/north/gate/camera/yard/tracks");
+        assert_eq!(camera_status("peregrine", "gate", "a_b-1"), "peregrine/gate/camera/a_b-1/status");
+    }
+
+    #[test]
+    fn a_hostile_name_stays_one_word_without_wildcards() {
+        assert_eq!(tracks("p", "d", "a/+/#"), "p/d/camera/a%2F%2B%2F%23/tracks");
+        assert_eq!(device_status("p/", "$SYS é"), "p/%24SYS%20%C3%A9/status");
+    }
+
+    proptest! {
+        #[test]
+        fn no_name_leaves_its_level_or_meets_another_ones_topic(a in any::<String>(), b in any::<String>()) {
+            let (ta, tb) = (tracks("p", "d", &a), tracks("p", "d", &b));
+            prop_assert_eq!(ta.matches('/').count(), 4);
+            prop_assert!(!ta.contains(['+', '#', '\0']));
+            prop_assert_eq!(a == b, ta == tb);
+        }
+    }
+}
