@@ -8,8 +8,10 @@
 //! - credentials never reach a log line, a message, a metric or a process's arguments.
 
 pub mod config; // what the owner asked for
-pub mod infer;
-pub mod types; // what flows // engines that run models, for detect and classify
+pub mod infer; // engines that run models, for detect and classify
+pub mod types; // what flows
+
+pub mod ingest; // cameras in, frames out
 
 pub mod runtime; // clocks, threads, signals, the service manager
 pub mod telemetry; // counters and log lines
