@@ -1,0 +1,129 @@
+#!/usr/bin/env bash
+# What several scripts need: words on the screen, Debian packages, a Rust toolchain, free ports. Sourced, never run.
+# Belongs here: nothing that only one script does.
+
+# Debian packages by what they are for. GStreamer's plugins decide which codecs a camera may speak.
+# shellcheck disable=SC2034  # read by the scripts that source this
+PACKAGES_BUILD=(gcc libc6-dev pkg-config libgstreamer1.0-dev libgstreamer-plugins-base1.0-dev)
+# shellcheck disable=SC2034
+PACKAGES_RUN=(gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad gstreamer1.0-libav)
+# shellcheck disable=SC2034
+PACKAGES_DEMO=(mosquitto mosquitto-clients python3)
+# shellcheck disable=SC2034
+PACKAGES_TEST=(gstreamer1.0-plugins-ugly gstreamer1.0-tools gir1.2-gst-rtsp-server-1.0 python3-gi python3-venv prometheus
+  shellcheck systemd openssl curl)
+
+# The oldest Rust that builds this, as Cargo.toml's rust-version says.
+RUST_MINOR=92
+
+say() { printf '%s\n' "$*" >&2; }
+
+fail() {
+  say "$(basename "$0"): $*"
+  exit 1
+}
+
+# usage_error MESSAGE: as the daemon does, 64 for arguments that make no sense.
+usage_error() {
+  say "$(basename "$0"): $*; --help tells what there is"
+  exit 64
+}
+
+as_root() {
+  if [ "$(id -u)" = 0 ]; then
+    "$@"
+  elif command -v sudo >/dev/null; then
+    sudo "$@"
+  else
+    fail "this needs root, and there is no sudo: $*"
+  fi
+}
+
+missing_packages() {
+  local package
+  for package in "$@"; do
+    [ "$(dpkg-query -W -f='${db:Status-Status}' "$package" 2>/dev/null)" = installed ] || printf '%s\n' "$package"
+  done
+}
+
+# need_packages NAME…: installs what is missing; asks for root only then.
+need_packages() {
+  command -v dpkg-query >/dev/null || {
+    say "not a Debian system: install what corresponds to: $*"
+    return 0
+  }
+  local missing
+  mapfile -t missing < <(missing_packages "$@")
+  [ "${#missing[@]}" -gt 0 ] || return 0
+  say "installing: ${missing[*]}"
+  as_root env DEBIAN_FRONTEND=noninteractive apt-get update -qq >&2
+  without_services as_root env DEBIAN_FRONTEND=noninteractive \
+    apt-get install -y -qq --no-install-recommends "${missing[@]}" >&2
+  # The packages' own services would listen from the next start of the machine on; ours are started when they are needed.
+  local service
+  for service in mosquitto prometheus; do
+    if command -v systemctl >/dev/null && [[ " ${missing[*]} " == *" $service "* ]]; then
+      as_root systemctl --quiet disable "$service" >&2 || say "could not disable the service $service"
+    fi
+  done
+}
+
+# without_services COMMAND…: Debian starts a package's services when it is installed, unless policy-rc.d says no.
+without_services() (
+  policy=/usr/sbin/policy-rc.d
+  if [ ! -e "$policy" ]; then
+    trap 'as_root rm -f "$policy"' EXIT
+    printf '#!/bin/sh\nexit 101\n' | as_root tee "$policy" >/dev/null
+    as_root chmod 755 "$policy"
+  fi
+  "$@"
+)
+
+# rust_is_new_enough CARGO: whether that cargo is there and not too old.
+rust_is_new_enough() {
+  local version
+  version=$("$1" --version 2>/dev/null | sed -n 's/^cargo 1\.\([0-9]*\)\..*/\1/p')
+  [ -n "$version" ] && [ "$version" -ge "$RUST_MINOR" ]
+}
+
+# shellcheck disable=SC2120  # the packages are optional
+# need_rust [PACKAGE…]: cargo and rustc, from rustup or, where there is none, Debian's rustc-web.
+need_rust() {
+  local rustup_cargo="$HOME/.cargo/bin/cargo"
+  if ! command -v cargo >/dev/null && [ -x "$rustup_cargo" ]; then
+    PATH="$HOME/.cargo/bin:$PATH"
+    export PATH
+  fi
+  rust_is_new_enough cargo && return 0
+  local have
+  have=$(cargo --version 2>/dev/null || echo none)
+  if command -v apt-cache >/dev/null && ! command -v cargo >/dev/null; then
+    as_root apt-get update -qq >&2
+    if apt-cache show cargo-web rustc-web >/dev/null 2>&1; then
+      need_packages cargo-web rustc-web "$@"
+      hash -r
+      rust_is_new_enough cargo && return 0
+      have=$(cargo --version 2>/dev/null || echo none)
+    fi
+  fi
+  fail "needs Rust 1.$RUST_MINOR or newer, found: $have. Install rustup (https://rustup.rs), then: rustup toolchain install stable"
+}
+
+# free_port: a loopback port that nobody listens on.
+free_port() {
+  python3 -c 'import socket
+s = socket.socket()
+s.bind(("127.0.0.1", 0))
+print(s.getsockname()[1])'
+}
+
+# wait_for SECONDS COMMAND…: until the command succeeds; false when it did not in that time.
+wait_for() {
+  local tries=$(($1 * 10))
+  shift
+  until "$@" >/dev/null 2>&1; do
+    tries=$((tries - 1))
+    [ "$tries" -gt 0 ] || return 1
+    sleep 0.1
+  done
+}

@@ -1,0 +1,119 @@
+#!/usr/bin/env bash
+# The whole test suite, from a bare Debian 12 on; continuous integration runs the same. Each step is named and timed, and the first
+# one that fails ends the run.
+set -euo pipefail
+here=$(cd "$(dirname "$0")" && pwd)
+# shellcheck source=scripts/lib.sh
+. "$here/lib.sh"
+cd "$here/.."
+
+usage() {
+  cat <<'TEXT'
+Usage: scripts/test.sh [--quick]
+
+Installs what is missing (Debian packages, Python packages into .venv), then checks format, lints, scripts and documentation, runs the
+demonstration once and every test. Accuracy is tested where ../shared lies beside the checkout, and skipped with a line elsewhere.
+
+  --quick   format, lints, scripts and unit tests only: no documentation, no demonstration, no integration tests
+TEXT
+}
+
+quick=0
+while [ $# -gt 0 ]; do
+  case $1 in
+    --quick) quick=1 ;;
+    -h | --help) usage; exit 0 ;;
+    *) usage_error "unknown option $1" ;;
+  esac
+  shift
+done
+
+if [ "${CI:-}" = true ]; then
+  export CARGO_TARGET_DIR="${CARGO_TARGET_DIR:-${XDG_CACHE_HOME:-$HOME/.cache}/peregrine/target}"
+  # Nothing is built twice here, so what incremental builds keep would only fill the disk.
+  export CARGO_INCREMENTAL=0
+fi
+
+log=$(mktemp)
+current="start"
+at_end() {
+  local status=$?
+  rm -f "$log"
+  [ "$status" = 0 ] || say "FAILED in step: $current"
+}
+trap at_end EXIT
+
+step() {
+  current=$1
+  shift
+  say "== $current"
+  local begun=$SECONDS
+  "$@"
+  say "== $current: $((SECONDS - begun)) s"
+}
+
+packages() { need_packages "${PACKAGES_BUILD[@]}" "${PACKAGES_RUN[@]}" "${PACKAGES_DEMO[@]}" "${PACKAGES_TEST[@]}"; }
+
+rust() {
+  need_rust rust-web-clippy rustfmt-web
+  local tool
+  for tool in fmt clippy; do
+    cargo "$tool" --version >/dev/null 2>&1 || fail "cargo $tool is missing; with rustup: rustup component add clippy rustfmt"
+  done
+}
+
+# Only the accuracy tests need Python packages, and only ../shared has what they score.
+python_packages() {
+  if [ ! -d ../shared/tools ]; then
+    say "no ../shared: the accuracy tests skip, and need no Python packages"
+    return 0
+  fi
+  local want
+  want=$(sha256sum <tests/requirements.txt)
+  if [ "$(cat .venv/requirements.sha256 2>/dev/null)" != "$want" ]; then
+    rm -rf .venv
+    /usr/bin/python3 -m venv .venv
+    .venv/bin/pip install --quiet --disable-pip-version-check -r tests/requirements.txt
+    printf '%s\n' "$want" >.venv/requirements.sha256
+  fi
+  PEREGRINE_PYTHON="$PWD/.venv/bin/python"
+  export PEREGRINE_PYTHON
+}
+
+shell_scripts() { shellcheck --external-sources scripts/*.sh .ci/run; }
+
+python_scripts() {
+  find scripts tests -name '*.py' -print0 | xargs -0 -r python3 -c '
+import ast, sys
+for path in sys.argv[1:]:
+    ast.parse(open(path).read(), path)'
+}
+
+lints() { cargo clippy --locked --all-targets --quiet -- -D warnings; }
+documentation() { RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --quiet; }
+demonstration() { scripts/demo.sh --once --seconds 20 --profile dev --accept-licence; }
+
+# cargo's output is shown and kept: the closing line counts what its summaries say.
+tests() {
+  local status=0
+  cargo test --locked --no-fail-fast "$@" 2>&1 | tee "$log" || status=$?
+  awk '/^test result:/ { for (i = 1; i < NF; i++) { if ($(i + 1) ~ /^passed/) p += $i; if ($(i + 1) ~ /^failed/) f += $i } }
+    END { printf "%d passed, %d failed\n", p, f }' "$log"
+  return "$status"
+}
+
+step "packages" packages
+step "rust toolchain" rust
+step "format" cargo fmt --check
+step "shell scripts" shell_scripts
+step "python scripts" python_scripts
+step "lints" lints
+if [ "$quick" = 1 ]; then
+  step "unit tests" tests --lib
+  exit 0
+fi
+step "python packages" python_packages
+step "documentation" documentation
+step "demonstration" demonstration
+# Last, so that cargo's summaries and the count close the output.
+step "tests" tests
