@@ -7,13 +7,13 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::Duration;
 
 use crate::config::{self, Config, ConfigErrors, Loaded};
-use crate::pipeline::{Analyst, LaneParts, Lanes, load_analyst, run_engine};
+use crate::pipeline::{Analyst, EngineParts, Lane, LaneParts, Lanes, load_analyst, run_engine};
 use crate::publish::{self, Publisher};
 use crate::runtime::signals::{self, Asked};
-use crate::runtime::{Clock, Heart, Hearts, Stop, Worker, notify};
+use crate::runtime::{Clock, Hearts, Stop, Worker, notify};
 use crate::telemetry::Metrics;
 use crate::types::{CameraState, CameraStatus, Report};
-use crate::api;
+use crate::api::{self, Readiness};
 
 /// The outbox may take so long to empty when the daemon stops; what is left then is counted as dropped.
 const FLUSH_WITHIN: Duration = Duration::from_secs(2);
@@ -72,7 +72,8 @@ pub fn run(config: Config, read_again: &dyn Fn() -> Result<Loaded, ConfigErrors>
         heart: hearts.add("publish", LOOP_SILENCE),
     })
     .map_err(|e| AppError::Configuration(e.into()))?;
-    let api = start_api(&config, &metrics, &hearts, clock, &ready, &stop)?;
+    let lanes = Lanes::default();
+    let api = start_api(&config, &metrics, &hearts, clock, (&ready, &lanes), &stop)?;
 
     let parts = LaneParts {
         ingest: config.ingest.clone(),
@@ -84,7 +85,7 @@ pub fn run(config: Config, read_again: &dyn Fn() -> Result<Loaded, ConfigErrors>
             move |status| publisher.offer(Report::Camera(status))
         }),
     };
-    let mut app = App { config, clock, metrics, hearts, lanes: Lanes::default(), parts, stop };
+    let mut app = App { config, clock, metrics, hearts, lanes, parts, stop };
     // Cameras take a second to open; the models load meanwhile.
     app.open_cameras(&app.config.cameras.keys().cloned().collect())?;
     let analyst = load_analyst(&app.config, &app.metrics, clock).map_err(|e| AppError::Configuration(e.into()))?;
@@ -109,14 +110,18 @@ pub fn run(config: Config, read_again: &dyn Fn() -> Result<Loaded, ConfigErrors>
     if !driver.stop(FLUSH_WITHIN) {
         log::warn!(stage = "publish"; "messages were left when the time for them was over");
     }
-    drop(api);
+    if !api.is_none_or(|server| server.join(&clock, LOOK_AROUND)) {
+        log::warn!(stage = "api"; "did not end in time");
+    }
     ended
 }
 
 fn listen() -> Result<Receiver<Asked>, AppError> {
     let (tell, asked): (Sender<Asked>, _) = channel();
     // The receiver lives as long as the daemon; after it, nobody cares for signals.
-    signals::listen(move |what| drop(tell.send(what))).map_err(|e| AppError::Start(e.into()))?;
+    signals::listen(move |what| {
+        let _ = tell.send(what);
+    }).map_err(|e| AppError::Start(e.into()))?;
     Ok(asked)
 }
 
@@ -125,32 +130,45 @@ fn start_api(
     metrics: &Arc<Metrics>,
     hearts: &Hearts,
     clock: Clock,
-    ready: &Arc<AtomicBool>,
+    (ready, lanes): (&Arc<AtomicBool>, &Lanes),
     stop: &Stop,
 ) -> Result<Option<api::Server>, AppError> {
     if !config.api.enabled {
         return Ok(None);
     }
-    let ready = Arc::clone(ready);
+    let (ready, lanes) = (Arc::clone(ready), lanes.clone());
     let context = api::Context {
         listen: config.api.listen,
-        device: config.device.name.clone(),
         metrics: Arc::clone(metrics),
         clock,
         hearts: hearts.clone(),
         heart: hearts.add("api", LOOP_SILENCE),
-        ready: Arc::new(move || ready.load(Ordering::Relaxed)),
+        readiness: Arc::new(move || readiness(&ready, &lanes)),
     };
     api::start(context, stop.child()).map(Some).map_err(|e| AppError::Start(e.into()))
 }
 
+/// Ready once the models are loaded and every camera was tried: it streams, or has failed at least once.
+fn readiness(models_loaded: &AtomicBool, lanes: &Lanes) -> Readiness {
+    if !models_loaded.load(Ordering::Relaxed) {
+        return Readiness::Waiting("models".to_owned());
+    }
+    let connecting = |lane: &Lane| CameraState::ALL.get(lane.metrics.state.get() as usize) == Some(&CameraState::Connecting);
+    let untried = lanes.now().into_iter().find(|lane| connecting(lane));
+    untried.map_or(Readiness::Ready, |lane| Readiness::Waiting(format!("camera {}", lane.camera)))
+}
+
 impl App {
     fn start_engine(&self, analyst: Analyst, publisher: Publisher) -> Result<Worker, AppError> {
-        let heart = self.hearts.add("engine-0", ENGINE_SILENCE);
-        let (lanes, track, stop) = (self.lanes.clone(), self.config.track.clone(), self.stop.clone());
-        Worker::spawn("engine-0", move || {
-            run_engine(analyst, &track, &lanes, (&heart, &stop), &mut |report| publisher.offer(report));
-        })
+        let parts = EngineParts {
+            analyst,
+            track: self.config.track.clone(),
+            gap: self.config.ingest.stall_after,
+            lanes: self.lanes.clone(),
+            heart: self.hearts.add("engine-0", ENGINE_SILENCE),
+        };
+        let stop = self.stop.clone();
+        Worker::spawn("engine-0", move || run_engine(parts, &stop, &mut |report| publisher.offer(report)))
         .map_err(|e| AppError::Start(e.into()))
     }
 

@@ -21,6 +21,7 @@ pub mod track; // the same object from frame to frame
 pub mod classify; // second stage: what a track's crop shows
 pub mod publish; // reports become messages at the broker
 pub mod annotate; // frames with marks on them, as a video for people
+pub mod api; // health, metrics and statistics over HTTP
 
 pub mod telemetry; // counters and log lines
 pub mod runtime; // clocks, threads, signals, the service manager

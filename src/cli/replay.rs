@@ -20,7 +20,7 @@ use crate::types::{Frame, Report, TrackEvent, TrackPhase};
 
 /// Send a recorded clip through the whole pipeline: every frame, no drop, as fast as the models go.
 #[derive(Debug, ClapArgs)]
-pub struct Args {
+pub(super) struct Args {
     /// The clip: mp4, mkv or avi.
     video: PathBuf,
     /// The configuration; its cameras are not opened. Without it: defaults.
@@ -145,7 +145,7 @@ impl Listener {
         {
             self.marks.push(event.clone());
         }
-        if !self.pace.admits(report) {
+        if !self.pace.allows(report) {
             return Ok(());
         }
         let message = payload::render(report, &self.device, &self.prefix, captured(report));

@@ -10,7 +10,7 @@ use crate::telemetry::logging;
 
 /// Run the daemon: cameras in, messages out, until a signal ends it.
 #[derive(Debug, ClapArgs)]
-pub struct Args {
+pub(super) struct Args {
     /// The configuration.
     #[arg(long, value_name = "FILE", default_value = settings::DEFAULT_PATH)]
     config: PathBuf,

@@ -57,6 +57,17 @@ pub fn load(path: &Path, around: &Surroundings) -> Result<Loaded, ConfigErrors> 
     Ok(loaded.0)
 }
 
+/// The configuration of an empty file.
+///
+/// # Errors
+/// When the surroundings alone are at fault: a host whose name cannot be a device's, for one.
+pub fn defaults(around: &Surroundings) -> Result<Config, ConfigErrors> {
+    let no_file = |_: &Path| Err(io::Error::from(io::ErrorKind::NotFound));
+    parse("", around, &no_file)
+        .map(|(loaded, _)| loaded.config)
+        .map_err(|errors| ConfigErrors { file: "the defaults".into(), errors })
+}
+
 /// Checks and resolves a text; also tells whether a password stands in it.
 pub(super) fn parse(
     text: &str,

@@ -25,7 +25,7 @@ mod walk;
 pub use diff::{Changes, diff};
 pub use error::{ConfigError, ConfigErrors};
 pub use file::ConfigFile;
-pub use load::{Loaded, load};
+pub use load::{Loaded, defaults, load};
 pub use render::{json_schema, reference, render};
 pub use resolve::Surroundings;
 

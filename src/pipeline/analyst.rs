@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use uuid::{NoContext, Timestamp, Uuid};
 
@@ -11,7 +12,9 @@ use crate::detect::{DetectError, Detector};
 use crate::runtime::Clock;
 use crate::telemetry::{CameraMetrics, Metrics};
 use crate::track::Tracker;
-use crate::types::{Captured, Frame, Report, Sighting, Track, TrackEvent, TrackId, TrackPhase};
+use crate::types::{
+    CameraId, Captured, ClassNames, Detection, Frame, Report, Sighting, Track, TrackEvent, TrackId, TrackPhase,
+};
 
 /// Why a frame gave nothing, or less than it could.
 #[derive(Debug, thiserror::Error)]
@@ -25,7 +28,6 @@ pub enum AnalyseError {
 }
 
 /// The models and what they count.
-#[derive(Debug)]
 pub struct Analyst {
     detector: Detector,
     classifiers: Vec<Classifier>,
@@ -40,6 +42,17 @@ pub struct Follow {
     book: LabelBook,
     known: HashMap<TrackId, Known>,
     metrics: Arc<CameraMetrics>,
+    gap: Duration,
+    last: Option<Moment>,
+}
+
+/// What reports say of the frame that they come from.
+#[derive(Debug, Clone)]
+struct Moment {
+    camera: CameraId,
+    seq: u64,
+    captured: Captured,
+    size_px: (u32, u32),
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -54,13 +67,15 @@ impl Analyst {
         Self { detector, classifiers, metrics, clock }
     }
 
-    /// Begins to follow a camera.
-    pub fn follow(&self, settings: &config::Track, metrics: Arc<CameraMetrics>) -> Follow {
+    /// Begins to follow a camera. After a `gap` between two frames no track is continued: who stands there now may be somebody else.
+    pub fn follow(settings: &config::Track, gap: Duration, metrics: Arc<CameraMetrics>) -> Follow {
         Follow {
             tracker: Tracker::new(settings.clone()),
             book: LabelBook::new(),
             known: HashMap::new(),
             metrics,
+            gap,
+            last: None,
         }
     }
 
@@ -84,56 +99,68 @@ impl Analyst {
         };
         follow.metrics.frames_analysed_total.inc();
         follow.metrics.detections_total.add(detections.len() as u64);
+        let moment = Moment::of(frame);
+        if follow.is_cut_before(&moment) {
+            self.part(follow, emit);
+        }
 
         let began = self.clock.mono();
         let update = follow.tracker.update(&detections);
         let tracked = self.clock.mono();
         self.metrics.stages.track.record(tracked.saturating_sub(began));
+        let classified = self.classify(frame, &update.seen, follow);
 
-        let mut classified = Ok(());
-        for classifier in &mut self.classifiers {
-            let looked = classifier.label(&view, &update.seen, &mut follow.book, frame.captured.mono);
-            classified = classified.and(looked);
-        }
-        if !self.classifiers.is_empty() {
-            self.metrics.stages.classify.record(self.clock.mono().saturating_sub(tracked));
-        }
-
-        emit(Report::Sighting(Sighting {
-            camera: Arc::clone(&frame.camera),
-            seq: frame.seq,
-            captured: frame.captured,
-            width_px: view.width_px,
-            height_px: view.height_px,
-            detections,
-            classes: self.detector.classes().clone(),
-        }));
+        emit(Report::Sighting(moment.sighting(detections, self.detector.classes())));
         for track in &update.seen {
             let phase = if update.born.contains(&track.id) { TrackPhase::New } else { TrackPhase::Update };
-            emit(Report::Track(self.step(frame, follow, track, phase)));
+            emit(Report::Track(self.step(&moment, follow, track, phase)));
         }
         for track in &update.ended {
-            emit(Report::Track(self.step(frame, follow, track, TrackPhase::End)));
+            emit(Report::Track(self.step(&moment, follow, track, TrackPhase::End)));
             follow.forget(track.id);
         }
         follow.metrics.tracks_total.add(update.born.len() as u64);
         follow.metrics.tracks_active.set(follow.known.len() as i64);
-        Ok(classified?)
+        follow.last = Some(moment);
+        classified
     }
 
-    fn step(&self, frame: &Frame, follow: &mut Follow, track: &Track, phase: TrackPhase) -> TrackEvent {
+    /// Ends all tracks of a camera: it is closed, or its picture was away for too long.
+    pub fn part(&self, follow: &mut Follow, emit: &mut dyn FnMut(Report)) {
+        let Some(moment) = follow.last.take() else { return };
+        for track in follow.tracker.end_all() {
+            emit(Report::Track(self.step(&moment, follow, &track, TrackPhase::End)));
+            follow.forget(track.id);
+        }
+        follow.metrics.tracks_active.set(0);
+    }
+
+    fn classify(&mut self, frame: &Frame, seen: &[Track], follow: &mut Follow) -> Result<(), AnalyseError> {
+        if self.classifiers.is_empty() {
+            return Ok(());
+        }
         let view = frame.pixels.view();
-        let known = *follow
-            .known
-            .entry(track.id)
-            .or_insert_with(|| Known { uid: uid_at(frame.captured), first_seen: frame.captured });
+        let began = self.clock.mono();
+        let mut done = Ok(());
+        for classifier in &mut self.classifiers {
+            // One that fails does not keep the others from looking.
+            done = done.and(classifier.label(&view, seen, &mut follow.book, frame.captured.mono));
+        }
+        self.metrics.stages.classify.record(self.clock.mono().saturating_sub(began));
+        Ok(done?)
+    }
+
+    fn step(&self, moment: &Moment, follow: &mut Follow, track: &Track, phase: TrackPhase) -> TrackEvent {
+        let captured = moment.captured;
+        let known = || Known { uid: uid_at(captured), first_seen: captured };
+        let known = *follow.known.entry(track.id).or_insert_with(known);
         TrackEvent {
-            camera: Arc::clone(&frame.camera),
+            camera: Arc::clone(&moment.camera),
             phase,
-            seq: frame.seq,
-            captured: frame.captured,
-            width_px: view.width_px,
-            height_px: view.height_px,
+            seq: moment.seq,
+            captured,
+            width_px: moment.size_px.0,
+            height_px: moment.size_px.1,
             uid: known.uid,
             track: *track,
             class_name: self.detector.classes().name(track.class).to_owned(),
@@ -144,9 +171,36 @@ impl Analyst {
 }
 
 impl Follow {
+    /// Whether nothing that was followed can be followed on: the camera was away, or its picture has another size.
+    fn is_cut_before(&self, next: &Moment) -> bool {
+        self.last.as_ref().is_some_and(|last| {
+            last.size_px != next.size_px || next.captured.mono.saturating_sub(last.captured.mono) > self.gap
+        })
+    }
+
     fn forget(&mut self, id: TrackId) {
         self.known.remove(&id);
         self.book.forget(id);
+    }
+}
+
+impl Moment {
+    fn of(frame: &Frame) -> Self {
+        let view = frame.pixels.view();
+        let size_px = (view.width_px, view.height_px);
+        Self { camera: Arc::clone(&frame.camera), seq: frame.seq, captured: frame.captured, size_px }
+    }
+
+    fn sighting(&self, detections: Vec<Detection>, classes: &ClassNames) -> Sighting {
+        Sighting {
+            camera: Arc::clone(&self.camera),
+            seq: self.seq,
+            captured: self.captured,
+            width_px: self.size_px.0,
+            height_px: self.size_px.1,
+            detections,
+            classes: classes.clone(),
+        }
     }
 }
 

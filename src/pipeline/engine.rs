@@ -20,40 +20,47 @@ struct Seat {
     served_turn: u64,
 }
 
-/// Body of the thread `engine-0`: serves all lanes until the stop.
-pub fn run_engine(
-    mut analyst: Analyst,
-    settings: &config::Track,
-    lanes: &Lanes,
-    (heart, stop): (&Heart, &Stop),
-    emit: &mut dyn FnMut(Report),
-) {
+/// What the engine's thread is given.
+pub struct EngineParts {
+    /// Loaded models.
+    pub analyst: Analyst,
+    /// Settings of trackers.
+    pub track: config::Track,
+    /// Silence of a camera after which its tracks have ended.
+    pub gap: Duration,
+    /// The cameras.
+    pub lanes: Lanes,
+    /// The thread's pulse.
+    pub heart: Heart,
+}
+
+/// Body of the thread `engine-0`: serves all lanes until the stop, then ends all tracks.
+pub fn run_engine(mut parts: EngineParts, stop: &Stop, emit: &mut dyn FnMut(Report)) {
     let mut seats: HashMap<u64, Seat> = HashMap::new();
     let mut turn = 0;
     while !stop.is_set() {
-        heart.beat();
-        let rung = lanes.bell().count();
-        let open = lanes.now();
-        seats.retain(|number, seat| {
-            let stays = open.iter().any(|l| l.number == *number);
-            if !stays {
-                seat.follow.metrics().tracks_active.set(0);
-            }
-            stays
-        });
+        parts.heart.beat();
+        let rung = parts.lanes.bell().count();
+        let open = parts.lanes.now();
+        for (_, mut left) in seats.extract_if(|number, _| !open.iter().any(|l| l.number == *number)) {
+            parts.analyst.part(&mut left.follow, emit);
+        }
         let Some((lane, frame)) = take_next(&open, &seats) else {
-            lanes.bell().wait_past(rung, IDLE);
+            parts.lanes.bell().wait_past(rung, IDLE);
             continue;
         };
         turn += 1;
         let seat = seats.entry(lane.number).or_insert_with(|| Seat {
-            follow: analyst.follow(settings, Arc::clone(&lane.metrics)),
+            follow: Analyst::follow(&parts.track, parts.gap, Arc::clone(&lane.metrics)),
             served_turn: 0,
         });
         seat.served_turn = turn;
-        if let Err(e) = analyst.analyse(&frame, &mut seat.follow, emit) {
+        if let Err(e) = parts.analyst.analyse(&frame, &mut seat.follow, emit) {
             log::error!(camera = &*lane.camera, stage = "engine"; "frame {}: {e}", frame.seq);
         }
+    }
+    for seat in seats.values_mut() {
+        parts.analyst.part(&mut seat.follow, emit);
     }
 }
 

@@ -19,7 +19,7 @@ mod models;
 mod recording;
 
 pub use analyst::{AnalyseError, Analyst, Follow};
-pub use engine::run_engine;
+pub use engine::{EngineParts, run_engine};
 pub use lanes::{Lane, LaneParts, Lanes};
 pub use models::{LoadError, load_analyst};
 pub use recording::{Replay, ReplayError, Step};

@@ -54,7 +54,7 @@ pub fn load_analyst(config: &Config, metrics: &Arc<Metrics>, clock: Clock) -> Re
         let engine = infer::open(choice, &card.path, options)
             .map_err(|source| LoadError::Engine { key: key.to_owned(), source })?;
         log::info!(stage = "engine"; "{key} = {model}: {} on {} threads", engine.name(), options.threads);
-        Ok((card, engine))
+        Ok::<_, LoadError>((card, engine))
     };
     let (card, engine) = open("detect.model", &config.detect.model, config.detect.engine)?;
     let detector = Detector::new(engine, &card, &detect::Settings::from(&config.detect))?;

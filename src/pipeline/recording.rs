@@ -98,7 +98,7 @@ impl Replay<'_> {
             let stop = stop.clone();
             move || ingest::run(context, stop)
         })?;
-        let mut follow = analyst.follow(&self.config.track, metrics);
+        let mut follow = Analyst::follow(&self.config.track, self.config.ingest.stall_after, metrics);
         let mut end = None;
         let mut played = || loop {
             let rung = bell.count();
@@ -130,6 +130,15 @@ impl Replay<'_> {
             told.and_then(|()| tell(Step::Frame(&frame))).map_err(ReplayError::Output)?;
         };
         let result = played();
+        if result.is_ok() {
+            let mut told = Ok(());
+            analyst.part(&mut follow, &mut |report| {
+                if told.is_ok() {
+                    told = tell(Step::Report(&report));
+                }
+            });
+            told.map_err(ReplayError::Output)?;
+        }
         stop.set();
         ring.close();
         if !worker.join_within(&self.clock, Duration::from_secs(5)) {

@@ -13,7 +13,7 @@ mod driver;
 mod flight;
 mod mqtt;
 mod outbox;
-mod pace;
+pub mod pace;
 pub mod payload;
 mod retry;
 #[cfg(test)]

@@ -13,7 +13,7 @@ const MANY_TRACKS: usize = 1024;
 
 /// Lets reports through at the configured rates.
 #[derive(Debug)]
-pub(super) struct Pace {
+pub struct Pace {
     detections_every: Option<Duration>,
     updates_every: Option<Duration>,
     cameras: HashMap<CameraId, Duration>,
@@ -22,7 +22,8 @@ pub(super) struct Pace {
 }
 
 impl Pace {
-    pub(super) fn new(settings: &config::Publish) -> Self {
+    /// With the owner's limits.
+    pub fn new(settings: &config::Publish) -> Self {
         Self {
             detections_every: period(settings.detections_hz),
             updates_every: period(settings.track_updates_hz),
@@ -33,7 +34,7 @@ impl Pace {
     }
 
     /// Whether the report may go out; if so, it counts against the rate.
-    pub(super) fn allows(&mut self, report: &Report) -> bool {
+    pub fn allows(&mut self, report: &Report) -> bool {
         match report {
             Report::Sighting(s) => {
                 let Some(every) = self.detections_every else { return false };

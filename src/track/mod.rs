@@ -13,7 +13,7 @@ mod lifecycle;
 mod tests;
 
 use crate::config;
-use crate::types::{Detection, TrackId, TrackUpdate};
+use crate::types::{Detection, Track, TrackId, TrackUpdate};
 use associate::Associator;
 use bounds::Bounds;
 use lifecycle::Life;
@@ -63,6 +63,12 @@ impl Tracker {
         }
         self.report(&mut update);
         update
+    }
+
+    /// Ends every track: the picture was away for so long, or changed so much, that nothing in it can be the same object for certain.
+    /// Gives those that were ever reported. Numbers go on from where they were.
+    pub fn end_all(&mut self) -> Vec<Track> {
+        self.lives.drain(..).filter_map(|life| life.end()).collect()
     }
 
     /// How many tracks are alive, those not yet confirmed included.
