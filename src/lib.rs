@@ -14,6 +14,7 @@ pub mod infer; // engines that run models, for detect and classify
 pub mod pixels; // from planes to a model's tensor, for detect and classify
 
 pub mod detect; // boxes and classes in a frame
+pub mod track; // who is who from frame to frame
 
 pub mod classify; // second stage: what a track's crop shows
 

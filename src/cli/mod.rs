@@ -9,6 +9,7 @@ mod detect;
 mod exit;
 mod model;
 mod model_choice;
+mod track;
 
 pub use exit::Failure;
 
@@ -23,6 +24,7 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Detect(detect::Args),
+    Track(track::Args),
     Bench(bench::Args),
     Model(model::Args),
 }
@@ -35,6 +37,7 @@ pub fn main() -> ExitCode {
     };
     exit::code(match cli.command {
         Command::Detect(args) => detect::run(&args),
+        Command::Track(args) => track::run(&args),
         Command::Bench(args) => bench::run(&args),
         Command::Model(args) => model::run(&args),
     })
