@@ -1,8 +1,11 @@
 //! The one integration binary, linked once: a module for each thing that a user relies on.
 
+#![allow(clippy::print_stderr, clippy::print_stdout, reason = "a test tells what it measured, or why it was skipped")]
+
 mod architecture; // the house rules: who may import whom, one home for each outside thing, how files look
 mod daemon; // the real daemon with a real broker: end to end, SIGHUP, SIGTERM
 mod packaging; // what a clone holds: licences, links that lead somewhere, scripts that a shell accepts
+mod parity; // accuracy and command line of detect, bench and model, over every engine
 mod quality; // tracks of a real clip against ground truth
 mod support; // broker, subscriber, daemon, shared data
 mod track; // SORT over MOTChallenge files, against the original's tracks

@@ -165,12 +165,23 @@ fn image_id(path: &Path) -> Result<u64, Failure> {
 }
 
 fn look(detector: &mut Detector, path: &Path) -> anyhow::Result<(RgbImage, Vec<Detection>)> {
-    let decoded = image::ImageReader::open(path)?.with_guessed_format()?.decode().context("not a sound JPEG or PNG")?;
+    let bytes = std::fs::read(path)?;
+    anyhow::ensure!(!is_cut_jpeg(&bytes), "the JPEG is cut short: its end is missing");
+    let reader = image::ImageReader::new(io::Cursor::new(bytes)).with_guessed_format()?;
+    let decoded = reader.decode().context("not a sound JPEG or PNG")?;
     let rgb = decoded.into_rgb8();
     let image = RgbImage { width_px: rgb.width(), height_px: rgb.height(), data: rgb.into_raw() };
     // Nobody asks this command for stage times; `bench` and the daemon's metrics have them.
     let found = detector.detect(&image.view(), &Clock::start(), &StageMetrics::default())?;
     Ok((image, found))
+}
+
+/// The decoder paints what is missing of a JPEG grey and says nothing, and a detector would find nothing there. A whole file has an end
+/// marker behind its last scan; within a scan's data neither marker can stand.
+fn is_cut_jpeg(bytes: &[u8]) -> bool {
+    const START: [u8; 3] = [0xff, 0xd8, 0xff];
+    let last = |marker: [u8; 2]| bytes.windows(2).rposition(|w| w == marker);
+    bytes.starts_with(&START) && last([0xff, 0xd9]) < last([0xff, 0xda]).or(Some(0))
 }
 
 fn line<'a>(path: &Path, image: &RgbImage, found: &[Detection], classes: &'a ClassNames) -> Line<'a> {

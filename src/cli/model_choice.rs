@@ -16,7 +16,7 @@ const MODELS_DIR: &str = "/usr/share/peregrine/models";
 #[derive(Debug, Clone, Args)]
 pub(super) struct ModelsDir {
     /// Folder of the models [default: $PEREGRINE_MODELS, else /usr/share/peregrine/models]
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", global = true)]
     models: Option<PathBuf>,
 }
 

@@ -37,8 +37,8 @@ impl Decoder {
         let scores = &scores[..self.classes * self.places];
         self.scan(scores);
         for place in 0..self.places {
-            // Not `<`: a threshold that is not a number lets nothing through.
-            if !(self.best_score[place] >= confidence) {
+            let is_sure = self.best_score[place] >= confidence;
+            if !is_sure {
                 continue;
             }
             let Some(bbox) = self.bbox(boxes, place) else { continue };

@@ -1,13 +1,15 @@
 //! Which of the known names somebody meant who wrote another one. Pure; for error messages only.
 
-/// The known name nearest to `word`, if it is near enough to be a slip: at most a third of the letters differ.
+/// The known name nearest to `word`, if it is near enough to be a slip: at most a third of the letters differ, or the end is missing.
 pub fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    let wanted: Vec<char> = word.to_lowercase().chars().collect();
+    let word = word.to_lowercase();
+    let wanted: Vec<char> = word.chars().collect();
     let allowed = (wanted.len() / 3).max(1);
+    let is_cut = |name: &str| wanted.len() >= 3 && name.to_lowercase().starts_with(&word);
     known
         .into_iter()
         .map(|name| (edits(&wanted, &name.to_lowercase().chars().collect::<Vec<_>>()), name))
-        .filter(|(distance, _)| *distance <= allowed)
+        .filter(|(distance, name)| *distance <= allowed || is_cut(name))
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, name)| name)
 }
@@ -41,6 +43,7 @@ mod tests {
         assert_eq!(nearest("Persn", known), Some("person"));
         assert_eq!(nearest("traffic_light", known), Some("traffic light"));
         assert_eq!(nearest("cat", known), Some("car"));
+        assert_eq!(nearest("traf", known), Some("traffic light"));
         assert_eq!(nearest("xylophone", known), None);
         assert_eq!(nearest("", known), None);
     }
