@@ -247,6 +247,18 @@ fn a_stop_without_a_broker_ends_in_time_and_says_that_something_was_left() {
 }
 
 #[test]
+fn a_stop_with_a_frozen_broker_ends_the_thread_in_time() {
+    let broker = Broker::open();
+    let daemon = Daemon::started(mqtt(broker.port));
+    eventually("the birth is acknowledged", || daemon.metrics.mqtt.acknowledged_total.get() == 1);
+    broker.freeze();
+    daemon.offer_track(1);
+    let desk = daemon.publisher.clone();
+    assert!(!daemon.driver.stop(Duration::from_millis(800)), "the track is left behind");
+    assert_eq!(desk.trouble().as_deref(), Some("stopped"), "the thread has ended by itself");
+}
+
+#[test]
 fn the_right_password_is_taken_and_a_wrong_one_is_called_so_without_showing_it() {
     let lines = "allow_anonymous false\npassword_file {dir}/passwords";
     let broker = Broker::start(lines, |dir| run(dir, "mosquitto_passwd", &["-b", "-c", "passwords", "eye", "s3cret"]));
