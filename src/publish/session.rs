@@ -12,6 +12,8 @@ use crate::types::Report;
 
 /// Turns of the loop when nothing happens: four heartbeats in the second that is allowed.
 const TURN: Duration = Duration::from_millis(250);
+/// Turns during a stop, whose deadlines are fractions of a second.
+const STOPPING_TURN: Duration = Duration::from_millis(20);
 /// What a packet holds beside topic and body: headers and MQTT 5 properties, generously.
 const PACKET_OVERHEAD_BYTES: usize = 256;
 
@@ -70,6 +72,7 @@ impl<'a> Session<'a> {
                 break ended;
             }
             self.pump();
+            let turn = if self.shared.desk.stop().is_some() { STOPPING_TURN } else { TURN };
             tokio::select! {
                 happening = self.connection.next() => {
                     if let Some(ended) = self.handle(happening) {
@@ -77,7 +80,7 @@ impl<'a> Session<'a> {
                     }
                 }
                 () = self.shared.desk.woken() => {}
-                () = tokio::time::sleep(TURN) => {}
+                () = tokio::time::sleep(turn) => {}
             }
         };
         self.shared.context.metrics.mqtt.dropped_qos0_total.add(self.flight.unwritten_fleeting() as u64);
