@@ -23,6 +23,7 @@ fn data(file: &str) -> PathBuf {
 }
 
 /// A clip from outside of the repository, or a clear word that it is not there.
+#[allow(clippy::print_stderr, reason = "a skipped test says so")]
 fn clip(name: &str) -> Option<PathBuf> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data/video").join(name);
     if path.exists() {
@@ -41,6 +42,7 @@ struct Server {
 
 impl Server {
     /// Starts a script. None, with a clear word, where gst-rtsp-server's Python binding is not installed.
+    #[allow(clippy::print_stderr, reason = "a skipped test says so")]
     fn start(script: &str, args: &[&str]) -> Option<Self> {
         let mut child = Command::new("/usr/bin/python3")
             .arg(data(script))
