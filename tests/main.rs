@@ -4,6 +4,7 @@
 
 mod architecture; // the house rules: who may import whom, one home for each outside thing, how files look
 mod daemon; // the real daemon with a real broker: end to end, SIGHUP, SIGTERM
+mod ingest; // real RTSP servers that die, freeze, stay silent, change their picture; files
 mod mqtt; // the publish stage with a real mosquitto: logins, TLS, last will, a broker that dies
 mod packaging; // what a clone holds: licences, links that lead somewhere, scripts that a shell accepts
 mod parity; // accuracy and command line of detect, bench and model, over every engine

@@ -82,7 +82,7 @@ fn an_rtsp_camera_is_opened_over_tcp_and_shows_no_credential() {
 #[test]
 fn a_live_sink_keeps_the_newest_frame_and_a_replay_keeps_all() {
     let file = camera(Source::File { path: "/a.avi".into(), repeat: true });
-    let sink = |settings, pace| planned(settings, pace, &device(&[])).expect("a plan").sink.to_string();
+    let sink = |settings: &Camera, pace| planned(settings, pace, &device(&[])).expect("a plan").sink.to_string();
     let caps = "appsink caps=video/x-raw,format=(string){NV12,I420}";
     let rest = "enable-last-sample=false";
     assert_eq!(sink(&camera(rtsp()), Pace::Live), format!("{caps} sync=false drop=true max-buffers=1 {rest}"));
