@@ -4,6 +4,8 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+pub mod check;
+pub mod configuration;
 mod exit;
 
 pub use exit::Failure;
@@ -17,7 +19,9 @@ struct Cli {
 }
 
 #[derive(Debug, Subcommand)]
-enum Command {}
+enum Command {
+    Check(check::Args),
+}
 
 /// Parses the arguments, runs the command, tells what went wrong.
 pub fn main() -> ExitCode {
@@ -25,7 +29,8 @@ pub fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(e) => return exit::usage(&e),
     };
-    let done: Result<(), Failure> = match cli.command {};
-    #[allow(unreachable_code, reason = "no command stands here yet")]
+    let done: Result<(), Failure> = match cli.command {
+        Command::Check(args) => check::run(&args),
+    };
     exit::code(done)
 }
