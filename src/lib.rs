@@ -11,6 +11,8 @@ pub mod config; // what the owner asked for
 pub mod infer;
 pub mod types; // what flows // engines that run models, for detect and classify
 
+pub mod monitor; // temperatures
+
 pub mod api; // health, metrics and statistics over HTTP
 
 pub mod runtime; // clocks, threads, signals, the service manager

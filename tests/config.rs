@@ -74,3 +74,17 @@ fn a_missing_file_is_named_and_an_unknown_option_is_a_usage_error() {
     assert!(err(&output).contains("/nonexistent/p.toml"));
     assert_eq!(command(&["check", "--confg", "x"]).status.code(), Some(64));
 }
+
+#[test]
+fn probe_tells_about_the_device_as_a_table_and_as_json() {
+    let probe =
+        |args: &[&str]| Command::new(env!("CARGO_BIN_EXE_peregrine")).arg("probe").args(args).output().expect("runs");
+    assert!(out(&probe(&[])).contains("processor"));
+    let output = probe(&["--json"]);
+    assert_eq!(output.status.code(), Some(0));
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    assert!(report["cpu"]["processors"].as_u64().is_some_and(|n| n >= 1), "{report}");
+    for list in ["engines", "decoders", "sensors"] {
+        assert!(report[list].is_array(), "{list}: {report}");
+    }
+}

@@ -7,6 +7,7 @@ use clap::{Parser, Subcommand};
 pub mod check;
 pub mod configuration;
 mod exit;
+pub mod probe;
 
 pub use exit::Failure;
 
@@ -21,6 +22,7 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Check(check::Args),
+    Probe(probe::Args),
 }
 
 /// Parses the arguments, runs the command, tells what went wrong.
@@ -31,6 +33,7 @@ pub fn main() -> ExitCode {
     };
     let done: Result<(), Failure> = match cli.command {
         Command::Check(args) => check::run(&args),
+        Command::Probe(args) => probe::run(&args),
     };
     exit::code(done)
 }

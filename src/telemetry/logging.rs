@@ -68,7 +68,12 @@ impl Destination {
 
     fn write(&self, line: &Line, wall: SystemTime) {
         match self {
-            Self::Journal(journal) => journal.log(&line.record(&line.keys(), format_args!("{}", line.text))),
+            Self::Journal(journal) => {
+                let keys = line.keys();
+                let mut record = Record::builder();
+                record.level(line.level).target(&line.target).key_values(&keys);
+                journal.log(&record.args(format_args!("{}", line.text)).build());
+            }
             // A closed stderr must not end the program.
             Self::Stderr { colour } => drop(std::io::stderr().lock().write_all(line.shown(wall, *colour).as_bytes())),
         }
@@ -145,10 +150,6 @@ impl Line {
     fn keys(&self) -> Vec<(&'static str, Value<'_>)> {
         let keys = [("camera", self.camera.as_deref()), ("stage", self.stage.as_deref())];
         keys.into_iter().filter_map(|(k, v)| v.map(|v| (k, Value::from(v)))).collect()
-    }
-
-    fn record<'a>(&'a self, keys: &'a Vec<(&'static str, Value<'a>)>, text: std::fmt::Arguments<'a>) -> Record<'a> {
-        Record::builder().level(self.level).target(&self.target).key_values(keys).args(text).build()
     }
 
     /// Time, level, camera or stage, text.
