@@ -282,7 +282,7 @@ proptest! {
 
     #[test]
     fn what_is_rendered_resolves_to_the_same(config in configs()) {
-        let file = render::typed(&config, &|s| s.reveal().to_owned());
+        let file = render::typed(&config, render::Show { password: |s| s.reveal().to_owned(), url: str::to_owned });
         let text = toml::to_string(&file).expect("TOML");
         let (again, _) = parse(&text, &around(), &no_secret).map_err(|e| TestCaseError::fail(format!("{e:?}\n{text}")))?;
         prop_assert_eq!(again.config, config);
