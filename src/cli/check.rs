@@ -2,6 +2,7 @@
 
 use super::Failure;
 use super::configuration::{self, ConfigArg};
+use super::output::say;
 use crate::config;
 
 /// Checks a configuration file and tells everything that is wrong with it.
@@ -18,17 +19,15 @@ pub struct Args {
 ///
 /// # Errors
 /// When the file is wrong.
-#[allow(clippy::print_stdout, clippy::print_stderr, reason = "what the command is for")]
+#[allow(clippy::print_stderr, reason = "warnings are for whoever typed the command")]
 pub fn run(args: &Args) -> Result<(), Failure> {
     let loaded = configuration::load(&args.file.config)?;
     for warning in &loaded.warnings {
         eprintln!("warning: {warning}");
     }
     if args.print {
-        print!("{}", config::render(&loaded.config));
-    } else {
-        let cameras = loaded.config.cameras.values().filter(|c| c.enabled).count();
-        println!("{}: valid; cameras: {cameras}", args.file.config.display());
+        return say(&config::render(&loaded.config));
     }
-    Ok(())
+    let cameras = loaded.config.cameras.values().filter(|c| c.enabled).count();
+    say(&format!("{}: valid; cameras: {cameras}\n", args.file.config.display()))
 }

@@ -7,6 +7,7 @@ use clap::{Parser, Subcommand};
 pub mod check;
 pub mod configuration;
 mod exit;
+pub mod output;
 pub mod probe;
 
 pub use exit::Failure;

@@ -8,6 +8,7 @@ use std::fmt::Write as _;
 use serde::Serialize;
 
 use super::Failure;
+use super::output::say;
 use crate::monitor::{self, Sensor};
 use crate::runtime::environment;
 
@@ -65,17 +66,15 @@ pub struct Cpu {
 /// Runs the command.
 ///
 /// # Errors
-/// When the report cannot be written as JSON, which would be a bug.
-#[allow(clippy::print_stdout, reason = "what the command is for")]
+/// When the report cannot be written.
 pub fn run(args: &Args) -> Result<(), Failure> {
     let report = report();
     if args.json {
         let json = serde_json::to_string_pretty(&report).map_err(|e| Failure::Bug(e.to_string()))?;
-        println!("{json}");
+        say(&(json + "\n"))
     } else {
-        print!("{}", table(&report));
+        say(&table(&report))
     }
-    Ok(())
 }
 
 fn report() -> ProbeReport {
