@@ -1,6 +1,6 @@
 //! `peregrine probe`: what this device offers, for people (a table) and scripts (`--json`).
 //!
-//! What the stages know about the device is asked of them in [`of_stages`], in one line each; what the operating system knows is
+//! What the stages know about the device is asked of them in `of_stages`, in one line each; what the operating system knows is
 //! gathered here.
 
 use std::fmt::Write as _;
