@@ -11,7 +11,7 @@ use crate::pipeline::{Analyst, EngineParts, Lane, LaneParts, Lanes, load_analyst
 use crate::publish::{self, Publisher};
 use crate::runtime::signals::{self, Asked};
 use crate::runtime::{Clock, Hearts, Stop, Worker, notify};
-use crate::telemetry::Metrics;
+use crate::telemetry::{Metrics, logging};
 use crate::types::{CameraState, CameraStatus, Report};
 use crate::api::{self, Readiness};
 
@@ -55,8 +55,15 @@ struct App {
 ///
 /// # Errors
 /// When it cannot start, or one of its threads dies.
-pub fn run(config: Config, read_again: &dyn Fn() -> Result<Loaded, ConfigErrors>) -> Result<(), AppError> {
-    let clock = Clock::start();
+pub fn run(
+    loaded: Loaded,
+    clock: Clock,
+    read_again: &dyn Fn() -> Result<Loaded, ConfigErrors>,
+) -> Result<(), AppError> {
+    for warning in &loaded.warnings {
+        log::warn!("{warning}");
+    }
+    let config = loaded.config;
     let metrics = Arc::new(Metrics::default());
     let hearts = Hearts::new(clock);
     let stop = Stop::new();
@@ -188,6 +195,7 @@ impl App {
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return Err(AppError::ThreadEnded("signals".to_owned())),
             }
+            logging::tick();
             if engine.is_finished() {
                 return Err(AppError::ThreadEnded(engine.name().to_owned()));
             }

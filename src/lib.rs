@@ -24,6 +24,7 @@ pub mod annotate; // frames with marks on them, as a video for people
 pub mod api; // health, metrics and statistics over HTTP
 
 pub mod telemetry; // counters and log lines
+pub mod monitor; // the board's sensors
 pub mod runtime; // clocks, threads, signals, the service manager
 
 pub mod app; // start in order, supervise, stop in order

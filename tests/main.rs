@@ -2,12 +2,15 @@
 
 #![allow(clippy::print_stderr, clippy::print_stdout, reason = "a test tells what it measured, or why it was skipped")]
 
+mod api; // the HTTP server: what it answers, promtool's opinion of it, what it refuses
 mod architecture; // the house rules: who may import whom, one home for each outside thing, how files look
+mod config; // the reference, the profiles, what a wrong file is told
 mod daemon; // the real daemon with a real broker: end to end, SIGHUP, SIGTERM
 mod ingest; // real RTSP servers that die, freeze, stay silent, change their picture; files
 mod mqtt; // the publish stage with a real mosquitto: logins, TLS, last will, a broker that dies
 mod packaging; // what a clone holds: licences, links that lead somewhere, scripts that a shell accepts
 mod parity; // accuracy and command line of detect, bench and model, over every engine
 mod quality; // tracks of a real clip against ground truth
+mod service; // the systemd unit under systemd-analyze
 mod support; // broker, subscriber, daemon, shared data
 mod track; // SORT over MOTChallenge files, against the original's tracks

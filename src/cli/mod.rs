@@ -5,14 +5,17 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 mod bench;
+mod check;
+mod configuration;
 mod detect;
 mod exit;
 mod model;
 mod model_choice;
+mod output;
+mod probe;
 mod progress;
 mod replay;
 mod run;
-mod settings;
 mod table;
 mod track;
 
@@ -29,6 +32,8 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Run(run::Args),
+    Check(check::Args),
+    Probe(probe::Args),
     Replay(replay::Args),
     Detect(detect::Args),
     Track(track::Args),
@@ -44,6 +49,8 @@ pub fn main() -> ExitCode {
     };
     exit::code(match cli.command {
         Command::Run(args) => run::run(&args),
+        Command::Check(args) => check::run(&args),
+        Command::Probe(args) => probe::run(&args),
         Command::Replay(args) => replay::run(&args),
         Command::Detect(args) => detect::run(&args),
         Command::Track(args) => track::run(&args),

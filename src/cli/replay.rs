@@ -9,7 +9,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use clap::Args as ClapArgs;
 
-use super::{Failure, progress, settings, table};
+use super::{Failure, configuration, progress, table};
 use crate::annotate::{self, Mark, VideoWriter};
 use crate::config::{Camera, Config, Source};
 use crate::pipeline::{Replay, ReplayError, Step, load_analyst};
@@ -52,14 +52,14 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
         return Err(Failure::Input(format!("{}: no such file", args.video.display())));
     }
     let mut config = match &args.config {
-        Some(file) => settings::load(file),
-        None => settings::defaults(),
-    }?;
+        Some(file) => configuration::load(file)?.config,
+        None => configuration::defaults()?,
+    };
     if let Some(model) = &args.model {
         config.detect.model.clone_from(model);
     }
-    logging::init(config.log.level.min(log::LevelFilter::Warn)).map_err(|e| Failure::Work(e.into()))?;
     let clock = Clock::start();
+    logging::init(config.log.level.min(log::LevelFilter::Warn), clock);
     let metrics = Arc::new(Metrics::default());
     let mut analyst = load_analyst(&config, &metrics, clock).map_err(|e| Failure::Config(e.to_string()))?;
     let mut listener = Listener::new(args, &config)?;

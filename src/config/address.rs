@@ -83,9 +83,25 @@ pub(super) fn broker_url(host: &str, port: u16, tls: bool) -> String {
 /// with characters that would end them too early.
 pub(super) fn redacted(text: &str) -> String {
     match (text.find("://"), text.rfind('@')) {
-        (Some(scheme), Some(at)) if scheme < at => format!("{}[hidden]{}", &text[..scheme + 3], &text[at..]),
-        _ => text.to_owned(),
+        (Some(scheme), Some(at)) if scheme < at => masked(&format!("{}[hidden]{}", &text[..scheme + 3], &text[at..])),
+        _ => masked(text),
     }
+}
+
+/// Hides the values of `password=…` and the like, which some cameras want in the path or the query.
+pub(super) fn masked(text: &str) -> String {
+    const WORDS: [&str; 6] = ["password=", "passwd=", "pwd=", "pass=", "token=", "secret="];
+    // ASCII case only, so that positions in both are the same.
+    let lower = text.to_ascii_lowercase();
+    let mut out = String::with_capacity(text.len());
+    let mut at = 0;
+    while let Some(value) = WORDS.iter().filter_map(|w| Some(at + lower[at..].find(w)? + w.len())).min() {
+        let end = text[value..].find(['&', '/', ';', '#']).map_or(text.len(), |i| value + i);
+        out.push_str(&text[at..value]);
+        out.push_str("[hidden]");
+        at = end;
+    }
+    out + &text[at..]
 }
 
 fn opened(text: &str) -> Result<(Url, Option<(String, String)>), String> {
@@ -167,6 +183,13 @@ mod tests {
             let why = camera(odd).expect_err(odd);
             assert!(!why.contains("ter2") && why.contains("write rtsp://"), "{why}");
         }
+    }
+
+    #[test]
+    fn passwords_in_paths_and_queries_are_hidden_too() {
+        assert_eq!(masked("rtsp://h/x?User=a&Password=hunter2&ch=1"), "rtsp://h/x?User=a&Password=[hidden]&ch=1");
+        assert_eq!(masked("rtsp://h/user=a_password=hunter2_channel=1.sdp"), "rtsp://h/user=a_password=[hidden]");
+        assert_eq!(masked("rtsp://h/plain"), "rtsp://h/plain");
     }
 
     #[test]

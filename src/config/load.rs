@@ -11,7 +11,7 @@ use toml::de::DeTable;
 use super::error::{ConfigError, ConfigErrors};
 use super::file::ConfigFile;
 use super::resolve::{Findings, ReadSecret, Surroundings, resolve, unknown_profile};
-use super::walk::{Walk, line_of};
+use super::walk::{Walk, line_ends, line_of};
 use super::{Config, profile, schema};
 
 /// No configuration that a person keeps is larger; a device file or a video is.
@@ -77,9 +77,10 @@ pub(super) fn parse(
     let (document, broken) = DeTable::parse_recoverable(text);
     if !broken.is_empty() {
         // What follows a slip of syntax is guesswork; the slips themselves are told all at once.
+        let ends = line_ends(text);
         let errors = broken.iter().map(|e| ConfigError {
             key: String::new(),
-            line: e.span().map(|s| line_of(text, s.start)),
+            line: e.span().map(|s| line_of(&ends, s.start)),
             problem: format!("is not TOML here: {}", e.message()),
         });
         return Err(errors.collect());
@@ -99,7 +100,7 @@ pub(super) fn parse(
     if errors.is_empty() { Ok((Loaded { config, warnings }, inline)) } else { Err(errors) }
 }
 
-fn with_profile(typed: toml::Table, walk: &mut Walk<'_>) -> (ConfigFile, Vec<ConfigError>) {
+fn with_profile(typed: toml::Table, walk: &mut Walk) -> (ConfigFile, Vec<ConfigError>) {
     let mut errors = std::mem::take(&mut walk.errors);
     let under = match typed.get("profile").and_then(toml::Value::as_str) {
         None => toml::Table::new(),
@@ -123,7 +124,7 @@ fn with_profile(typed: toml::Table, walk: &mut Walk<'_>) -> (ConfigFile, Vec<Con
 }
 
 /// A key's line, or, for one that is missing, its section's.
-fn line_of_key(walk: &Walk<'_>, key: &str) -> Option<usize> {
+fn line_of_key(walk: &Walk, key: &str) -> Option<usize> {
     walk.lines.get(key).or_else(|| walk.lines.get(key.rsplit_once('.')?.0)).copied()
 }
 

@@ -10,10 +10,12 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 mod address;
+mod cameras;
 mod diff;
 mod error;
 mod file;
 mod load;
+mod login;
 mod profile;
 mod render;
 mod resolve;

@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde::Deserialize;
 use serde_json::Value as Json;
 
-use super::address::broker_url;
+use super::address::{broker_url, masked};
 use super::file::{
     ApiFile, CameraFile, ClassifyFile, ConfigFile, DetectFile, DeviceFile, IngestFile, LogFile, LogLevel, MqttFile,
     PathsFile, PublishFile, TrackFile,
@@ -16,14 +16,21 @@ use super::file::{
 use super::resolve::{Surroundings, resolve};
 use super::{Camera, Classify, Config, Ingest, Login, Mqtt, Secret, Source, profile, schema};
 
-/// What stands in place of a secret.
-const HIDDEN: &str = "[hidden]";
+/// How what may be secret is written.
+#[derive(Clone, Copy)]
+pub(super) struct Show {
+    pub(super) password: fn(&Secret) -> String,
+    pub(super) url: fn(&str) -> String,
+}
+
+const HIDDEN: Show = Show { password: |_| "[hidden]".to_owned(), url: masked };
+
 /// The width of comments in the reference.
 const COLUMNS: usize = 100;
 
 /// The resolved configuration as TOML, with every key that has a value; secrets are hidden.
 pub fn render(config: &Config) -> String {
-    toml::to_string(&typed(config, &|_| HIDDEN.to_owned())).expect("a file of plain keys and tables is TOML")
+    toml::to_string(&typed(config, HIDDEN)).expect("a file of plain keys and tables is TOML")
 }
 
 /// `config/default.toml`: every key with its comment, its range and its default; keys without a default are commented out.
@@ -71,7 +78,7 @@ pub fn json_schema() -> String {
 }
 
 /// The file that resolves to this configuration.
-pub(super) fn typed(config: &Config, show: &dyn Fn(&Secret) -> String) -> ConfigFile {
+pub(super) fn typed(config: &Config, show: Show) -> ConfigFile {
     ConfigFile {
         profile: None,
         device: DeviceFile { name: Some(config.device.name.clone()) },
@@ -102,7 +109,7 @@ pub(super) fn typed(config: &Config, show: &dyn Fn(&Secret) -> String) -> Config
     }
 }
 
-fn mqtt(m: &Mqtt, show: &dyn Fn(&Secret) -> String) -> MqttFile {
+fn mqtt(m: &Mqtt, show: Show) -> MqttFile {
     let (username, password) = login(m.login.as_ref(), show);
     let path = |p: &std::path::PathBuf| p.display().to_string();
     let client = m.tls.as_ref().and_then(|t| t.client.as_ref());
@@ -146,7 +153,7 @@ fn classify(c: &Classify) -> ClassifyFile {
     }
 }
 
-fn camera(c: &Camera, show: &dyn Fn(&Secret) -> String) -> CameraFile {
+fn camera(c: &Camera, show: Show) -> CameraFile {
     let mut file = CameraFile {
         codec: c.codec,
         width: c.size_px.map(|(w, _)| w),
@@ -158,7 +165,7 @@ fn camera(c: &Camera, show: &dyn Fn(&Secret) -> String) -> CameraFile {
     match &c.source {
         Source::Rtsp { url, transport, login: known, latency } => {
             (file.username, file.password) = login(known.as_ref(), show);
-            file.source = Some(url.clone());
+            file.source = Some((show.url)(url));
             file.transport = Some(*transport);
             file.latency_ms = Some(ms(*latency));
         }
@@ -173,8 +180,8 @@ fn camera(c: &Camera, show: &dyn Fn(&Secret) -> String) -> CameraFile {
     file
 }
 
-fn login(login: Option<&Login>, show: &dyn Fn(&Secret) -> String) -> (Option<String>, Option<String>) {
-    (login.map(|l| l.username.clone()), login.map(|l| show(&l.password)))
+fn login(login: Option<&Login>, show: Show) -> (Option<String>, Option<String>) {
+    (login.map(|l| l.username.clone()), login.map(|l| (show.password)(&l.password)))
 }
 
 fn level(level: log::LevelFilter) -> LogLevel {
@@ -211,7 +218,7 @@ fn default_table(schema: &Json) -> toml::Table {
         ClassifyFile { model: example(schema, "classify", "model"), ..ClassifyFile::default() },
     );
     let (config, _) = resolve(&sample, &around, &unreadable);
-    let mut file = typed(&config, &|_| HIDDEN.to_owned());
+    let mut file = typed(&config, HIDDEN);
     file.device.name = None;
     file.mqtt.client_id = None;
     file.detect.threads = Some(0);

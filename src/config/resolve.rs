@@ -2,19 +2,19 @@
 //!
 //! Pure: the host and the reading of secret files are arguments. Absent on purpose: logging, the environment, the file itself.
 
-use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::address::{self, Broker, Place};
+use super::address::{self, Broker};
 use super::error::ConfigError;
-use super::file::{CameraFile, ClassifyFile, ConfigFile, IngestFile, LogLevel, MqttFile};
+use super::file::{ClassifyFile, ConfigFile, IngestFile, LogLevel, MqttFile};
+use super::login::LoginKeys;
 use super::walk::{did_you_mean, is_name};
 use super::{
-    Api, Camera, Classify, ClientCert, Codec, Config, Detect, Device, EngineChoice, Ingest, Log, Login, Mqtt,
-    MqttVersion, Paths, Publish, Secret, Source, Tls, Track, Transport,
+    Api, Classify, ClientCert, Config, Detect, Device, EngineChoice, Ingest, Log, Mqtt, MqttVersion, Paths, Publish,
+    Tls, Track,
 };
 
 /// What the file does not say about the device that it is read on.
@@ -75,27 +75,19 @@ pub(super) fn resolve(file: &ConfigFile, around: &Surroundings, read: ReadSecret
     (config, r.findings)
 }
 
-struct Resolver<'a> {
-    around: &'a Surroundings,
-    read: ReadSecret<'a>,
+/// Goes through the sections; its larger parts stand in `login.rs` and `cameras.rs`.
+pub(super) struct Resolver<'a> {
+    pub(super) around: &'a Surroundings,
+    pub(super) read: ReadSecret<'a>,
     findings: Findings,
 }
 
-/// The three keys that make a login, and the section in which they stand.
-struct LoginKeys<'a> {
-    section: &'a str,
-    username: Option<&'a str>,
-    password: Option<&'a str>,
-    password_file: Option<&'a str>,
-    in_url: Option<(String, String)>,
-}
-
 impl Resolver<'_> {
-    fn error(&mut self, key: &str, problem: impl Into<String>) {
+    pub(super) fn error(&mut self, key: &str, problem: impl Into<String>) {
         self.findings.errors.push(ConfigError { key: key.to_owned(), line: None, problem: problem.into() });
     }
 
-    fn warn(&mut self, key: &str, what: &str) {
+    pub(super) fn warn(&mut self, key: &str, what: &str) {
         self.findings.warnings.push(format!("{key}: {what}"));
     }
 
@@ -175,71 +167,6 @@ impl Resolver<'_> {
         Some(Tls { ca_file: m.ca_file.as_ref().map(PathBuf::from), client })
     }
 
-    fn login(&mut self, keys: LoginKeys<'_>) -> Option<Login> {
-        let key = |name: &str| format!("{}.{name}", keys.section);
-        if let Some((username, password)) = keys.in_url {
-            for (name, set) in
-                [("username", keys.username), ("password", keys.password), ("password_file", keys.password_file)]
-            {
-                if set.is_some() {
-                    self.error(&key(name), "set, and the address has a login as well; keep one of them");
-                }
-            }
-            let password = self.expanded(&key("password"), &password);
-            return Some(Login { username, password: Secret::new(password) });
-        }
-        let password = match (keys.password, keys.password_file) {
-            (Some(_), Some(_)) => {
-                self.error(&key("password_file"), "set beside `password`; keep one of them");
-                None
-            }
-            (Some(password), None) => Some(self.expanded(&key("password"), password)),
-            (None, Some(file)) => Some(self.secret(&key("password_file"), Path::new(file))),
-            (None, None) => None,
-        };
-        let Some(username) = keys.username else {
-            if password.is_some() {
-                self.error(&key("username"), "missing; a password needs a user name");
-            }
-            return None;
-        };
-        let username = self.expanded(&key("username"), username);
-        Some(Login { username, password: Secret::new(password.unwrap_or_default()) })
-    }
-
-    /// `${credential:NAME}` → what the file NAME holds; anything else stays.
-    fn expanded(&mut self, key: &str, typed: &str) -> String {
-        let Some(name) = typed.strip_prefix("${credential:").and_then(|t| t.strip_suffix('}')) else {
-            return typed.to_owned();
-        };
-        if name.is_empty() || name.len() > 255 || name.starts_with('.') || name.contains(['/', '\0']) {
-            self.error(key, "no such credential can be: write ${credential:NAME} with the name of a file");
-            return String::new();
-        }
-        let Some(dir) = self.around.credentials_dir.clone() else {
-            let problem = format!(
-                "the credential {name:?} is asked for, but the service has none (CREDENTIALS_DIRECTORY is not set); add LoadCredential={name}:FILE to the unit"
-            );
-            self.error(key, problem);
-            return String::new();
-        };
-        self.secret(key, &dir.join(name))
-    }
-
-    fn secret(&mut self, key: &str, path: &Path) -> String {
-        match (self.read)(path) {
-            Ok(text) => text.trim_end_matches(['\r', '\n']).to_owned(),
-            Err(e) => {
-                let problem = format!(
-                    "{} cannot be read: {e}; write the secret into it, readable by the service",
-                    path.display()
-                );
-                self.error(key, problem);
-                String::new()
-            }
-        }
-    }
-
     fn ingest(&mut self, i: &IngestFile) -> Ingest {
         let ms = |typed: Option<u64>, default| Duration::from_millis(typed.unwrap_or(default));
         let ingest = Ingest {
@@ -276,98 +203,6 @@ impl Resolver<'_> {
             min_size_px: c.min_size_px.unwrap_or(32),
             margin: c.margin.unwrap_or(0.1) as f32,
             min_confidence: c.min_confidence.unwrap_or(0.3) as f32,
-        }
-    }
-
-    fn cameras(&mut self, typed: &BTreeMap<String, CameraFile>) -> BTreeMap<String, Camera> {
-        let mut cameras = BTreeMap::new();
-        let mut devices: BTreeMap<String, &str> = BTreeMap::new();
-        for (name, file) in typed {
-            let Some(camera) = self.camera(name, file) else { continue };
-            let device = match &camera.source {
-                Source::V4l2 { device } => Some(device.display().to_string()),
-                Source::Csi { sensor } => Some(format!("csi:{sensor}")),
-                _ => None,
-            };
-            if let Some(device) = device.filter(|_| camera.enabled) {
-                if let Some(other) = devices.get(&device) {
-                    let problem = format!("{device} is camera {other:?}'s already; a device serves one camera");
-                    self.error(&format!("camera.{name}.source"), problem);
-                }
-                devices.insert(device, name);
-            }
-            cameras.insert(name.clone(), camera);
-        }
-        if cameras.values().all(|c| !c.enabled) {
-            self.warn("camera", "there is no camera to watch; add a section [camera.NAME] with a source");
-        }
-        cameras
-    }
-
-    fn camera(&mut self, name: &str, c: &CameraFile) -> Option<Camera> {
-        let section = format!("camera.{name}");
-        let key = |k: &str| format!("{section}.{k}");
-        let size_px = match (c.width, c.height) {
-            (Some(w), Some(h)) => Some((w, h)),
-            (None, None) => None,
-            (w, _) => {
-                let (missing, set) = if w.is_some() { ("height", "width") } else { ("width", "height") };
-                self.error(&key(missing), format!("missing; {set} is set, and a size needs both"));
-                None
-            }
-        };
-        let Some(source) = c.source.as_deref() else {
-            self.error(
-                &key("source"),
-                "missing; write where the pictures come from, e.g. \"rtsp://192.0.2.10/stream1\"",
-            );
-            return None;
-        };
-        let place = address::camera(source).map_err(|why| self.error(&key("source"), why)).ok()?;
-        self.warn_of_idle_keys(&section, c, &place);
-        let source = match place {
-            Place::Rtsp { url, login } => Source::Rtsp {
-                url,
-                transport: c.transport.unwrap_or(Transport::Tcp),
-                login: self.login(LoginKeys {
-                    section: &section,
-                    username: c.username.as_deref(),
-                    password: c.password.as_deref(),
-                    password_file: c.password_file.as_deref(),
-                    in_url: login,
-                }),
-                latency: Duration::from_millis(c.latency_ms.unwrap_or(200)),
-            },
-            Place::File(path) => Source::File { path, repeat: c.repeat.unwrap_or(false) },
-            Place::V4l2(device) => {
-                if matches!(c.codec, Some(Codec::H265)) {
-                    self.warn(&key("codec"), "few V4L2 cameras send H.265");
-                }
-                Source::V4l2 { device }
-            }
-            Place::Csi(sensor) => Source::Csi { sensor },
-            Place::Test(pattern) => Source::Test { pattern },
-        };
-        Some(Camera { source, codec: c.codec, size_px, fps: c.fps, enabled: c.enabled.unwrap_or(true) })
-    }
-
-    /// A key that does nothing for this kind of source is a misunderstanding, not a fault.
-    fn warn_of_idle_keys(&mut self, section: &str, c: &CameraFile, place: &Place) {
-        let (rtsp, file) = (matches!(place, Place::Rtsp { .. }), matches!(place, Place::File(_)));
-        let asked = !(rtsp || file);
-        let keys = [
-            ("transport", c.transport.is_some(), rtsp, "an RTSP camera"),
-            ("latency_ms", c.latency_ms.is_some(), rtsp, "an RTSP camera"),
-            ("username", c.username.is_some(), rtsp, "an RTSP camera"),
-            ("password", c.password.is_some(), rtsp, "an RTSP camera"),
-            ("password_file", c.password_file.is_some(), rtsp, "an RTSP camera"),
-            ("repeat", c.repeat.is_some(), file, "a video file"),
-            ("width", c.width.is_some(), asked, "a V4L2, CSI or test source"),
-            ("height", c.height.is_some(), asked, "a V4L2, CSI or test source"),
-            ("fps", c.fps.is_some(), asked, "a V4L2, CSI or test source"),
-        ];
-        for (name, _, _, owner) in keys.iter().filter(|(_, set, used, _)| *set && !used) {
-            self.warn(&format!("{section}.{name}"), &format!("has no effect: it is for {owner}"));
         }
     }
 

@@ -226,6 +226,16 @@ fn a_password_that_everybody_may_read_is_warned_of() {
     }
 }
 
+#[test]
+fn files_that_are_deep_or_long_are_refused_and_not_died_of() {
+    let deep = format!("a = {}", "[".repeat(200_000));
+    let dotted = format!("{}b = 1", "a.".repeat(200_000));
+    let long: String = (0..20_000).map(|i| format!("k{i} = 1\n")).collect();
+    for text in [deep, dotted, long] {
+        assert!(!refused(&text).is_empty());
+    }
+}
+
 fn word() -> impl Strategy<Value = String> {
     "[A-Za-z0-9_-]{1,12}"
 }
@@ -282,7 +292,7 @@ proptest! {
 
     #[test]
     fn what_is_rendered_resolves_to_the_same(config in configs()) {
-        let file = render::typed(&config, &|s| s.reveal().to_owned());
+        let file = render::typed(&config, render::Show { password: |s| s.reveal().to_owned(), url: str::to_owned });
         let text = toml::to_string(&file).expect("TOML");
         let (again, _) = parse(&text, &around(), &no_secret).map_err(|e| TestCaseError::fail(format!("{e:?}\n{text}")))?;
         prop_assert_eq!(again.config, config);

@@ -13,17 +13,18 @@ use super::error::ConfigError;
 use super::schema::{choices, range};
 
 /// What a walk found.
-pub(super) struct Walk<'a> {
-    text: &'a str,
+pub(super) struct Walk {
+    /// Where each line ends.
+    ends: Vec<usize>,
     /// What does not fit.
     pub(super) errors: Vec<ConfigError>,
     /// The line of every key in the file.
     pub(super) lines: BTreeMap<String, usize>,
 }
 
-impl<'a> Walk<'a> {
-    pub(super) fn new(text: &'a str) -> Self {
-        Self { text, errors: Vec::new(), lines: BTreeMap::new() }
+impl Walk {
+    pub(super) fn new(text: &str) -> Self {
+        Self { ends: line_ends(text), errors: Vec::new(), lines: BTreeMap::new() }
     }
 
     /// The part of a table that fits the schema.
@@ -34,7 +35,7 @@ impl<'a> Walk<'a> {
         for (key, value) in table {
             let name = key.get_ref().as_ref();
             let path = join(path, name);
-            self.lines.insert(path.clone(), line_of(self.text, key.span().start));
+            self.lines.insert(path.clone(), line_of(&self.ends, key.span().start));
             let kept = match (known.and_then(|k| k.get(name)), named) {
                 (Some(schema), _) => self.value(value, schema, &path),
                 (None, Some(_)) if !is_name(name) => {
@@ -120,9 +121,14 @@ impl<'a> Walk<'a> {
     }
 }
 
+/// Where the lines of a text end: what [`line_of`] searches, so that a long file with many keys is not read once for each of them.
+pub(super) fn line_ends(text: &str) -> Vec<usize> {
+    text.bytes().enumerate().filter(|(_, b)| *b == b'\n').map(|(i, _)| i).collect()
+}
+
 /// The line of a byte, from 1.
-pub(super) fn line_of(text: &str, byte: usize) -> usize {
-    text.as_bytes().iter().take(byte).filter(|&&b| b == b'\n').count() + 1
+pub(super) fn line_of(ends: &[usize], byte: usize) -> usize {
+    ends.partition_point(|&end| end < byte) + 1
 }
 
 /// Whether this may name a device, a camera or a classifier.
@@ -214,7 +220,7 @@ mod tests {
 
     #[test]
     fn lines_are_counted_from_one() {
-        assert_eq!(line_of("a\nb\nc", 0), 1);
-        assert_eq!(line_of("a\nb\nc", 4), 3);
+        assert_eq!(line_of(&line_ends("a\nb\nc"), 0), 1);
+        assert_eq!(line_of(&line_ends("a\nb\nc"), 4), 3);
     }
 }

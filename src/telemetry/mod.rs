@@ -1,5 +1,6 @@
 //! What the daemon says about itself: numbers and log lines. Where they are served belongs to `api`.
 
+pub mod fold;
 pub mod histogram;
 pub mod logging;
 pub mod metrics;

@@ -1,0 +1,202 @@
+//! Metrics as Prometheus text 0.0.4. Pure: numbers in, text out.
+//!
+//! Every metric has HELP and TYPE, the prefix `peregrine_` and a base unit; a test lets `promtool check metrics` read it.
+
+use std::fmt::{Display, Write};
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::runtime::environment;
+use crate::telemetry::{CameraMetrics, Counter, Histogram, Metrics};
+use crate::types::CameraState;
+
+/// Upper edges of the shown histograms in milliseconds: coarse, since every one is a time series for each camera and stage.
+const LE_MS: [u64; 13] = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000];
+
+/// All metrics, `up` after the daemon's start.
+pub(super) fn text(metrics: &Metrics, up: Duration) -> String {
+    let mut page = Page(String::with_capacity(16 << 10));
+    process(&mut page, metrics, up);
+    cameras(&mut page, &metrics.cameras());
+    page.family("stage_duration_seconds", "histogram", "Time that a stage takes for one frame, all cameras together.");
+    for (stage, histogram) in metrics.stages.all() {
+        page.histogram("stage_duration_seconds", "stage", stage, histogram);
+    }
+    mqtt(&mut page, metrics);
+    page.0
+}
+
+fn process(page: &mut Page, metrics: &Metrics, up: Duration) {
+    page.family("build_info", "gauge", "The running version; the value is always 1.");
+    page.sample("build_info", &[("version", env!("CARGO_PKG_VERSION")), ("arch", std::env::consts::ARCH)], 1);
+    page.family("uptime_seconds", "gauge", "Time since the daemon started.");
+    page.sample("uptime_seconds", &[], up.as_secs_f64());
+    page.family("resident_memory_bytes", "gauge", "Memory that the process holds.");
+    if let Some(bytes) = environment::resident_bytes() {
+        page.sample("resident_memory_bytes", &[], bytes);
+    }
+    page.family("pipelines_abandoned_total", "counter", "Camera pipelines whose teardown outlasted its deadline.");
+    page.sample("pipelines_abandoned_total", &[], metrics.pipelines_abandoned_total.get());
+    page.family("config_reloads_total", "counter", "Reloads of the configuration, taken and refused.");
+    page.sample("config_reloads_total", &[("result", "taken")], metrics.reloads_total.get());
+    page.sample("config_reloads_total", &[("result", "refused")], metrics.reloads_refused_total.get());
+}
+
+type Cameras = [(String, Arc<CameraMetrics>)];
+type CounterOf = fn(&CameraMetrics) -> &Counter;
+
+fn cameras(page: &mut Page, cameras: &Cameras) {
+    let counters: [(&str, &str, CounterOf); 7] = [
+        ("camera_frames_total", "Frames that the source delivered.", |m| &m.frames_total),
+        ("camera_frames_analysed_total", "Frames that went through the detector.", |m| &m.frames_analysed_total),
+        ("camera_frames_failed_total", "Frames that the detector failed on.", |m| &m.frames_failed_total),
+        ("camera_detections_total", "Objects detected.", |m| &m.detections_total),
+        ("camera_tracks_total", "Tracks confirmed.", |m| &m.tracks_total),
+        ("camera_reconnects_total", "Times the source was opened again after a fault.", |m| &m.reconnects_total),
+        ("camera_stalls_total", "Times frames stopped coming.", |m| &m.stalls_total),
+    ];
+    for (name, help, of) in counters {
+        page.family(name, "counter", help);
+        for (camera, m) in cameras {
+            page.sample(name, &[("camera", camera)], of(m).get());
+        }
+    }
+    displaced(page, cameras);
+    state(page, cameras);
+    page.family("camera_tracks_active", "gauge", "Tracks alive now.");
+    for (camera, m) in cameras {
+        page.sample("camera_tracks_active", &[("camera", camera)], m.tracks_active.get());
+    }
+    page.family("camera_frame_size_pixels", "gauge", "Size of the frames, 0 until one came.");
+    for (camera, m) in cameras {
+        page.sample("camera_frame_size_pixels", &[("camera", camera), ("side", "width")], m.width_px.get());
+        page.sample("camera_frame_size_pixels", &[("camera", camera), ("side", "height")], m.height_px.get());
+    }
+    let name = "camera_capture_to_publish_seconds";
+    page.family(
+        name,
+        "histogram",
+        "From a frame's capture to the hand-over of its messages to the broker's connection.",
+    );
+    for (camera, m) in cameras {
+        page.histogram(name, "camera", camera, &m.capture_to_publish);
+    }
+}
+
+fn displaced(page: &mut Page, cameras: &Cameras) {
+    page.family("camera_frames_displaced_total", "counter", "Frames dropped unseen, by reason.");
+    for (camera, m) in cameras {
+        let reasons = [
+            ("ring", &m.displaced_ring_total),
+            ("appsink", &m.displaced_appsink_total),
+            ("stopped", &m.displaced_stopped_total),
+        ];
+        for (reason, counter) in reasons {
+            page.sample("camera_frames_displaced_total", &[("camera", camera), ("reason", reason)], counter.get());
+        }
+    }
+}
+
+fn state(page: &mut Page, cameras: &Cameras) {
+    page.family("camera_state", "gauge", "1 for the state that the camera is in, 0 for the others.");
+    for (camera, m) in cameras {
+        let now = usize::try_from(m.state.get()).ok();
+        for (i, state) in CameraState::ALL.iter().enumerate() {
+            let labels = [("camera", camera.as_str()), ("state", state.as_str())];
+            page.sample("camera_state", &labels, u8::from(now == Some(i)));
+        }
+    }
+}
+
+fn mqtt(page: &mut Page, metrics: &Metrics) {
+    let m = &metrics.mqtt;
+    page.family("mqtt_connected", "gauge", "1 while connected to the broker.");
+    page.sample("mqtt_connected", &[], m.connected.get());
+    page.family("mqtt_messages_queued", "gauge", "Messages waiting for the broker.");
+    page.sample("mqtt_messages_queued", &[], m.queued.get());
+    let counters = [
+        ("mqtt_connects_total", "Connections made to the broker.", &m.connects_total),
+        ("mqtt_messages_published_total", "Messages handed to the broker's connection.", &m.published_total),
+        ("mqtt_messages_acknowledged_total", "Messages that the broker acknowledged (QoS 1).", &m.acknowledged_total),
+    ];
+    for (name, help, counter) in counters {
+        page.family(name, "counter", help);
+        page.sample(name, &[], counter.get());
+    }
+    page.family(
+        "mqtt_messages_dropped_total",
+        "counter",
+        "Messages given up: the broker was away, or the outbox full.",
+    );
+    page.sample("mqtt_messages_dropped_total", &[("reason", "away")], m.dropped_qos0_total.get());
+    page.sample("mqtt_messages_dropped_total", &[("reason", "outbox_full")], m.dropped_outbox_total.get());
+}
+
+struct Page(String);
+
+impl Page {
+    fn family(&mut self, name: &str, kind: &str, help: &str) {
+        // Writing to a String cannot fail, here and below.
+        let _ = writeln!(self.0, "# HELP peregrine_{name} {help}\n# TYPE peregrine_{name} {kind}");
+    }
+
+    fn sample(&mut self, name: &str, labels: &[(&str, &str)], value: impl Display) {
+        let _ = write!(self.0, "peregrine_{name}");
+        for (i, (label, text)) in labels.iter().enumerate() {
+            let _ = write!(self.0, "{}{label}=\"{}\"", if i == 0 { '{' } else { ',' }, escaped(text));
+        }
+        let _ = writeln!(self.0, "{} {value}", if labels.is_empty() { "" } else { "}" });
+    }
+
+    /// Stages go on counting while this reads, so later sums are kept from falling below earlier ones.
+    fn histogram(&mut self, name: &str, label: &str, text: &str, histogram: &Histogram) {
+        let bucket = format!("{name}_bucket");
+        let mut count = 0;
+        for ms in LE_MS {
+            count = histogram.count_within(Duration::from_millis(ms)).max(count);
+            let le = (ms as f64 * 1e-3).to_string();
+            self.sample(&bucket, &[(label, text), ("le", &le)], count);
+        }
+        count = histogram.count().max(count);
+        self.sample(&bucket, &[(label, text), ("le", "+Inf")], count);
+        self.sample(&format!("{name}_sum"), &[(label, text)], histogram.sum_secs());
+        self.sample(&format!("{name}_count"), &[(label, text)], count);
+    }
+}
+
+fn escaped(text: &str) -> String {
+    text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_camera_shows_its_state_once_and_odd_names_stay_in_their_quotes() {
+        let metrics = Metrics::default();
+        metrics.camera("a\"b\\c\n").state.set(1);
+        let text = text(&metrics, Duration::from_secs(2));
+        let of_state: Vec<_> = text.lines().filter(|l| l.starts_with("peregrine_camera_state{")).collect();
+        assert_eq!(of_state.len(), CameraState::ALL.len());
+        let set: Vec<_> = of_state.iter().filter(|l| l.ends_with(" 1")).collect();
+        assert_eq!(set, [&r#"peregrine_camera_state{camera="a\"b\\c\n",state="streaming"} 1"#]);
+        assert!(text.contains("peregrine_uptime_seconds 2\n"));
+    }
+
+    #[test]
+    fn a_histogram_ends_with_everything_that_was_counted() {
+        let metrics = Metrics::default();
+        metrics.stages.inference.record(Duration::from_millis(3));
+        metrics.stages.inference.record(Duration::from_secs(60));
+        let text = text(&metrics, Duration::ZERO);
+        for line in [
+            r#"stage_duration_seconds_bucket{stage="inference",le="0.002"} 0"#,
+            r#"stage_duration_seconds_bucket{stage="inference",le="0.005"} 1"#,
+            r#"stage_duration_seconds_bucket{stage="inference",le="+Inf"} 2"#,
+            r#"stage_duration_seconds_count{stage="inference"} 2"#,
+        ] {
+            assert!(text.contains(&format!("peregrine_{line}\n")), "{line} is missing");
+        }
+    }
+}

@@ -1,0 +1,181 @@
+//! `peregrine probe`: what this device offers, for people (a table) and scripts (`--json`).
+//!
+//! What the stages know about the device is asked of them in `of_stages`, in one line each; what the operating system knows is
+//! gathered here.
+
+use std::fmt::Write as _;
+
+use serde::Serialize;
+
+use super::Failure;
+use super::output::say;
+use crate::monitor::{self, Sensor};
+use crate::runtime::environment;
+
+/// Shows what this device offers: engines, decoders, sensors, processor features.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// One JSON object.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Something that a stage can use, or not.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(super) struct Offer {
+    /// Its name.
+    pub name: String,
+    /// Whether it can be used here.
+    pub available: bool,
+    /// A version, or what is missing.
+    pub detail: String,
+}
+
+/// Everything that is known about the device.
+#[derive(Debug, Clone, Serialize)]
+pub(super) struct ProbeReport {
+    /// Peregrine's version.
+    pub version: &'static str,
+    /// The board, where the firmware names it.
+    pub board: Option<String>,
+    /// The processor.
+    pub cpu: Cpu,
+    /// Memory in bytes.
+    pub memory_bytes: Option<u64>,
+    /// Engines that run models.
+    pub engines: Vec<Offer>,
+    /// Video decoders.
+    pub decoders: Vec<Offer>,
+    /// Temperature sensors.
+    pub sensors: Vec<Sensor>,
+}
+
+/// The processor.
+#[derive(Debug, Clone, Serialize)]
+pub(super) struct Cpu {
+    /// Its name.
+    pub name: String,
+    /// The instruction set.
+    pub arch: &'static str,
+    /// How many processors this process may use.
+    pub processors: usize,
+    /// Vector instructions that engines make use of.
+    pub features: Vec<&'static str>,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// When the report cannot be written.
+pub(super) fn run(args: &Args) -> Result<(), Failure> {
+    let report = report();
+    if args.json {
+        let json = serde_json::to_string_pretty(&report).map_err(|e| Failure::Bug(e.to_string()))?;
+        say(&(json + "\n"))
+    } else {
+        say(&table(&report))
+    }
+}
+
+fn report() -> ProbeReport {
+    let (engines, decoders) = of_stages();
+    ProbeReport {
+        version: env!("CARGO_PKG_VERSION"),
+        board: environment::board_name(),
+        cpu: Cpu {
+            name: environment::processor_name(),
+            arch: std::env::consts::ARCH,
+            processors: environment::processors(),
+            features: cpu_features(),
+        },
+        memory_bytes: environment::memory_bytes(),
+        engines,
+        decoders,
+        sensors: monitor::sensors(),
+    }
+}
+
+/// Engines and decoders, as the stages that own them tell.
+fn of_stages() -> (Vec<Offer>, Vec<Offer>) {
+    (Vec::new(), Vec::new())
+}
+
+#[cfg(target_arch = "x86_64")]
+fn cpu_features() -> Vec<&'static str> {
+    let all = [
+        ("sse4.1", std::arch::is_x86_feature_detected!("sse4.1")),
+        ("avx", std::arch::is_x86_feature_detected!("avx")),
+        ("avx2", std::arch::is_x86_feature_detected!("avx2")),
+        ("fma", std::arch::is_x86_feature_detected!("fma")),
+        ("f16c", std::arch::is_x86_feature_detected!("f16c")),
+        ("avx512f", std::arch::is_x86_feature_detected!("avx512f")),
+        ("avx512bw", std::arch::is_x86_feature_detected!("avx512bw")),
+        ("avx512vnni", std::arch::is_x86_feature_detected!("avx512vnni")),
+        ("avxvnni", std::arch::is_x86_feature_detected!("avxvnni")),
+    ];
+    present(&all)
+}
+
+#[cfg(target_arch = "aarch64")]
+fn cpu_features() -> Vec<&'static str> {
+    let all = [
+        ("neon", std::arch::is_aarch64_feature_detected!("neon")),
+        ("dotprod", std::arch::is_aarch64_feature_detected!("dotprod")),
+        ("i8mm", std::arch::is_aarch64_feature_detected!("i8mm")),
+        ("fp16", std::arch::is_aarch64_feature_detected!("fp16")),
+        ("sve", std::arch::is_aarch64_feature_detected!("sve")),
+    ];
+    present(&all)
+}
+
+#[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+fn cpu_features() -> Vec<&'static str> {
+    present(&[])
+}
+
+fn present(all: &[(&'static str, bool)]) -> Vec<&'static str> {
+    all.iter().filter(|(_, there)| *there).map(|(name, _)| *name).collect()
+}
+
+fn table(report: &ProbeReport) -> String {
+    let mut out = String::new();
+    // Writing to a String cannot fail, here and below.
+    let mut row = |name: &str, value: &str| {
+        let _ = writeln!(out, "{name:<12}{value}");
+    };
+    row("peregrine", report.version);
+    row("board", report.board.as_deref().unwrap_or("not named by its firmware"));
+    row("processor", &format!("{}, {} × {}", report.cpu.name, report.cpu.processors, report.cpu.arch));
+    row("features", &report.cpu.features.join(" "));
+    let gib = |bytes: u64| format!("{:.1} GiB", bytes as f64 / f64::from(1 << 30));
+    row("memory", &report.memory_bytes.map_or_else(|| "unknown".to_owned(), gib));
+    for (what, offers) in [("engine", &report.engines), ("decoder", &report.decoders)] {
+        for offer in offers {
+            let mark = if offer.available { "yes" } else { "no " };
+            row(what, &format!("{mark}  {:<16}{}", offer.name, offer.detail));
+        }
+    }
+    for sensor in &report.sensors {
+        let value = sensor.millicelsius.map_or_else(|| "no value".to_owned(), |m| format!("{:.1} °C", m as f64 * 1e-3));
+        row("sensor", &format!("{:<22}{value}", sensor.name));
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_shows_what_is_there_and_what_is_not() {
+        let mut report = report();
+        report.engines = vec![Offer { name: "tract".to_owned(), available: true, detail: "0.23".to_owned() }];
+        report.decoders =
+            vec![Offer { name: "nvv4l2decoder".to_owned(), available: false, detail: "absent".to_owned() }];
+        report.sensors = vec![Sensor { name: "cpu-thermal".to_owned(), millicelsius: Some(48_312) }];
+        let table = table(&report);
+        for part in ["engine      yes  tract", "decoder     no   nvv4l2decoder", "48.3 °C"] {
+            assert!(table.contains(part), "{part:?} is missing:\n{table}");
+        }
+    }
+}
