@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::Duration;
 
+use crate::api::{self, Readiness};
 use crate::config::{self, Config, ConfigErrors, Loaded};
 use crate::pipeline::{Analyst, EngineParts, Lane, LaneParts, Lanes, load_analyst, run_engine};
 use crate::publish::{self, Publisher};
@@ -13,7 +14,6 @@ use crate::runtime::signals::{self, Asked};
 use crate::runtime::{Clock, Hearts, Stop, Worker, notify};
 use crate::telemetry::{Metrics, logging};
 use crate::types::{CameraState, CameraStatus, Report};
-use crate::api::{self, Readiness};
 
 /// The outbox may take so long to empty when the daemon stops; what is left then is counted as dropped.
 const FLUSH_WITHIN: Duration = Duration::from_secs(2);
@@ -128,7 +128,8 @@ fn listen() -> Result<Receiver<Asked>, AppError> {
     // The receiver lives as long as the daemon; after it, nobody cares for signals.
     signals::listen(move |what| {
         let _ = tell.send(what);
-    }).map_err(|e| AppError::Start(e.into()))?;
+    })
+    .map_err(|e| AppError::Start(e.into()))?;
     Ok(asked)
 }
 
@@ -160,7 +161,8 @@ fn readiness(models_loaded: &AtomicBool, lanes: &Lanes) -> Readiness {
     if !models_loaded.load(Ordering::Relaxed) {
         return Readiness::Waiting("models".to_owned());
     }
-    let connecting = |lane: &Lane| CameraState::ALL.get(lane.metrics.state.get() as usize) == Some(&CameraState::Connecting);
+    let connecting =
+        |lane: &Lane| CameraState::ALL.get(lane.metrics.state.get() as usize) == Some(&CameraState::Connecting);
     let untried = lanes.now().into_iter().find(|lane| connecting(lane));
     untried.map_or(Readiness::Ready, |lane| Readiness::Waiting(format!("camera {}", lane.camera)))
 }
@@ -176,7 +178,7 @@ impl App {
         };
         let stop = self.stop.clone();
         Worker::spawn("engine-0", move || run_engine(parts, &stop, &mut |report| publisher.offer(report)))
-        .map_err(|e| AppError::Start(e.into()))
+            .map_err(|e| AppError::Start(e.into()))
     }
 
     /// Feeds the watchdog, obeys signals, notices dead threads. Returns when the daemon is to end.

@@ -11,6 +11,7 @@ use super::Failure;
 use super::output::say;
 use crate::monitor::{self, Sensor};
 use crate::runtime::environment;
+use crate::{infer, ingest};
 
 /// Shows what this device offers: engines, decoders, sensors, processor features.
 #[derive(Debug, clap::Args)]
@@ -97,7 +98,18 @@ fn report() -> ProbeReport {
 
 /// Engines and decoders, as the stages that own them tell.
 fn of_stages() -> (Vec<Offer>, Vec<Offer>) {
-    (Vec::new(), Vec::new())
+    let engines = infer::probe().into_iter();
+    let engines = engines.map(|e| Offer { name: e.name.to_owned(), available: e.available, detail: e.detail });
+    let decoders = match ingest::elements() {
+        Ok(elements) => elements.decoders().iter().map(decoder).collect(),
+        Err(e) => vec![Offer { name: "GStreamer".to_owned(), available: false, detail: e.to_string() }],
+    };
+    (engines.collect(), decoders)
+}
+
+fn decoder(decoder: &ingest::Decoder) -> Offer {
+    let detail = format!("{}, {}", decoder.codec, if decoder.hardware { "hardware" } else { "software" });
+    Offer { name: decoder.element.to_owned(), available: true, detail }
 }
 
 #[cfg(target_arch = "x86_64")]

@@ -65,23 +65,18 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let mut listener = Listener::new(args, &config)?;
     let bar = progress::spinner("frames");
     let began = clock.mono();
-    let replay = Replay {
-        name: &args.camera,
-        camera: clip(&args.video),
-        config: &config,
-        metrics: &metrics,
-        clock,
-    };
-    replay.run(&mut analyst, &mut |step| {
-        if matches!(step, Step::Frame(_)) {
-            bar.inc(1);
-        }
-        listener.hear(&step)
-    })
-    .map_err(|e| match e {
-        ReplayError::Source(reason) => Failure::Input(format!("{}: {reason}", args.video.display())),
-        e => Failure::Work(e.into()),
-    })?;
+    let replay = Replay { name: &args.camera, camera: clip(&args.video), config: &config, metrics: &metrics, clock };
+    replay
+        .run(&mut analyst, &mut |step| {
+            if matches!(step, Step::Frame(_)) {
+                bar.inc(1);
+            }
+            listener.hear(&step)
+        })
+        .map_err(|e| match e {
+            ReplayError::Source(reason) => Failure::Input(format!("{}: {reason}", args.video.display())),
+            e => Failure::Work(e.into()),
+        })?;
     bar.finish_and_clear();
     let took = clock.mono().saturating_sub(began);
     let frames = listener.finish()?;

@@ -66,10 +66,8 @@ pub fn run_engine(mut parts: EngineParts, stop: &Stop, emit: &mut dyn FnMut(Repo
 
 fn take_next(open: &[Arc<Lane>], seats: &HashMap<u64, Seat>) -> Option<(Arc<Lane>, Frame)> {
     let waiting = open.iter().enumerate().filter(|(_, lane)| lane.ring.is_waiting());
-    let waiting = waiting.map(|(index, lane)| Waiting {
-        index,
-        served_turn: seats.get(&lane.number).map_or(0, |s| s.served_turn),
-    });
+    let waiting = waiting
+        .map(|(index, lane)| Waiting { index, served_turn: seats.get(&lane.number).map_or(0, |s| s.served_turn) });
     let lane = &open[schedule::next(waiting)?];
     // The lane may have been closed since; then its ring is empty.
     Some((Arc::clone(lane), lane.ring.take()?))

@@ -46,7 +46,7 @@ pub struct Normalise {
     pub pad: u8,
 }
 
-/// Why pixels could not be read. The output is then all padding.
+/// Why pixels could not be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum PixelError {
     /// Nothing to read.
@@ -92,7 +92,8 @@ pub enum PixelError {
 /// A view of another size than the geometry was made for fills the same place.
 ///
 /// # Errors
-/// When the view's planes are shorter than its size says, or `out` is not 3 × height × width long; `out` is all padding then.
+/// When the view's planes are shorter than its size says, or `out` is not 3 × height × width long. `out` is all padding then,
+/// or all zeros when its length is what was wrong.
 pub fn letterbox_f32_nchw(
     geometry: &Letterbox,
     norm: &Normalise,

@@ -77,8 +77,10 @@ impl<'a> Sampler<'a> {
             let len = grid.columns.len;
             blended[len] = blended[len - 1];
             for (pair, &left) in self.scratch.pairs.iter_mut().zip(&grid.columns.left) {
-                let left = left as usize;
-                *pair = [blended[left], blended[left + 1]];
+                // One load of both neighbours, with one check of the bounds, where two indices would be two of each.
+                *pair = *blended[left as usize..]
+                    .first_chunk()
+                    .expect("the row has one sample more than the last left neighbour");
             }
             self.simd.mix_pairs(&self.scratch.pairs, &grid.columns.weights, &mut self.scratch.mixed[c]);
         }

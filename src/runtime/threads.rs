@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::clock::Clock;
 
-/// A running thread; dropped without [`Worker::join`], it goes on alone.
+/// A running thread; dropped without [`Worker::join_within`], it goes on alone.
 #[derive(Debug)]
 pub struct Worker {
     name: String,

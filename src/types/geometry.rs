@@ -56,6 +56,9 @@ impl Rect {
 
     /// Intersection over union, 0 for anything degenerate.
     pub fn iou(&self, other: &Self) -> f32 {
+        if !(self.is_sane() && other.is_sane()) {
+            return 0.0;
+        }
         let w = self.x2.min(other.x2) - self.x1.max(other.x1);
         let h = self.y2.min(other.y2) - self.y1.max(other.y1);
         if !(w > 0.0 && h > 0.0) {

@@ -9,10 +9,10 @@ use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
 /// How long a test waits for what should come at once. Generous, since machines are shared; only a failure takes so long.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// What stands beside the checkout in development: models, data, clips. None where it is absent; the test then says so and passes.
-pub fn shared(path: &str) -> Option<PathBuf> {
+pub(crate) fn shared(path: &str) -> Option<PathBuf> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared");
     if !root.is_dir() {
         eprintln!("skipped: ../shared is not there, {path} is needed");
@@ -24,18 +24,18 @@ pub fn shared(path: &str) -> Option<PathBuf> {
 }
 
 /// A file of tests/data.
-pub fn data(name: &str) -> PathBuf {
+pub(crate) fn data(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data").join(name)
 }
 
 /// A port on which nobody listens now.
-pub fn free_port() -> u16 {
+pub(crate) fn free_port() -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").expect("loopback has free ports");
     listener.local_addr().expect("bound").port()
 }
 
 /// A child process that dies with its owner.
-pub struct Process {
+pub(crate) struct Process {
     child: Child,
     lines: Receiver<String>,
     seen: Vec<String>,
@@ -43,7 +43,7 @@ pub struct Process {
 
 impl Process {
     /// Starts it; its output, both streams, is read line by line.
-    pub fn start(command: &mut Command) -> Self {
+    pub(crate) fn start(command: &mut Command) -> Self {
         let mut child = command
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -60,7 +60,7 @@ impl Process {
     }
 
     /// The first line from now on of which this holds. Lines before it are kept in [`Process::output`].
-    pub fn line(&mut self, what: &str, holds: impl Fn(&str) -> bool) -> String {
+    pub(crate) fn line(&mut self, what: &str, holds: impl Fn(&str) -> bool) -> String {
         let deadline = Instant::now() + PATIENCE;
         loop {
             match self.lines.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
@@ -76,24 +76,24 @@ impl Process {
     }
 
     /// Everything that was printed so far.
-    pub fn output(&mut self) -> String {
+    pub(crate) fn output(&mut self) -> String {
         self.seen.extend(self.lines.try_iter());
         self.seen.join("\n")
     }
 
     /// The process's number.
-    pub fn pid(&self) -> u32 {
+    pub(crate) fn pid(&self) -> u32 {
         self.child.id()
     }
 
     /// Sends a signal by name, e.g. `TERM`.
-    pub fn signal(&self, name: &str) {
+    pub(crate) fn signal(&self, name: &str) {
         let status = Command::new("kill").args(["-s", name, &self.pid().to_string()]).status().expect("kill runs");
         assert!(status.success(), "kill -{name}");
     }
 
     /// Waits for its end; fails the test when it goes on for longer than the limit.
-    pub fn ends_within(&mut self, limit: Duration) -> ExitStatus {
+    pub(crate) fn ends_within(&mut self, limit: Duration) -> ExitStatus {
         let deadline = Instant::now() + limit;
         loop {
             if let Some(status) = self.child.try_wait().expect("it is our child") {
@@ -114,20 +114,20 @@ impl Drop for Process {
 }
 
 /// A real mosquitto on a free port.
-pub struct Broker {
-    pub port: u16,
-    pub dir: tempfile::TempDir,
+pub(crate) struct Broker {
+    pub(crate) port: u16,
+    pub(crate) dir: tempfile::TempDir,
     process: Option<Process>,
 }
 
 impl Broker {
     /// Anonymous, on loopback.
-    pub fn start() -> Self {
+    pub(crate) fn start() -> Self {
         Self::with("listener {port} 127.0.0.1\nallow_anonymous true\n")
     }
 
     /// With this configuration, in which `{port}` and `{dir}` are filled in.
-    pub fn with(config: &str) -> Self {
+    pub(crate) fn with(config: &str) -> Self {
         let mut broker =
             Self { port: free_port(), dir: tempfile::tempdir().expect("a temporary folder"), process: None };
         let dir = broker.dir.path().display().to_string();
@@ -138,7 +138,7 @@ impl Broker {
     }
 
     /// Starts it (again), and waits until it takes connections.
-    pub fn up(&mut self) {
+    pub(crate) fn up(&mut self) {
         let config = self.dir.path().join("mosquitto.conf");
         self.process = Some(Process::start(Command::new(mosquitto()).arg("-c").arg(config)));
         let deadline = Instant::now() + PATIENCE;
@@ -149,21 +149,34 @@ impl Broker {
     }
 
     /// Kills it without a word to its clients.
-    pub fn kill(&mut self) {
+    pub(crate) fn kill(&mut self) {
         self.process = None;
     }
 
     /// Its address for a configuration.
-    pub fn url(&self) -> String {
+    pub(crate) fn url(&self) -> String {
         format!("mqtt://127.0.0.1:{}", self.port)
     }
 
     /// A subscriber to everything below a topic; returns once the broker has confirmed it.
-    pub fn subscribe(&self, topic: &str) -> Subscriber {
+    pub(crate) fn subscribe(&self, topic: &str) -> Subscriber {
         let mut process = Process::start(
-            Command::new("mosquitto_sub")
-                .args(["-h", "127.0.0.1", "-p", &self.port.to_string(), "-d", "-q", "1", "-t", topic])
-                .args(["-F", "@ %r %t %p"]),
+            // Its debug lines, the subscription's confirmation among them, would stay in its buffer.
+            Command::new("stdbuf")
+                .args([
+                    "-oL",
+                    "mosquitto_sub",
+                    "-h",
+                    "127.0.0.1",
+                    "-p",
+                    &self.port.to_string(),
+                    "-d",
+                    "-q",
+                    "1",
+                    "-t",
+                    topic,
+                ])
+                .args(["-F", "@ %t %p"]),
         );
         process.line("the subscription's confirmation", |l| l.contains("Subscribed"));
         Subscriber { process }
@@ -177,75 +190,69 @@ fn mosquitto() -> &'static str {
 
 /// A message as a subscriber got it.
 #[derive(Debug, Clone)]
-pub struct Message {
-    pub retained: bool,
-    pub topic: String,
-    pub body: serde_json::Value,
+pub(crate) struct Message {
+    pub(crate) topic: String,
+    pub(crate) body: serde_json::Value,
 }
 
 /// A real subscriber.
-pub struct Subscriber {
+pub(crate) struct Subscriber {
     process: Process,
 }
 
 impl Subscriber {
     /// The next message of which this holds.
-    pub fn next(&mut self, what: &str, holds: impl Fn(&Message) -> bool) -> Message {
+    pub(crate) fn next(&mut self, what: &str, holds: impl Fn(&Message) -> bool) -> Message {
         let line = self.process.line(what, |line| parse(line).is_some_and(|m| holds(&m)));
         parse(&line).expect("it was a message before")
     }
 
     /// All messages so far.
-    pub fn all(&mut self) -> Vec<Message> {
+    pub(crate) fn all(&mut self) -> Vec<Message> {
         self.process.output().lines().filter_map(parse).collect()
     }
 }
 
 fn parse(line: &str) -> Option<Message> {
-    let mut words = line.strip_prefix("@ ")?.splitn(3, ' ');
-    let (retained, topic, body) = (words.next()? == "1", words.next()?.to_owned(), words.next()?);
-    Some(Message { retained, topic, body: serde_json::from_str(body).ok()? })
+    let mut words = line.strip_prefix("@ ")?.splitn(2, ' ');
+    let (topic, body) = (words.next()?.to_owned(), words.next()?);
+    Some(Message { topic, body: serde_json::from_str(body).ok()? })
 }
 
 /// The real daemon with a configuration of its own.
-pub struct Daemon {
-    pub process: Process,
-    pub config: PathBuf,
-    pub api_port: u16,
-    dir: tempfile::TempDir,
+pub(crate) struct Daemon {
+    pub(crate) process: Process,
+    pub(crate) config: PathBuf,
+    pub(crate) api_port: u16,
+    _dir: tempfile::TempDir,
 }
 
 impl Daemon {
     /// Starts it with this configuration, to which an address for the API is added.
-    pub fn start(config: &str) -> Self {
+    pub(crate) fn start(config: &str) -> Self {
         let dir = tempfile::tempdir().expect("a temporary folder");
         let api_port = free_port();
         let file = dir.path().join("peregrine.toml");
         let daemon = Self::command(&file);
-        let mut this = Self { process: Process::start(&mut Command::new("true")), config: file, api_port, dir };
+        let mut this = Self { process: Process::start(&mut Command::new("true")), config: file, api_port, _dir: dir };
         this.write(config);
         this.process = Process::start(&mut { daemon });
         this
     }
 
     /// Writes the configuration anew.
-    pub fn write(&self, config: &str) {
+    pub(crate) fn write(&self, config: &str) {
         let text = format!("{config}\n[api]\nlisten = \"127.0.0.1:{}\"\n", self.api_port);
         std::fs::write(&self.config, text).expect("written");
     }
 
     /// Waits until it runs.
-    pub fn running(&mut self) {
+    pub(crate) fn running(&mut self) {
         self.process.line("running", |l| l.contains("running:"));
     }
 
-    /// A folder that lives as long as it does.
-    pub fn dir(&self) -> &Path {
-        self.dir.path()
-    }
-
     /// GET from its API: status and body.
-    pub fn get(&self, path: &str) -> (u16, String) {
+    pub(crate) fn get(&self, path: &str) -> (u16, String) {
         use std::io::{Read, Write};
         let mut stream = TcpStream::connect(("127.0.0.1", self.api_port)).expect("the API listens");
         write!(stream, "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").expect("sent");
@@ -257,7 +264,7 @@ impl Daemon {
     }
 
     /// A metric's value by its name with labels, as /metrics writes it.
-    pub fn metric(&self, name: &str) -> Option<f64> {
+    pub(crate) fn metric(&self, name: &str) -> Option<f64> {
         let (_, text) = self.get("/metrics");
         text.lines().find_map(|l| l.strip_prefix(name)?.trim().parse().ok())
     }
@@ -270,6 +277,6 @@ impl Daemon {
 }
 
 /// The command with arguments, run to its end.
-pub fn peregrine(args: &[&str]) -> std::process::Output {
+pub(crate) fn peregrine(args: &[&str]) -> std::process::Output {
     Command::new(env!("CARGO_BIN_EXE_peregrine")).args(args).output().expect("the binary runs")
 }
