@@ -144,5 +144,5 @@ daemon=""
 # The device's own farewell is the last message.
 wait_for 5 test -e "$work/offline" || fail "the device never said that it went offline"
 tracks=$(cat "$work/tracks" 2>/dev/null || echo 0)
-say "$tracks people tracked"
+say "tracks seen: $tracks"
 [ "$tracks" -gt 0 ] || daemon_fails "nobody was tracked"
