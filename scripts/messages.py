@@ -16,22 +16,13 @@ SUMMARY_SECS = 5.0
 
 def at(message):
     """The message's own time of day, in UTC as it was sent."""
-    return str(message.get("captured_at") or message.get("since") or message.get("at") or "")[11:19] or "--------"
+    return (message.get("captured_at") or message.get("since") or "")[11:19] or "--------"
 
 
-def box(message):
-    """Centre and size in pixels, whichever way the corner and size are spelt."""
-    px = message.get("box_px") or message.get("bbox_px") or message.get("box") or message.get("bbox") or {}
-    px = px.get("px", px) if isinstance(px, dict) else px
-    if isinstance(px, list) and len(px) == 4:
-        x, y, width, height = px
-    elif isinstance(px, dict) and "width" in px:
-        x, y, width, height = (px[key] for key in ("x", "y", "width", "height"))
-    elif isinstance(px, dict) and "x2" in px:
-        x, y, width, height = px["x1"], px["y1"], px["x2"] - px["x1"], px["y2"] - px["y1"]
-    else:
-        return ""
-    return f"at ({x + width / 2:.0f},{y + height / 2:.0f}) {width:.0f}×{height:.0f}"
+def box(corners):
+    """Centre and size."""
+    width, height = corners["x2"] - corners["x1"], corners["y2"] - corners["y1"]
+    return f"at ({corners['x1'] + width / 2:.0f},{corners['y1'] + height / 2:.0f}) {width:.0f}×{height:.0f}"
 
 
 class Reader:
@@ -48,34 +39,29 @@ class Reader:
             (self.state / name).write_text(text)
 
     def track(self, camera, message):
-        # Fields of the track may stand in an object of their own.
-        track = {**message, **message.get("track", {})} if isinstance(message.get("track"), dict) else message
-        phase = track.get("phase") or track.get("event")
-        if phase == "new":
-            self.tracks.add(track.get("uid") or track.get("id"))
-            self.mark("tracks", str(len(self.tracks)))
-        if phase == "update":
+        track = message["track"]
+        if track["phase"] == "update":
             return None
-        labels = " ".join(f"{label['name']}={label['value']}" for label in track.get("labels") or [])
-        score = track.get("score")
-        shown = f"{score:.2f}" if isinstance(score, (int, float)) else ""
-        line = f"{at(message)} {camera:5} track #{track.get('id')} {track.get('class')} {phase:4} {box(track)}  {shown} {labels}"
-        return line.rstrip()
+        if track["phase"] == "new":
+            self.tracks.add(track["uid"])
+            self.mark("tracks", str(len(self.tracks)))
+        labels = "".join(f" {label['name']}={label['value']}" for label in track["labels"])
+        what = f"track #{track['id']:<3} {track['class']} {track['phase']}"
+        return f"{at(message)} {camera}  {what:24} {box(track['box_px']):24} {track['score']:.2f}{labels}"
 
     def detections(self, camera, message):
         self.frames += 1
-        self.found += len(message.get("detections", []))
+        self.found += len(message["detections"])
         if time.monotonic() < self.summary_at:
             return None
-        line = f"{at(message)} {camera:5} {self.frames} messages with detections, {self.found / self.frames:.1f} objects each"
+        line = f"{at(message)} {camera}  {self.frames} frames reported, {self.found / self.frames:.1f} objects in each"
         self.frames = self.found = 0
         self.summary_at = time.monotonic() + SUMMARY_SECS
         return line
 
     def status(self, who, message):
-        state = message.get("state")
         reason = message.get("reason")
-        return f"{at(message)} {who:5} is {state}" + (f": {reason}" if reason else "")
+        return f"{at(message)} {who}  is {message['state']}" + (f": {reason}" if reason else "")
 
     def line(self, topic, payload):
         """The line to show for a message, None where there is nothing to show."""
@@ -84,16 +70,16 @@ class Reader:
         if parts[0] == "peregrine-demo":
             return None
         message = json.loads(payload)
-        if parts[-2:-1] != [] and "camera" in parts[:-1]:
-            camera, kind = parts[-2], parts[-1]
+        if parts[2] == "camera":
+            camera, kind = parts[3:]
             if kind == "tracks":
                 return self.track(camera, message)
             if kind == "detections":
                 return self.detections(camera, message)
-            if message.get("state") == "ended":
+            if message["state"] == "ended":
                 self.mark("ended")
             return self.status(camera, message)
-        if message.get("state") == "offline":
+        if message["state"] == "offline":
             self.mark("offline")
         return self.status(parts[1], message)
 
@@ -106,8 +92,8 @@ def main():
         topic, _, payload = raw.rstrip("\n").partition(" ")
         try:
             line = reader.line(topic, payload)
-        except ValueError:
-            line = f"{topic}: not JSON: {payload[:80]}"
+        except (ValueError, KeyError, IndexError) as problem:
+            line = f"{topic}: not a message that this reader knows ({problem!r}): {payload[:80]}"
         if line:
             print(line)
 

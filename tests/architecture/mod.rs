@@ -106,6 +106,8 @@ fn an_import_within_the_rules_is_accepted() {
             ("src/track/mod.rs", "fn f<'a>(x: &'a str) -> char { '\"' } // crate::detect::x"),
             ("src/detect/mod.rs", "use crate::infer::Engine; use crate::pixels::Letterbox;"),
             ("src/pipeline.rs", "use crate::{detect, track, publish};"),
+            ("src/config/mod.rs", "#[cfg(test)] mod tests {\n use crate::runtime::Clock;\n}"),
+            ("src/config/tests.rs", "use crate::runtime::Clock;"),
             ("src/cli/bench.rs", "use crate::infer::Engine; use crate::detect::Detector;"),
         ],
     );
@@ -165,12 +167,19 @@ fn a_pure_module_that_reaches_outside_is_caught() {
             ("src/track/lifecycle.rs", "fn f() { log::warn!(\"lost\"); }"),
             ("src/track/mod.rs", "use crate::runtime::Clock;"),
             ("src/config/resolve.rs", "use std::fs;"),
+            ("src/config/resolve.rs", "fn f() { std::net::TcpStream::connect(a); }"),
             ("src/config/resolve.rs", "fn f() { std::fs::read(p); }"),
             ("src/ingest/backoff.rs", "fn f() { Instant::now(); }"),
             ("src/detect/nms.rs", "use crate::telemetry::Metrics;"),
         ],
     );
-    accepts(rules::purity, &[("src/ingest/mod.rs", "fn f() { log::info!(\"open\"); }")]);
+    accepts(
+        rules::purity,
+        &[
+            ("src/ingest/mod.rs", "fn f() { log::info!(\"open\"); }"),
+            ("src/config/resolve.rs", "use std::net::SocketAddr; fn f() { log::LevelFilter::Info; }"),
+        ],
+    );
 }
 
 #[test]

@@ -158,8 +158,7 @@ fn is_word(token: &Token) -> bool {
 fn tree(code: &[Token], mut at: usize, before: &[String], all: &mut Vec<Named>) -> usize {
     let mut segments = before.to_vec();
     let line = code[at].line;
-    loop {
-        let Some(token) = code.get(at) else { break };
+    while let Some(token) = code.get(at) {
         if token.text == "{" {
             return group(code, at + 1, &segments, all);
         }
