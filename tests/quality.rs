@@ -7,8 +7,7 @@ use crate::support::{peregrine, shared};
 
 /// A Python that has the scorers' packages: `scripts/test.sh` makes one and names it.
 pub(crate) fn python() -> String {
-    #[allow(clippy::disallowed_methods, reason = "a test is told where its tools are")]
-    std::env::var("PEREGRINE_PYTHON").unwrap_or_else(|_| "python3".to_owned())
+    peregrine::runtime::environment::var("PEREGRINE_PYTHON").unwrap_or_else(|| "python3".to_owned())
 }
 
 /// Runs a scorer of ../shared/tools; its last line is JSON.

@@ -21,10 +21,12 @@ fn may_import(name: &str) -> Option<Vec<&'static str>> {
         "telemetry" => vec!["types", "runtime", "config"],
         "ring" => vec!["types", "telemetry", "runtime"],
         "infer" => GROUND.to_vec(),
+        // Drawing for people knows nobody; only `replay` calls it.
+        "annotate" => vec!["types"],
         "detect" | "classify" => [GROUND, &["infer"]].concat(),
         _ if STAGES.contains(&name) => GROUND.to_vec(),
         "pipeline" | "app" => [GROUND, &["infer", "ring"], STAGES, WIRING].concat(),
-        "cli" => [GROUND, &["infer"], STAGES, WIRING].concat(),
+        "cli" => [GROUND, &["infer", "annotate"], STAGES, WIRING].concat(),
         "main.rs" => vec!["cli"],
         "lib.rs" => vec![],
         _ => return None,
@@ -82,7 +84,11 @@ struct Home {
 }
 
 const HOMES: &[Home] = &[
-    Home { thing: "gstreamer", used: |p| p.segments[0].starts_with("gstreamer"), homes: &["src/ingest/gst"] },
+    Home {
+        thing: "gstreamer",
+        used: |p| p.segments[0].starts_with("gstreamer"),
+        homes: &["src/ingest/gst", "src/annotate/gst_video.rs"],
+    },
     Home { thing: "rumqttc", used: |p| p.segments[0] == "rumqttc", homes: &["src/publish/mqtt"] },
     Home { thing: "rustls", used: |p| p.segments[0] == "rustls", homes: &["src/publish/"] },
     Home { thing: "tract", used: |p| p.segments[0].starts_with("tract_"), homes: &["src/infer/tract"] },

@@ -39,21 +39,23 @@ fn a_camera_s_objects_are_detected_tracked_labelled_and_published() {
     let classes: Vec<_> =
         seen.body["detections"].as_array().expect("a list").iter().map(|d| d["class"].clone()).collect();
     assert_eq!(classes, ["person", "car"]);
-    let person = messages.next("a person", |m| m.topic.ends_with("/tracks") && m.body["class"] == "person");
-    assert_eq!(person.body["phase"], "new");
+    let person = messages.next("a person", |m| m.topic.ends_with("/tracks") && m.body["track"]["class"] == "person");
+    assert_eq!(person.body["track"]["phase"], "new");
     // 64x64 input over 320x240: scale 0.2, 8 px of padding above and below; the middle stays the middle.
-    let bbox = &person.body["box"]["px"];
+    let bbox = &person.body["track"]["box_px"];
     let near = |key: &str, want: f64| {
         let got = bbox[key].as_f64().unwrap_or_else(|| panic!("{key} in {bbox}"));
         assert!((got - want).abs() < 2.0, "{key}: {got}, not {want}");
     };
-    (near("x1", 120.0), near("y1", 60.0), near("x2", 200.0), near("y2", 180.0));
+    for (key, want) in [("x1", 120.0), ("y1", 60.0), ("x2", 200.0), ("y2", 180.0)] {
+        near(key, want);
+    }
     let car = messages.next("a labelled car", |m| {
         m.topic.ends_with("/tracks")
-            && m.body["class"] == "car"
-            && !m.body["labels"].as_array().is_none_or(Vec::is_empty)
+            && m.body["track"]["class"] == "car"
+            && !m.body["track"]["labels"].as_array().is_none_or(Vec::is_empty)
     });
-    assert!(car.body["labels"].to_string().contains("vehicle"), "{}", car.body);
+    assert!(car.body["track"]["labels"].to_string().contains("vehicle"), "{}", car.body);
     messages.all().iter().for_each(validate);
 
     let (status, _) = daemon.get("/healthz");
@@ -92,8 +94,8 @@ fn people_of_a_real_clip_are_tracked_and_every_message_keeps_its_schema() {
     let mut daemon = Daemon::start(&config);
     daemon.running();
     for _ in 0..3 {
-        let person = messages.next("a person", |m| m.topic.ends_with("/tracks") && m.body["phase"] == "new");
-        assert_eq!(person.body["class"], "person");
+        let person = messages.next("a person", |m| m.topic.ends_with("/tracks") && m.body["track"]["phase"] == "new");
+        assert_eq!(person.body["track"]["class"], "person");
     }
     messages.all().iter().for_each(validate);
 }

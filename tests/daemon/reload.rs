@@ -52,7 +52,7 @@ fn a_bad_file_leaves_the_old_configuration_and_says_why() {
     daemon.write(&good.replace("fps = 10", "fpss = 10"));
     daemon.process.signal("HUP");
     daemon.process.line("the refusal", |l| l.contains("camera.front.fpss"));
-    assert_eq!(daemon.metric("peregrine_config_reloads_refused_total"), Some(1.0));
+    assert_eq!(daemon.metric("peregrine_config_reloads_total{result=\"refused\"}"), Some(1.0));
     // The camera still delivers.
     let seq = |m: &crate::support::Message| m.body["seq"].as_u64();
     let now = messages.next("a sighting", |m| m.topic.ends_with("/detections"));

@@ -1,6 +1,11 @@
 //! What tests need of the outside world: a real broker, a real subscriber, the real daemon. Every wait is for an event and has a limit that
 //! only a fault reaches.
 
+#![allow(
+    clippy::disallowed_methods,
+    reason = "a test stands outside the daemon: it has a clock, threads and pauses of its own"
+)]
+
 use std::io::{BufRead, BufReader};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
@@ -9,7 +14,7 @@ use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
 /// How long a test waits for what should come at once. Generous, since machines are shared; only a failure takes so long.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// What stands beside the checkout in development: models, data, clips. None where it is absent; the test then says so and passes.
 pub(crate) fn shared(path: &str) -> Option<PathBuf> {
@@ -70,7 +75,10 @@ impl Process {
                         return line;
                     }
                 }
-                Err(e) => panic!("no line with {what} ({e}); seen:\n{}", self.seen.join("\n")),
+                Err(e) => {
+                    let last = &self.seen[self.seen.len().saturating_sub(20)..];
+                    panic!("no line with {what} ({e}); the last that were seen:\n{}", last.join("\n"));
+                }
             }
         }
     }
@@ -176,7 +184,7 @@ impl Broker {
                     "-t",
                     topic,
                 ])
-                .args(["-F", "@ %t %p"]),
+                .args(["-F", "=> %t %p"]),
         );
         process.line("the subscription's confirmation", |l| l.contains("Subscribed"));
         Subscriber { process }
@@ -214,7 +222,7 @@ impl Subscriber {
 }
 
 fn parse(line: &str) -> Option<Message> {
-    let mut words = line.strip_prefix("@ ")?.splitn(2, ' ');
+    let mut words = line.strip_prefix("=> ")?.splitn(2, ' ');
     let (topic, body) = (words.next()?.to_owned(), words.next()?);
     Some(Message { topic, body: serde_json::from_str(body).ok()? })
 }
