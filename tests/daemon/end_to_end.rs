@@ -35,11 +35,11 @@ fn a_camera_s_objects_are_detected_tracked_labelled_and_published() {
     let online = messages.next("the birth", |m| m.topic == "peregrine/box/status");
     assert_eq!(online.body["state"], "online");
     messages.next("streaming", |m| m.topic.ends_with("/front/status") && m.body["state"] == "streaming");
-    let seen = messages.next("a sighting", |m| m.topic == "peregrine/box/camera/front/detections");
+    let seen = messages.first("a sighting", |m| m.topic == "peregrine/box/camera/front/detections");
     let classes: Vec<_> =
         seen.body["detections"].as_array().expect("a list").iter().map(|d| d["class"].clone()).collect();
     assert_eq!(classes, ["person", "car"]);
-    let person = messages.next("a person", |m| m.topic.ends_with("/tracks") && m.body["track"]["class"] == "person");
+    let person = messages.first("a person", |m| m.topic.ends_with("/tracks") && m.body["track"]["class"] == "person");
     assert_eq!(person.body["track"]["phase"], "new");
     // 64x64 input over 320x240: scale 0.2, 8 px of padding above and below; the middle stays the middle.
     let bbox = &person.body["track"]["box_px"];

@@ -215,6 +215,14 @@ impl Subscriber {
         parse(&line).expect("it was a message before")
     }
 
+    /// The first message of which this holds, whether it has come already or is still to come: topics have no order among each other.
+    pub(crate) fn first(&mut self, what: &str, holds: impl Fn(&Message) -> bool) -> Message {
+        match self.all().into_iter().find(&holds) {
+            Some(message) => message,
+            None => self.next(what, holds),
+        }
+    }
+
     /// All messages so far.
     pub(crate) fn all(&mut self) -> Vec<Message> {
         self.process.output().lines().filter_map(parse).collect()
