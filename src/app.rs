@@ -9,16 +9,21 @@ use std::time::Duration;
 use crate::api::{self, Readiness};
 use crate::config::{self, Config, ConfigErrors, Loaded};
 use crate::pipeline::{Analyst, EngineParts, Lane, LaneParts, Lanes, load_analyst, run_engine};
-use crate::publish::{self, Publisher};
+use crate::publish::{self, Driver, Publisher};
 use crate::runtime::signals::{self, Asked};
 use crate::runtime::{Clock, Hearts, Stop, Worker, notify};
 use crate::telemetry::{Metrics, logging};
 use crate::types::{CameraState, CameraStatus, Report};
 
-/// The outbox may take so long to empty when the daemon stops; what is left then is counted as dropped.
+/// The contract is five seconds from the signal to the exit. Cameras have one of them (see `lanes`), the engine one and a half: the slowest
+/// model on the slowest board takes about a second a frame. The outbox has what is left.
+const STOP_WITHIN: Duration = Duration::from_millis(4700);
+/// A frame that is in the engine when the stop comes.
+const ENGINE_RETURNS_WITHIN: Duration = Duration::from_millis(1500);
+/// Nobody should wait longer for a broker that does not answer.
 const FLUSH_WITHIN: Duration = Duration::from_secs(2);
-/// A frame in the engine when the stop comes; the slowest model on the slowest board takes about a second.
-const ENGINE_RETURNS_WITHIN: Duration = Duration::from_secs(3);
+/// The HTTP server's loop turns ten times a second.
+const API_RETURNS_WITHIN: Duration = Duration::from_millis(500);
 /// The engine beats between two frames.
 const ENGINE_SILENCE: Duration = Duration::from_secs(20);
 /// The publisher's and the server's loops turn at least once a second.
@@ -48,7 +53,12 @@ struct App {
     hearts: Hearts,
     lanes: Lanes,
     parts: LaneParts,
+    models_loaded: Arc<AtomicBool>,
     stop: Stop,
+    publisher: Publisher,
+    driver: Driver,
+    engine: Option<Worker>,
+    api: Option<api::Server>,
 }
 
 /// Runs the daemon until a signal ends it. `read_again` reads the configuration anew when a signal asks for that.
@@ -60,66 +70,14 @@ pub fn run(
     clock: Clock,
     read_again: &dyn Fn() -> Result<Loaded, ConfigErrors>,
 ) -> Result<(), AppError> {
+    let asked = listen()?;
     for warning in &loaded.warnings {
         log::warn!("{warning}");
     }
-    let config = loaded.config;
-    let metrics = Arc::new(Metrics::default());
-    let hearts = Hearts::new(clock);
-    let stop = Stop::new();
-    let asked = listen()?;
-    let ready = Arc::new(AtomicBool::new(false));
-
-    let (publisher, driver) = publish::start(publish::Context {
-        device: config.device.clone(),
-        mqtt: config.mqtt.clone(),
-        settings: config.publish.clone(),
-        metrics: Arc::clone(&metrics),
-        clock,
-        heart: hearts.add("publish", LOOP_SILENCE),
-    })
-    .map_err(|e| AppError::Configuration(e.into()))?;
-    let lanes = Lanes::default();
-    let api = start_api(&config, &metrics, &hearts, clock, (&ready, &lanes), &stop)?;
-
-    let parts = LaneParts {
-        ingest: config.ingest.clone(),
-        clock,
-        metrics: Arc::clone(&metrics),
-        hearts: hearts.clone(),
-        status: Arc::new({
-            let publisher = publisher.clone();
-            move |status| publisher.offer(Report::Camera(status))
-        }),
-    };
-    let mut app = App { config, clock, metrics, hearts, lanes, parts, stop };
-    // Cameras take a second to open; the models load meanwhile.
-    app.open_cameras(&app.config.cameras.keys().cloned().collect())?;
-    let analyst = load_analyst(&app.config, &app.metrics, clock).map_err(|e| AppError::Configuration(e.into()))?;
-    let engine = app.start_engine(analyst, publisher.clone())?;
-    ready.store(true, Ordering::Relaxed);
-    notify::ready(&app.summary());
-    log::info!("running: {}", app.summary());
-
-    let ended = app.supervise(&asked, &engine, read_again);
-
-    notify::stopping();
-    log::info!("stopping");
-    let late = app.lanes.close_all(&clock);
-    for camera in &late {
-        log::warn!(camera = &**camera; "did not let go of its source in time");
-    }
-    app.stop.set();
-    app.lanes.bell().ring();
-    if !engine.join_within(&clock, ENGINE_RETURNS_WITHIN) {
-        log::warn!(stage = "engine"; "did not return in time");
-    }
-    if !driver.stop(FLUSH_WITHIN) {
-        log::warn!(stage = "publish"; "messages were left when the time for them was over");
-    }
-    if !api.is_none_or(|server| server.join(&clock, LOOK_AROUND)) {
-        log::warn!(stage = "api"; "did not end in time");
-    }
+    let mut app = App::new(loaded.config, clock)?;
+    // Whatever goes wrong from here on, the broker knows of this device: it is told of the end.
+    let ended = app.start().and_then(|()| app.supervise(&asked, read_again));
+    app.shut_down();
     ended
 }
 
@@ -131,29 +89,6 @@ fn listen() -> Result<Receiver<Asked>, AppError> {
     })
     .map_err(|e| AppError::Start(e.into()))?;
     Ok(asked)
-}
-
-fn start_api(
-    config: &Config,
-    metrics: &Arc<Metrics>,
-    hearts: &Hearts,
-    clock: Clock,
-    (ready, lanes): (&Arc<AtomicBool>, &Lanes),
-    stop: &Stop,
-) -> Result<Option<api::Server>, AppError> {
-    if !config.api.enabled {
-        return Ok(None);
-    }
-    let (ready, lanes) = (Arc::clone(ready), lanes.clone());
-    let context = api::Context {
-        listen: config.api.listen,
-        metrics: Arc::clone(metrics),
-        clock,
-        hearts: hearts.clone(),
-        heart: hearts.add("api", LOOP_SILENCE),
-        readiness: Arc::new(move || readiness(&ready, &lanes)),
-    };
-    api::start(context, stop.child()).map(Some).map_err(|e| AppError::Start(e.into()))
 }
 
 /// Ready once the models are loaded and every camera was tried: it streams, or has failed at least once.
@@ -168,7 +103,77 @@ fn readiness(models_loaded: &AtomicBool, lanes: &Lanes) -> Readiness {
 }
 
 impl App {
-    fn start_engine(&self, analyst: Analyst, publisher: Publisher) -> Result<Worker, AppError> {
+    fn new(config: Config, clock: Clock) -> Result<Self, AppError> {
+        let metrics = Arc::new(Metrics::default());
+        let hearts = Hearts::new(clock);
+        let (publisher, driver) = publish::start(publish::Context {
+            device: config.device.clone(),
+            mqtt: config.mqtt.clone(),
+            settings: config.publish.clone(),
+            metrics: Arc::clone(&metrics),
+            clock,
+            heart: hearts.add("publish", LOOP_SILENCE),
+        })
+        .map_err(|e| AppError::Configuration(e.into()))?;
+        let status = {
+            let publisher = publisher.clone();
+            move |status| publisher.offer(Report::Camera(status))
+        };
+        let parts = LaneParts {
+            ingest: config.ingest.clone(),
+            clock,
+            metrics: Arc::clone(&metrics),
+            hearts: hearts.clone(),
+            status: Arc::new(status),
+        };
+        Ok(Self {
+            config,
+            clock,
+            metrics,
+            hearts,
+            lanes: Lanes::default(),
+            parts,
+            models_loaded: Arc::default(),
+            stop: Stop::new(),
+            publisher,
+            driver,
+            engine: None,
+            api: None,
+        })
+    }
+
+    fn start(&mut self) -> Result<(), AppError> {
+        self.start_api()?;
+        // Cameras take a second to open; the models load meanwhile.
+        for name in self.config.cameras.keys() {
+            self.open_camera(name)?;
+        }
+        let analyst = load_analyst(&self.config, &self.metrics, self.clock);
+        self.start_engine(analyst.map_err(|e| AppError::Configuration(e.into()))?)?;
+        self.models_loaded.store(true, Ordering::Relaxed);
+        notify::ready(&self.summary());
+        log::info!("running: {}", self.summary());
+        Ok(())
+    }
+
+    fn start_api(&mut self) -> Result<(), AppError> {
+        if !self.config.api.enabled {
+            return Ok(());
+        }
+        let (models_loaded, lanes) = (Arc::clone(&self.models_loaded), self.lanes.clone());
+        let context = api::Context {
+            listen: self.config.api.listen,
+            metrics: Arc::clone(&self.metrics),
+            clock: self.clock,
+            hearts: self.hearts.clone(),
+            heart: self.hearts.add("api", LOOP_SILENCE),
+            readiness: Arc::new(move || readiness(&models_loaded, &lanes)),
+        };
+        self.api = Some(api::start(context, self.stop.child()).map_err(|e| AppError::Start(e.into()))?);
+        Ok(())
+    }
+
+    fn start_engine(&mut self, analyst: Analyst) -> Result<(), AppError> {
         let parts = EngineParts {
             analyst,
             track: self.config.track.clone(),
@@ -176,16 +181,38 @@ impl App {
             lanes: self.lanes.clone(),
             heart: self.hearts.add("engine-0", ENGINE_SILENCE),
         };
-        let stop = self.stop.clone();
-        Worker::spawn("engine-0", move || run_engine(parts, &stop, &mut |report| publisher.offer(report)))
-            .map_err(|e| AppError::Start(e.into()))
+        let (stop, publisher) = (self.stop.clone(), self.publisher.clone());
+        let body = move || run_engine(parts, &stop, &mut |report| publisher.offer(report));
+        self.engine = Some(Worker::spawn("engine-0", body).map_err(|e| AppError::Start(e.into()))?);
+        Ok(())
+    }
+
+    /// Stops in order: sources, engine, broker, server; each has what is left of the time for all.
+    fn shut_down(self) {
+        let deadline = self.clock.mono() + STOP_WITHIN;
+        let within = |at_most: Duration| at_most.min(deadline.saturating_sub(self.clock.mono()));
+        notify::stopping();
+        log::info!("stopping");
+        for camera in self.lanes.close_all(&self.parts) {
+            log::warn!(camera = &*camera; "did not let go of its source in time");
+        }
+        self.stop.set();
+        self.lanes.bell().ring();
+        if self.engine.is_some_and(|e| !e.join_within(&self.clock, within(ENGINE_RETURNS_WITHIN))) {
+            log::warn!(stage = "engine"; "did not return in time");
+        }
+        if !self.driver.stop(within(FLUSH_WITHIN)) {
+            log::warn!(stage = "publish"; "messages were left when the time for them was over");
+        }
+        if self.api.is_some_and(|server| !server.join(&self.clock, within(API_RETURNS_WITHIN))) {
+            log::warn!(stage = "api"; "did not end in time");
+        }
     }
 
     /// Feeds the watchdog, obeys signals, notices dead threads. Returns when the daemon is to end.
     fn supervise(
         &mut self,
         asked: &Receiver<Asked>,
-        engine: &Worker,
         read_again: &dyn Fn() -> Result<Loaded, ConfigErrors>,
     ) -> Result<(), AppError> {
         let interval = notify::watchdog_interval().unwrap_or(LOOK_AROUND).min(LOOK_AROUND);
@@ -198,8 +225,11 @@ impl App {
                 Err(RecvTimeoutError::Disconnected) => return Err(AppError::ThreadEnded("signals".to_owned())),
             }
             logging::tick();
-            if engine.is_finished() {
-                return Err(AppError::ThreadEnded(engine.name().to_owned()));
+            if self.engine.as_ref().is_some_and(Worker::is_finished) {
+                return Err(AppError::ThreadEnded("engine-0".to_owned()));
+            }
+            if self.driver.is_finished() {
+                return Err(AppError::ThreadEnded("publish".to_owned()));
             }
             let silent = self.hearts.silent();
             if silent.is_empty() {
@@ -227,20 +257,20 @@ impl App {
         }
         let new = new.config;
         let changes = config::diff(&self.config, &new);
-        for name in changes.cameras_removed.iter().chain(&changes.cameras_changed) {
-            if !self.lanes.close(name, &self.clock) {
-                log::warn!(camera = name.as_str(); "did not let go of its source in time");
-            }
+        let closed: Vec<_> =
+            changes.cameras_removed.iter().chain(&changes.cameras_changed).map(String::as_str).collect();
+        for camera in self.lanes.close(&closed, &self.parts) {
+            log::warn!(camera = &*camera; "did not let go of its source in time");
         }
-        for key in &changes.restart_needed {
-            log::warn!("reload: {key} changed, which takes a restart; the old value goes on");
+        if !changes.restart_needed.is_empty() {
+            let keys = changes.restart_needed.join(", ");
+            log::warn!("reload: these sections changed, which takes a restart; the old values go on: {keys}");
         }
-        self.parts.ingest = new.ingest.clone();
-        self.config.ingest = new.ingest;
         self.config.cameras = new.cameras;
-        let open = changes.cameras_added.iter().chain(&changes.cameras_changed).cloned().collect();
-        if let Err(e) = self.open_cameras(&open) {
-            log::error!("reload: {e}");
+        for name in changes.cameras_added.iter().chain(&changes.cameras_changed) {
+            if let Err(e) = self.open_camera(name) {
+                log::error!(camera = name.as_str(); "reload: {e}");
+            }
         }
         self.metrics.reloads_total.inc();
         let (added, removed, changed) =
@@ -249,24 +279,24 @@ impl App {
         notify::status(&self.summary());
     }
 
-    fn open_cameras(&self, names: &BTreeSet<String>) -> Result<(), AppError> {
-        for name in names {
-            let Some(camera) = self.config.cameras.get(name) else { continue };
-            if camera.enabled {
-                self.lanes
-                    .open(name, camera, &self.parts, &self.stop)
-                    .map_err(|e| AppError::Start(anyhow::Error::new(e).context(format!("camera {name}"))))?;
-            } else {
+    fn open_camera(&self, name: &str) -> Result<(), AppError> {
+        match self.config.cameras.get(name) {
+            Some(camera) if camera.enabled => self
+                .lanes
+                .open(name, camera, &self.parts, &self.stop)
+                .map_err(|e| AppError::Start(anyhow::Error::new(e).context(format!("camera {name}")))),
+            Some(_) => {
                 (self.parts.status)(CameraStatus {
-                    camera: name.as_str().into(),
+                    camera: name.into(),
                     state: CameraState::Stopped,
                     since: self.clock.now(),
                     reason: "not enabled".to_owned(),
                     size_px: None,
                 });
+                Ok(())
             }
+            None => Ok(()),
         }
-        Ok(())
     }
 
     fn summary(&self) -> String {

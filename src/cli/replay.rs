@@ -51,6 +51,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     if !args.video.is_file() {
         return Err(Failure::Input(format!("{}: no such file", args.video.display())));
     }
+    refuse_to_overwrite(args)?;
     let mut config = match &args.config {
         Some(file) => configuration::load(file)?.config,
         None => configuration::defaults()?,
@@ -82,6 +83,22 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let frames = listener.finish()?;
     if args.timings {
         table::stages(&metrics.stages, frames, took);
+    }
+    Ok(())
+}
+
+/// An output that is the clip, or another output, would destroy it before it is read.
+fn refuse_to_overwrite(args: &Args) -> Result<(), Failure> {
+    let real = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    let mut taken = vec![real(&args.video)];
+    for path in [&args.out, &args.annotate, &args.mot].into_iter().flatten() {
+        let path = real(path);
+        // A pipe or a terminal may well take two kinds of lines.
+        let is_file = path.is_file() || !path.exists();
+        if is_file && taken.contains(&path) {
+            return Err(Failure::Usage(format!("{}: named twice, it would be overwritten", path.display())));
+        }
+        taken.push(path);
     }
     Ok(())
 }

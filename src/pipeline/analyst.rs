@@ -125,6 +125,14 @@ impl Analyst {
         classified
     }
 
+    /// Ends all tracks of a camera whose last frame is older than the gap: nobody can say that they are still there.
+    pub fn part_if_silent(&self, follow: &mut Follow, emit: &mut dyn FnMut(Report)) {
+        let now = self.clock.mono();
+        if follow.last.as_ref().is_some_and(|last| now.saturating_sub(last.captured.mono) > follow.gap) {
+            self.part(follow, emit);
+        }
+    }
+
     /// Ends all tracks of a camera: it is closed, or its picture was away for too long.
     pub fn part(&self, follow: &mut Follow, emit: &mut dyn FnMut(Report)) {
         let Some(moment) = follow.last.take() else { return };

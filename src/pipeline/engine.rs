@@ -45,6 +45,9 @@ pub fn run_engine(mut parts: EngineParts, stop: &Stop, emit: &mut dyn FnMut(Repo
         for (_, mut left) in seats.extract_if(|number, _| !open.iter().any(|l| l.number == *number)) {
             parts.analyst.part(&mut left.follow, emit);
         }
+        for seat in seats.values_mut() {
+            parts.analyst.part_if_silent(&mut seat.follow, emit);
+        }
         let Some((lane, frame)) = take_next(&open, &seats) else {
             parts.lanes.bell().wait_past(rung, IDLE);
             continue;

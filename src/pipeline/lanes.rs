@@ -1,6 +1,6 @@
 //! The cameras that are running: each has a lane from its source to the engine. Lanes come and go while the others run.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -9,10 +9,11 @@ use crate::ingest;
 use crate::ring::{Bell, FrameRing, WhenFull};
 use crate::runtime::{Clock, Hearts, Stop, Worker};
 use crate::telemetry::{CameraMetrics, Metrics};
-use crate::types::{CameraId, CameraStatus};
+use crate::types::{CameraId, CameraState, CameraStatus};
 
-/// How long a session may take to let go of its camera before the lane is left to end alone.
-const RELEASE_WITHIN: Duration = Duration::from_secs(3);
+/// How long cameras may take to let go of their sources, all together, before their lanes are left to end alone. A pipeline's own
+/// teardown has a shorter deadline.
+const RELEASE_WITHIN: Duration = Duration::from_secs(1);
 /// Ingest beats at least once a second; opening a device may block in the kernel for a while.
 const INGEST_SILENCE: Duration = Duration::from_secs(20);
 
@@ -44,6 +45,8 @@ pub struct Lane {
     pub metrics: Arc<CameraMetrics>,
     stop: Stop,
     worker: Mutex<Option<Worker>>,
+    /// Set when the lane was left to end alone: what it still says is about a camera that is no longer its own.
+    is_abandoned: AtomicBool,
 }
 
 /// All lanes.
@@ -83,6 +86,7 @@ impl Lanes {
             metrics,
             stop: stop.child(),
             worker: Mutex::new(None),
+            is_abandoned: AtomicBool::new(false),
         });
         let sink = {
             let lane = Arc::clone(&lane);
@@ -97,7 +101,14 @@ impl Lanes {
             metrics: Arc::clone(&parts.metrics),
             heart: parts.hearts.add(&format!("ingest-{name}"), INGEST_SILENCE),
             sink,
-            status: Arc::clone(&parts.status),
+            status: Arc::new({
+                let (lane, tell) = (Arc::clone(&lane), Arc::clone(&parts.status));
+                move |status| {
+                    if !lane.is_abandoned.load(Ordering::Relaxed) {
+                        tell(status);
+                    }
+                }
+            }),
         };
         let stop = lane.stop.clone();
         let worker = Worker::spawn(&format!("ingest-{name}"), move || ingest::run(context, stop))?;
@@ -106,28 +117,20 @@ impl Lanes {
         Ok(())
     }
 
-    /// Closes one camera and waits until it let go of its source. True if there was such a lane and it ended in time.
-    pub fn close(&self, name: &str, clock: &Clock) -> bool {
-        let lane = {
+    /// Closes these cameras, all at once. Those that do not let go of their source in time are left to end alone, and told to have stopped;
+    /// their names are given back.
+    pub fn close(&self, names: &[&str], parts: &LaneParts) -> Vec<CameraId> {
+        let closing: Vec<_> = {
             let mut all = self.lock();
-            let Some(at) = all.iter().position(|l| &*l.camera == name) else { return false };
-            all.remove(at)
+            all.extract_if(.., |lane| names.contains(&&*lane.camera)).collect()
         };
-        lane.stop.set();
-        lane.ring.close();
-        lane.join(clock, RELEASE_WITHIN)
+        close(closing, parts)
     }
 
-    /// Closes all cameras, all at once; the names of those that did not end in time.
-    pub fn close_all(&self, clock: &Clock) -> Vec<CameraId> {
-        let lanes = std::mem::take(&mut *self.lock());
-        for lane in &lanes {
-            lane.stop.set();
-            lane.ring.close();
-        }
-        let deadline = clock.mono() + RELEASE_WITHIN;
-        let late = lanes.iter().filter(|l| !l.join(clock, deadline.saturating_sub(clock.mono())));
-        late.map(|l| Arc::clone(&l.camera)).collect()
+    /// Closes all cameras, as [`Lanes::close`] does.
+    pub fn close_all(&self, parts: &LaneParts) -> Vec<CameraId> {
+        let closing = std::mem::take(&mut *self.lock());
+        close(closing, parts)
     }
 
     fn lock(&self) -> MutexGuard<'_, Vec<Arc<Lane>>> {
@@ -135,9 +138,27 @@ impl Lanes {
     }
 }
 
-impl Lane {
-    fn join(&self, clock: &Clock, at_most: Duration) -> bool {
-        let worker = self.worker.lock().unwrap_or_else(PoisonError::into_inner).take();
-        worker.is_none_or(|w| w.join_within(clock, at_most))
+fn close(lanes: Vec<Arc<Lane>>, parts: &LaneParts) -> Vec<CameraId> {
+    for lane in &lanes {
+        lane.stop.set();
+        lane.ring.close();
     }
+    let deadline = parts.clock.mono() + RELEASE_WITHIN;
+    let mut late = Vec::new();
+    for lane in lanes {
+        let worker = lane.worker.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let left = deadline.saturating_sub(parts.clock.mono());
+        if worker.is_some_and(|w| !w.join_within(&parts.clock, left)) {
+            lane.is_abandoned.store(true, Ordering::Relaxed);
+            (parts.status)(CameraStatus {
+                camera: Arc::clone(&lane.camera),
+                state: CameraState::Stopped,
+                since: parts.clock.now(),
+                reason: "did not let go of its source in time".to_owned(),
+                size_px: None,
+            });
+            late.push(Arc::clone(&lane.camera));
+        }
+    }
+    late
 }

@@ -10,35 +10,35 @@ use crate::infer::{self, CatalogError, InferError, catalog};
 use crate::runtime::Clock;
 use crate::telemetry::Metrics;
 
-/// Why the models of a configuration cannot be had; each names the key under which the model stands.
+/// Why the models of a configuration cannot be had; each names the key under which the model stands, and says its cause itself.
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
     /// No such model, or no readable manifest.
-    #[error("{key}: {source}")]
+    #[error("{key}: {cause}")]
     Catalog {
         /// Where the configuration names it.
         key: String,
         /// What is wrong.
-        source: CatalogError,
+        cause: CatalogError,
     },
     /// The engine does not take the model.
-    #[error("{key}: {source}")]
+    #[error("{key}: {cause}")]
     Engine {
         /// Where the configuration names it.
         key: String,
         /// What is wrong.
-        source: InferError,
+        cause: InferError,
     },
     /// The model is no detector that we know.
     #[error("detect: {0}")]
-    Detector(#[from] DetectError),
+    Detector(DetectError),
     /// The model is no classifier that we know.
-    #[error("classify.{name}: {source}")]
+    #[error("classify.{name}: {cause}")]
     Classifier {
         /// Its name in the configuration.
         name: String,
         /// What is wrong.
-        source: ClassifyError,
+        cause: ClassifyError,
     },
 }
 
@@ -50,19 +50,20 @@ pub fn load_analyst(config: &Config, metrics: &Arc<Metrics>, clock: Clock) -> Re
     let options = infer::Options { threads: config.detect.threads, max_batch: 1 };
     let open = |key: &str, model: &str, choice| {
         let card = catalog::card(model, &config.paths.models)
-            .map_err(|source| LoadError::Catalog { key: key.to_owned(), source })?;
+            .map_err(|cause| LoadError::Catalog { key: key.to_owned(), cause })?;
         let engine = infer::open(choice, &card.path, options)
-            .map_err(|source| LoadError::Engine { key: key.to_owned(), source })?;
+            .map_err(|cause| LoadError::Engine { key: key.to_owned(), cause })?;
         log::info!(stage = "engine"; "{key} = {model}: {} on {} threads", engine.name(), options.threads);
         Ok::<_, LoadError>((card, engine))
     };
     let (card, engine) = open("detect.model", &config.detect.model, config.detect.engine)?;
-    let detector = Detector::new(engine, &card, &detect::Settings::from(&config.detect))?;
+    let detector =
+        Detector::new(engine, &card, &detect::Settings::from(&config.detect)).map_err(LoadError::Detector)?;
     let mut classifiers = Vec::with_capacity(config.classify.len());
     for (name, settings) in &config.classify {
         let (card, engine) = open(&format!("classify.{name}.model"), &settings.model, settings.engine)?;
         let classifier = Classifier::new(name, engine, &card, settings.clone(), detector.classes())
-            .map_err(|source| LoadError::Classifier { name: name.clone(), source })?;
+            .map_err(|cause| LoadError::Classifier { name: name.clone(), cause })?;
         classifiers.push(classifier);
     }
     Ok(Analyst::new(detector, classifiers, Arc::clone(metrics), clock))

@@ -99,21 +99,23 @@ impl Replay<'_> {
             move || ingest::run(context, stop)
         })?;
         let mut follow = Analyst::follow(&self.config.track, self.config.ingest.stall_after, metrics);
-        let mut end = None;
+        let mut ended = None;
         let mut played = || loop {
             let rung = bell.count();
             while let Ok(status) = said.try_recv() {
                 match status.state {
-                    CameraState::Ended => end = Some(Ok(())),
-                    CameraState::Connecting | CameraState::Streaming => {}
-                    _ => end = Some(Err(ReplayError::Source(status.reason.clone()))),
+                    // It is told when the frames before it are.
+                    CameraState::Ended => ended = Some(status),
+                    CameraState::Connecting | CameraState::Streaming => {
+                        tell(Step::Report(&Report::Camera(status))).map_err(ReplayError::Output)?;
+                    }
+                    _ => return Err(ReplayError::Source(status.reason)),
                 }
-                tell(Step::Report(&Report::Camera(status))).map_err(ReplayError::Output)?;
             }
             // The end is said after the last frame was pushed, so a ring that is empty now stays so.
             let Some(frame) = ring.take() else {
-                if let Some(end) = end.take() {
-                    return end;
+                if let Some(ended) = ended.take() {
+                    return Ok(ended);
                 }
                 if worker.is_finished() && !ring.is_waiting() {
                     return Err(ReplayError::Source("the clip ended without saying so".to_owned()));
@@ -129,16 +131,15 @@ impl Replay<'_> {
             })?;
             told.and_then(|()| tell(Step::Frame(&frame))).map_err(ReplayError::Output)?;
         };
-        let result = played();
-        if result.is_ok() {
+        let result = played().and_then(|ended| {
             let mut told = Ok(());
             analyst.part(&mut follow, &mut |report| {
                 if told.is_ok() {
                     told = tell(Step::Report(&report));
                 }
             });
-            told.map_err(ReplayError::Output)?;
-        }
+            told.and_then(|()| tell(Step::Report(&Report::Camera(ended)))).map_err(ReplayError::Output)
+        });
         stop.set();
         ring.close();
         if !worker.join_within(&self.clock, Duration::from_secs(5)) {

@@ -1,6 +1,6 @@
 //! Named threads and their heartbeats. A stage that stops beating is what the service manager's watchdog is for.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -58,14 +58,29 @@ pub fn pause(how_long: Duration) {
 /// One stage's pulse.
 #[derive(Debug, Clone)]
 pub struct Heart {
-    beat_ms: Arc<AtomicU64>,
+    beat: Arc<Beat>,
     clock: Clock,
+}
+
+#[derive(Debug, Default)]
+struct Beat {
+    at_ms: AtomicU64,
+    panicked: AtomicBool,
 }
 
 impl Heart {
     /// Says: this stage has just been round its loop.
     pub fn beat(&self) {
-        self.beat_ms.store(self.clock.mono().as_millis() as u64, Ordering::Relaxed);
+        self.beat.at_ms.store(self.clock.mono().as_millis() as u64, Ordering::Relaxed);
+    }
+}
+
+/// A thread that panics drops its heart too; it must not be taken for one that ended well.
+impl Drop for Heart {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.beat.panicked.store(true, Ordering::Relaxed);
+        }
     }
 }
 
@@ -80,7 +95,7 @@ pub struct Hearts {
 struct Pulse {
     stage: String,
     allowed: Duration,
-    beat_ms: std::sync::Weak<AtomicU64>,
+    beat: Arc<Beat>,
 }
 
 impl Hearts {
@@ -89,11 +104,12 @@ impl Hearts {
         Self { clock, all: Arc::default() }
     }
 
-    /// A pulse for a stage that must beat at least this often. It ends when the [`Heart`] and its clones are dropped.
+    /// A pulse for a stage that must beat at least this often. It ends when the [`Heart`] and its clones are dropped, save
+    /// by a panic: then the stage is silent for ever.
     pub fn add(&self, stage: &str, allowed: Duration) -> Heart {
-        let heart = Heart { beat_ms: Arc::default(), clock: self.clock };
+        let heart = Heart { beat: Arc::default(), clock: self.clock };
         heart.beat();
-        let pulse = Pulse { stage: stage.to_owned(), allowed, beat_ms: Arc::downgrade(&heart.beat_ms) };
+        let pulse = Pulse { stage: stage.to_owned(), allowed, beat: Arc::clone(&heart.beat) };
         self.all.lock().unwrap_or_else(PoisonError::into_inner).push(pulse);
         heart
     }
@@ -102,12 +118,13 @@ impl Hearts {
     pub fn silent(&self) -> Vec<(String, Duration)> {
         let now = self.clock.mono();
         let mut all = self.all.lock().unwrap_or_else(PoisonError::into_inner);
-        all.retain(|p| p.beat_ms.strong_count() > 0);
+        let panicked = |p: &Pulse| p.beat.panicked.load(Ordering::Relaxed);
+        // One count is this list's own.
+        all.retain(|p| Arc::strong_count(&p.beat) > 1 || panicked(p));
         all.iter()
             .filter_map(|p| {
-                let beat = p.beat_ms.upgrade()?;
-                let silence = now.saturating_sub(Duration::from_millis(beat.load(Ordering::Relaxed)));
-                (silence > p.allowed).then(|| (p.stage.clone(), silence))
+                let silence = now.saturating_sub(Duration::from_millis(p.beat.at_ms.load(Ordering::Relaxed)));
+                (silence > p.allowed || panicked(p)).then(|| (p.stage.clone(), silence))
             })
             .collect()
     }
@@ -128,5 +145,17 @@ mod tests {
         assert_eq!(silent[0].0, "engine-0");
         drop(engine);
         assert!(hearts.silent().is_empty());
+    }
+
+    #[test]
+    fn a_stage_that_panicked_is_silent_for_ever() {
+        let hearts = Hearts::new(Clock::start());
+        let heart = hearts.add("publish", Duration::from_secs(3600));
+        let worker = Worker::spawn("publish", move || {
+            heart.beat();
+            panic!("a test's panic");
+        });
+        assert!(!worker.expect("a thread").join_within(&Clock::start(), Duration::from_secs(60)));
+        assert_eq!(hearts.silent().first().map(|(stage, _)| stage.as_str()), Some("publish"));
     }
 }

@@ -1,6 +1,10 @@
 //! From pictures to messages, through the whole daemon.
 
 use std::path::Path;
+use std::time::Duration;
+
+use peregrine::annotate::{self, VideoWriter};
+use peregrine::types::{Pixels, RgbImage};
 
 use super::{config, test_camera};
 use crate::support::{Broker, Daemon, Message, data, peregrine, shared};
@@ -62,6 +66,41 @@ fn a_camera_s_objects_are_detected_tracked_labelled_and_published() {
     assert_eq!(status, 200);
     assert_eq!(daemon.get("/readyz").0, 200);
     assert!(daemon.metric("peregrine_camera_frames_total{camera=\"front\"}").is_some_and(|n| n > 0.0));
+}
+
+#[test]
+fn tracks_end_when_their_camera_does() {
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    let clip = dir.path().join("clip.mp4");
+    let image = RgbImage { width_px: 160, height_px: 120, data: vec![90; 160 * 120 * 3] };
+    let mut writer = VideoWriter::create(&clip).expect("an encoder");
+    for i in 0..10 {
+        let canvas = annotate::draw(&image.view(), &[], "clip");
+        writer.write(&canvas, Duration::from_millis(100 * i)).expect("written");
+    }
+    writer.finish().expect("finished");
+    let broker = Broker::start();
+    let mut messages = broker.subscribe("peregrine/#");
+    let camera = format!("[ingest]\nstall_ms = 1000\n[camera.clip]\nsource = \"file://{}\"\n", clip.display());
+    let mut daemon = Daemon::start(&config(&broker, &camera));
+    daemon.running();
+    messages.first("the clip's end", |m| m.topic.ends_with("/clip/status") && m.body["state"] == "ended");
+    for class in ["person", "car"] {
+        let is_end = |m: &Message| m.body["track"]["phase"] == "end" && m.body["track"]["class"] == class;
+        messages.first("a track's end", is_end);
+    }
+    // Every frame has gone somewhere, and it is known where.
+    let count = |name: &str, more: &str| {
+        let metric = format!("peregrine_camera_{name}{{camera=\"clip\"{more}}}");
+        daemon.metric(&metric).unwrap_or_else(|| panic!("no {metric} in {}", daemon.get("/metrics").1))
+    };
+    let displaced = |reason: &str| count("frames_displaced_total", &format!(",reason=\"{reason}\""));
+    let known = count("frames_analysed_total", "")
+        + count("frames_failed_total", "")
+        + displaced("ring")
+        + displaced("stopped");
+    assert_eq!(count("frames_total", ""), known);
+    assert_eq!(count("tracks_active", ""), 0.0);
 }
 
 #[test]

@@ -7,8 +7,8 @@ use std::time::Duration;
 use super::{config, test_camera};
 use crate::support::{Broker, Daemon, PATIENCE, free_port};
 
-/// The contract is five seconds; the rest is for a machine that does other things too.
-const STOPS_WITHIN: Duration = Duration::from_secs(10);
+/// The contract.
+const STOPS_WITHIN: Duration = Duration::from_secs(5);
 
 fn ends_well(mut daemon: Daemon) {
     daemon.process.signal("TERM");
