@@ -3,7 +3,7 @@
 use super::Failure;
 use super::configuration::{self, ConfigArg};
 use super::output::say;
-use crate::config;
+use crate::{config, pipeline};
 
 /// Checks a configuration file and tells everything that is wrong with it.
 #[derive(Debug, clap::Args)]
@@ -22,8 +22,14 @@ pub(super) struct Args {
 #[allow(clippy::print_stderr, reason = "warnings are for whoever typed the command")]
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let loaded = configuration::load(&args.file.config)?;
-    for warning in &loaded.warnings {
+    let (errors, absent) = pipeline::examine(&loaded.config);
+    for warning in loaded.warnings.iter().chain(&absent) {
         eprintln!("warning: {warning}");
+    }
+    if !errors.is_empty() {
+        let count = errors.len();
+        let list: String = errors.iter().map(|e| format!("\n  {e}")).collect();
+        return Err(Failure::Config(format!("{}: {count} wrong:{list}", args.file.config.display())));
     }
     if args.print {
         return say(&config::render(&loaded.config));

@@ -21,5 +21,5 @@ mod recording;
 pub use analyst::{AnalyseError, Analyst, Follow};
 pub use engine::{EngineParts, run_engine};
 pub use lanes::{Lane, LaneParts, Lanes};
-pub use models::{LoadError, load_analyst};
+pub use models::{LoadError, examine, load_analyst};
 pub use recording::{Replay, ReplayError, Step};

@@ -9,6 +9,7 @@ use crate::detect::{self, DetectError, Detector};
 use crate::infer::{self, CatalogError, InferError, catalog};
 use crate::runtime::Clock;
 use crate::telemetry::Metrics;
+use crate::types::names::did_you_mean;
 
 /// Why the models of a configuration cannot be had; each names the key under which the model stands, and says its cause itself.
 #[derive(Debug, thiserror::Error)]
@@ -67,4 +68,37 @@ pub fn load_analyst(config: &Config, metrics: &Arc<Metrics>, clock: Clock) -> Re
         classifiers.push(classifier);
     }
     Ok(Analyst::new(detector, classifiers, Arc::clone(metrics), clock))
+}
+
+/// What `run` would refuse in a configuration's models, as far as it can be told without loading them. A model that is not on this
+/// machine is a warning: the configuration may be meant for another one.
+pub fn examine(config: &Config) -> (Vec<String>, Vec<String>) {
+    let (mut errors, mut warnings) = (Vec::new(), Vec::new());
+    let mut card = |key: &str, model: &str, errors: &mut Vec<String>| match catalog::card(model, &config.paths.models) {
+        Ok(card) => Some(card),
+        Err(e @ CatalogError::Missing { .. }) => {
+            warnings.push(format!("{key}: {e}"));
+            None
+        }
+        Err(e) => {
+            errors.push(format!("{key}: {e}"));
+            None
+        }
+    };
+    let detector = card("detect.model", &config.detect.model, &mut errors);
+    let unknown = |key: &str, classes: &[String]| -> Vec<String> {
+        let Some(card) = &detector else { return Vec::new() };
+        let strangers = classes.iter().filter(|c| card.classes.id(c).is_none());
+        let tell = |class: &String| {
+            let hint = did_you_mean(class, card.classes.iter());
+            format!("{key}: {class:?} is no class of {}{hint}", card.name)
+        };
+        strangers.map(tell).collect()
+    };
+    errors.extend(unknown("detect.classes", &config.detect.classes));
+    for (name, settings) in &config.classify {
+        card(&format!("classify.{name}.model"), &settings.model, &mut errors);
+        errors.extend(unknown(&format!("classify.{name}.classes"), &settings.classes));
+    }
+    (errors, warnings)
 }

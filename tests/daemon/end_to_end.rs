@@ -115,6 +115,16 @@ fn a_wrong_model_or_configuration_exits_78_and_says_what_is_wrong() {
     let (code, said) = try_with("[detect]\nmodel = \"no_such_model\"\n[api]\nenabled = false\n");
     assert_eq!(code, Some(78), "{said}");
     assert!(said.contains("detect.model") && said.contains("no_such_model"), "{said}");
+    let model = data("tiny_detector.onnx").display().to_string();
+    let strange = format!("[detect]\nmodel = \"{model}\"\nclasses = [\"persn\"]\n[api]\nenabled = false\n");
+    let (code, said) = try_with(&strange);
+    assert_eq!(code, Some(78), "{said}");
+    assert!(said.contains("detect") && said.contains("persn") && said.contains("person"), "{said}");
+    assert_eq!(said.matches("persn").count(), 1, "the cause is said once: {said}");
+    let checked = peregrine(&["check", "--config", file.to_str().expect("UTF-8")]);
+    let said = String::from_utf8_lossy(&checked.stderr).into_owned();
+    assert_eq!(checked.status.code(), Some(78), "what run refuses, check refuses: {said}");
+    assert!(said.contains("detect.classes") && said.contains("persn"), "{said}");
     let (code, said) = try_with("[camera.front]\nsource = \"gopher://x\"\ncolour = 3\n[detect]\nconfidence = 7\n");
     assert_eq!(code, Some(78), "{said}");
     for key in ["camera.front.source", "camera.front.colour", "detect.confidence"] {
