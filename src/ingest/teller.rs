@@ -30,7 +30,7 @@ impl Teller {
     pub(super) fn tell(&mut self, state: CameraState, reason: &str, size_px: Option<(u32, u32)>) {
         let size_px = size_px.or(self.last.and_then(|(_, size)| size));
         if self.last == Some((state, size_px)) {
-            log::debug!("camera {}: still {}: {reason}", self.camera, state.as_str());
+            log::debug!(camera = &*self.camera, stage = "ingest"; "still {}: {reason}", state.as_str());
             return;
         }
         self.last = Some((state, size_px));
@@ -51,13 +51,13 @@ impl Teller {
     }
 
     fn log(&self, state: CameraState, reason: &str, size_px: Option<(u32, u32)>) {
-        let (camera, name) = (&self.camera, state.as_str());
+        let (camera, name) = (&*self.camera, state.as_str());
         match (state, size_px) {
             (CameraState::Streaming, Some((width_px, height_px))) => {
-                log::info!("camera {camera}: {name}, {width_px}x{height_px}");
+                log::info!(camera = camera, stage = "ingest"; "{name}, {width_px}x{height_px}");
             }
-            _ if reason.is_empty() => log::info!("camera {camera}: {name}"),
-            _ => log::warn!("camera {camera}: {name}: {reason}"),
+            _ if reason.is_empty() => log::info!(camera = camera, stage = "ingest"; "{name}"),
+            _ => log::warn!(camera = camera, stage = "ingest"; "{name}: {reason}"),
         }
     }
 }
