@@ -9,7 +9,6 @@ mod decoders;
 mod elements;
 mod gst;
 mod launch;
-mod redact;
 mod supervise;
 mod teller;
 mod watchdog;

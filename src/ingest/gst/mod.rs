@@ -20,7 +20,7 @@ use super::bans::Bans;
 use super::elements::{Elements, KNOWN};
 use super::supervise::{End, Source};
 use super::watchdog::Watchdog;
-use super::{BEAT_EVERY, Context, IngestError, Pace, redact};
+use super::{BEAT_EVERY, Context, IngestError, Pace};
 use crate::config::{self, Secret};
 use crate::runtime::{Stop, Worker};
 use crate::telemetry::CameraMetrics;
@@ -130,7 +130,7 @@ impl GstSource {
     }
 
     fn end_of(&self, e: &IngestError) -> End {
-        let reason = redact::text(&e.to_string(), &self.secrets);
+        let reason = config::redacted(&e.to_string(), &self.secrets);
         match e.state() {
             CameraState::UnsupportedCodec => End::UnsupportedCodec(reason),
             _ => End::Failed(reason),
