@@ -1,10 +1,12 @@
 //! Camera sources and broker addresses: from what people type to what is opened, the credentials taken out on the way.
 //!
-//! Pure. Every message that quotes an address quotes it through [`redacted`].
+//! Pure. Every message that quotes an address quotes it through [`redact::address`].
 
 use std::path::PathBuf;
 
 use url::Url;
+
+use super::redact;
 
 /// Where a camera's pictures come from, before the other keys of its section are looked at.
 #[derive(Debug, PartialEq)]
@@ -30,7 +32,7 @@ const SOURCES: &str =
 
 /// Reads a camera's `source`.
 pub(super) fn camera(text: &str) -> Result<Place, String> {
-    let bad = |why: &str| format!("{:?} {why}; {SOURCES}", redacted(text));
+    let bad = |why: &str| format!("{:?} {why}; {SOURCES}", redact::address(text));
     if let Some(device) = text.strip_prefix("v4l2:") {
         return if device.starts_with('/') { Ok(Place::V4l2(device.into())) } else { Err(bad("names no device")) };
     }
@@ -58,7 +60,7 @@ pub(super) fn camera(text: &str) -> Result<Place, String> {
 
 /// Reads the `broker`.
 pub(super) fn broker(text: &str) -> Result<Broker, String> {
-    let bad = |why: &str| format!("{:?} {why}; write mqtt://HOST[:1883] or mqtts://HOST[:8883]", redacted(text));
+    let bad = |why: &str| format!("{:?} {why}; write mqtt://HOST[:1883] or mqtts://HOST[:8883]", redact::address(text));
     let tls = match text.split_once("://") {
         Some(("mqtt", _)) => false,
         Some(("mqtts", _)) => true,
@@ -77,31 +79,6 @@ pub(super) fn broker(text: &str) -> Result<Broker, String> {
 pub(super) fn broker_url(host: &str, port: u16, tls: bool) -> String {
     let scheme = if tls { "mqtts" } else { "mqtt" };
     if host.contains(':') { format!("{scheme}://[{host}]:{port}") } else { format!("{scheme}://{host}:{port}") }
-}
-
-/// The same text without what may be a user name and password: all between "://" and the last "@", since passwords are often typed
-/// with characters that would end them too early.
-pub(super) fn redacted(text: &str) -> String {
-    match (text.find("://"), text.rfind('@')) {
-        (Some(scheme), Some(at)) if scheme < at => masked(&format!("{}[hidden]{}", &text[..scheme + 3], &text[at..])),
-        _ => masked(text),
-    }
-}
-
-/// Hides the values of `password=…` and the like, which some cameras want in the path or the query.
-pub(super) fn masked(text: &str) -> String {
-    const WORDS: [&str; 6] = ["password=", "passwd=", "pwd=", "pass=", "token=", "secret="];
-    // ASCII case only, so that positions in both are the same.
-    let lower = text.to_ascii_lowercase();
-    let mut out = String::with_capacity(text.len());
-    let mut at = 0;
-    while let Some(value) = WORDS.iter().filter_map(|w| Some(at + lower[at..].find(w)? + w.len())).min() {
-        let end = text[value..].find(['&', '/', ';', '#']).map_or(text.len(), |i| value + i);
-        out.push_str(&text[at..value]);
-        out.push_str("[hidden]");
-        at = end;
-    }
-    out + &text[at..]
 }
 
 fn opened(text: &str) -> Result<(Url, Option<(String, String)>), String> {
@@ -183,13 +160,6 @@ mod tests {
             let why = camera(odd).expect_err(odd);
             assert!(!why.contains("ter2") && why.contains("write rtsp://"), "{why}");
         }
-    }
-
-    #[test]
-    fn passwords_in_paths_and_queries_are_hidden_too() {
-        assert_eq!(masked("rtsp://h/x?User=a&Password=hunter2&ch=1"), "rtsp://h/x?User=a&Password=[hidden]&ch=1");
-        assert_eq!(masked("rtsp://h/user=a_password=hunter2_channel=1.sdp"), "rtsp://h/user=a_password=[hidden]");
-        assert_eq!(masked("rtsp://h/plain"), "rtsp://h/plain");
     }
 
     #[test]

@@ -130,7 +130,7 @@ fn line_of_key(walk: &Walk, key: &str) -> Option<usize> {
 
 fn has_inline_password(file: &ConfigFile) -> bool {
     let inline = |p: &Option<String>| p.as_deref().is_some_and(|p| !p.starts_with("${credential:"));
-    let in_url = |url: &Option<String>| url.as_deref().is_some_and(|u| super::address::redacted(u) != u);
+    let in_url = |url: &Option<String>| url.as_deref().is_some_and(super::redact::has_credential);
     let mqtt = inline(&file.mqtt.password) || in_url(&file.mqtt.broker);
     mqtt || file.camera.values().any(|c| inline(&c.password) || in_url(&c.source))
 }

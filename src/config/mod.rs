@@ -17,6 +17,7 @@ mod file;
 mod load;
 mod login;
 mod profile;
+mod redact;
 mod render;
 mod resolve;
 mod schema;
@@ -28,6 +29,7 @@ pub use diff::{Changes, diff};
 pub use error::{ConfigError, ConfigErrors};
 pub use file::ConfigFile;
 pub use load::{Loaded, defaults, load};
+pub use redact::redacted;
 pub use render::{json_schema, reference, render};
 pub use resolve::Surroundings;
 
@@ -267,7 +269,7 @@ pub enum Transport {
 }
 
 /// Where a camera's pictures come from.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub enum Source {
     /// `rtsp://` or `rtsps://`, without credentials in it.
     Rtsp {
@@ -302,6 +304,25 @@ pub enum Source {
         /// The pattern, e.g. `smpte` or `ball`.
         pattern: String,
     },
+}
+
+// By hand: an address may hold a token in its query.
+impl fmt::Debug for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Rtsp { url, transport, login, latency } => f
+                .debug_struct("Rtsp")
+                .field("url", &redact::address(url))
+                .field("transport", transport)
+                .field("login", login)
+                .field("latency", latency)
+                .finish(),
+            Self::File { path, repeat } => f.debug_struct("File").field("path", path).field("repeat", repeat).finish(),
+            Self::V4l2 { device } => f.debug_struct("V4l2").field("device", device).finish(),
+            Self::Csi { sensor } => f.debug_struct("Csi").field("sensor", sensor).finish(),
+            Self::Test { pattern } => f.debug_struct("Test").field("pattern", pattern).finish(),
+        }
+    }
 }
 
 /// A camera.

@@ -8,13 +8,13 @@ use std::time::Duration;
 use serde::Deserialize;
 use serde_json::Value as Json;
 
-use super::address::{broker_url, masked};
+use super::address::broker_url;
 use super::file::{
     ApiFile, CameraFile, ClassifyFile, ConfigFile, DetectFile, DeviceFile, IngestFile, LogFile, LogLevel, MqttFile,
     PathsFile, PublishFile, TrackFile,
 };
 use super::resolve::{Surroundings, resolve};
-use super::{Camera, Classify, Config, Ingest, Login, Mqtt, Secret, Source, profile, schema};
+use super::{Camera, Classify, Config, Ingest, Login, Mqtt, Secret, Source, profile, redact, schema};
 
 /// How what may be secret is written.
 #[derive(Clone, Copy)]
@@ -23,7 +23,7 @@ pub(super) struct Show {
     pub(super) url: fn(&str) -> String,
 }
 
-const HIDDEN: Show = Show { password: |_| "[hidden]".to_owned(), url: masked };
+const HIDDEN: Show = Show { password: |_| "[hidden]".to_owned(), url: redact::address };
 
 /// The width of comments in the reference.
 const COLUMNS: usize = 100;

@@ -314,3 +314,12 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_token_in_a_query_is_used_and_never_shown() {
+    let loaded = resolved("[camera.a]\nsource = \"rtsp://h/s?hunter2&sid=hunter2\"\n");
+    let Source::Rtsp { url, .. } = &loaded.config.cameras["a"].source else { panic!("an RTSP source") };
+    assert_eq!(url, "rtsp://h/s?hunter2&sid=hunter2");
+    let shown = format!("{:?}\n{}", loaded.config, render(&loaded.config));
+    assert!(shown.contains("rtsp://h/s?[hidden]&sid=[hidden]") && !shown.contains("hunter2"), "{shown}");
+}

@@ -4,11 +4,11 @@
 //! when to try again (pure), `supervise` is the only loop that retries. What happens to a frame afterwards does not belong here.
 
 mod backoff;
+mod bans;
 mod decoders;
 mod elements;
 mod gst;
 mod launch;
-mod redact;
 mod supervise;
 mod teller;
 mod watchdog;
@@ -154,6 +154,12 @@ pub enum IngestError {
         path: PathBuf,
         /// Why.
         cause: std::io::Error,
+    },
+    /// A folder, a FIFO, a device or a socket where a video file should be.
+    #[error("{} is not a regular file; name a video file", path.display())]
+    NotAFile {
+        /// What was named.
+        path: PathBuf,
     },
     /// The file is not a video that we know.
     #[error("{} is neither MP4, MOV, Matroska, WebM, AVI nor MPEG-TS", path.display())]

@@ -51,23 +51,23 @@ pub(super) fn supervise(
     counted: &CameraMetrics,
     around: Surroundings<'_>,
 ) {
-    teller.tell(CameraState::Connecting, "", None);
+    teller.tell(CameraState::Connecting, "", None, (around.now)());
     loop {
         let mut first_frame = None;
         let end = source.run_once(&mut |size_px| {
             first_frame.get_or_insert_with(around.now);
-            teller.tell(CameraState::Streaming, "", Some(size_px));
+            teller.tell(CameraState::Streaming, "", Some(size_px), (around.now)());
         });
         if let Some(first_frame) = first_frame {
             backoff.streamed((around.now)().saturating_sub(first_frame));
         }
         let (state, reason, kind) = match end {
-            End::Stopped => return teller.tell(CameraState::Stopped, "", None),
-            End::Ended => return teller.tell(CameraState::Ended, "", None),
+            End::Stopped => return teller.tell(CameraState::Stopped, "", None, (around.now)()),
+            End::Ended => return teller.tell(CameraState::Ended, "", None, (around.now)()),
             End::Again => {
                 // Even a source that always wants a new pipeline must let itself be stopped.
                 if (around.wait)(Duration::ZERO) {
-                    return teller.tell(CameraState::Stopped, "", None);
+                    return teller.tell(CameraState::Stopped, "", None, (around.now)());
                 }
                 continue;
             }
@@ -79,9 +79,9 @@ pub(super) fn supervise(
             End::UnsupportedCodec(reason) => (CameraState::UnsupportedCodec, reason, Kind::Fault),
             End::Failed(reason) => (CameraState::Failed, reason, Kind::Fault),
         };
-        teller.tell(state, &reason, None);
+        teller.tell(state, &reason, None, (around.now)());
         if (around.wait)(backoff.next(kind, (around.random)())) {
-            return teller.tell(CameraState::Stopped, "", None);
+            return teller.tell(CameraState::Stopped, "", None, (around.now)());
         }
         counted.reconnects_total.inc();
     }
@@ -169,6 +169,16 @@ mod tests {
         assert_eq!(seen.states[2].1, "refused");
         assert_eq!(seen.pauses_ms, [500, 1000, 2000]);
         assert_eq!(seen.metrics.reconnects_total.get(), 3);
+    }
+
+    #[test]
+    fn a_changed_reason_is_told_but_not_at_every_attempt() {
+        let because = |reason: &str| (None, End::Failed(reason.into()));
+        // Pauses of 0.5, 1, 2, 4 and 8 s: the third session fails 1.5 s after the first, the sixth 15.5 s after it.
+        let ends = ["refused", "refused", "404", "404", "404", "404", "404"];
+        let seen = play(ends.map(because), 99);
+        let reasons: Vec<_> = seen.states.iter().map(|(_, reason)| reason.as_str()).collect();
+        assert_eq!(reasons, ["", "refused", "404", ""]);
     }
 
     #[test]

@@ -1,10 +1,14 @@
-//! Tells each change of a camera's state once: to the status callback, to the gauges and to the log.
+//! Tells each change of a camera's state, and of a state's reason, once: to the status callback, to the gauges and to the log.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::runtime::Clock;
 use crate::telemetry::CameraMetrics;
 use crate::types::{CameraId, CameraState, CameraStatus};
+
+/// A new reason for the same state is told at most this often: a source may fail in a different way at each attempt.
+const REASON_EVERY: Duration = Duration::from_secs(10);
 
 /// Remembers what was told last.
 pub(super) struct Teller {
@@ -12,7 +16,14 @@ pub(super) struct Teller {
     clock: Clock,
     metrics: Arc<CameraMetrics>,
     status: Arc<dyn Fn(CameraStatus) + Send + Sync>,
-    last: Option<(CameraState, Option<(u32, u32)>)>,
+    last: Option<Told>,
+}
+
+struct Told {
+    state: CameraState,
+    size_px: Option<(u32, u32)>,
+    reason: String,
+    at: Duration,
 }
 
 impl Teller {
@@ -26,14 +37,17 @@ impl Teller {
         Self { camera, clock, metrics, status, last: None }
     }
 
-    /// The camera is in this state now. A repetition is not passed on; a streaming camera's new frame size is a change.
-    pub(super) fn tell(&mut self, state: CameraState, reason: &str, size_px: Option<(u32, u32)>) {
-        let size_px = size_px.or(self.last.and_then(|(_, size)| size));
-        if self.last == Some((state, size_px)) {
-            log::debug!("camera {}: still {}: {reason}", self.camera, state.as_str());
-            return;
+    /// The camera is in this state at this monotonic time. A repetition is not passed on; a streaming camera's new frame size is a change.
+    pub(super) fn tell(&mut self, state: CameraState, reason: &str, size_px: Option<(u32, u32)>, now: Duration) {
+        let size_px = size_px.or(self.last.as_ref().and_then(|told| told.size_px));
+        if let Some(told) = &self.last {
+            let reason_due = told.reason != reason && now.saturating_sub(told.at) >= REASON_EVERY;
+            if (told.state, told.size_px) == (state, size_px) && !reason_due {
+                log::debug!(camera = &*self.camera, stage = "ingest"; "still {}: {reason}", state.as_str());
+                return;
+            }
         }
-        self.last = Some((state, size_px));
+        self.last = Some(Told { state, size_px, reason: reason.to_owned(), at: now });
         self.log(state, reason, size_px);
         let index = CameraState::ALL.iter().position(|s| *s == state).expect("every state is in ALL");
         self.metrics.state.set(index as i64);
@@ -51,13 +65,13 @@ impl Teller {
     }
 
     fn log(&self, state: CameraState, reason: &str, size_px: Option<(u32, u32)>) {
-        let (camera, name) = (&self.camera, state.as_str());
+        let (camera, name) = (&*self.camera, state.as_str());
         match (state, size_px) {
             (CameraState::Streaming, Some((width_px, height_px))) => {
-                log::info!("camera {camera}: {name}, {width_px}x{height_px}");
+                log::info!(camera = camera, stage = "ingest"; "{name}, {width_px}x{height_px}");
             }
-            _ if reason.is_empty() => log::info!("camera {camera}: {name}"),
-            _ => log::warn!("camera {camera}: {name}: {reason}"),
+            _ if reason.is_empty() => log::info!(camera = camera, stage = "ingest"; "{name}"),
+            _ => log::warn!(camera = camera, stage = "ingest"; "{name}: {reason}"),
         }
     }
 }

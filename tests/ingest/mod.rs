@@ -327,6 +327,17 @@ fn a_file_that_is_not_there_or_no_video_is_named() {
 }
 
 #[test]
+fn a_fifo_is_refused_and_does_not_hold_the_camera_up() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = folder.path().join("clip.mp4");
+    assert!(Command::new("mkfifo").arg(&path).status().expect("mkfifo starts").success());
+    let mut camera = Camera::open(Source::File { path, repeat: true }, Pace::Live);
+    let status = camera.state(&[CameraState::Failed]);
+    assert!(status.reason.contains("clip.mp4 is not a regular file"), "{}", status.reason);
+    camera.stop();
+}
+
+#[test]
 fn a_test_picture_streams_in_the_size_asked_for_and_an_unknown_pattern_is_named() {
     let mut camera = Camera::open(Source::Test { pattern: "ball".into() }, Pace::Live);
     camera.frame_of((320, 240));

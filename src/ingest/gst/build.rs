@@ -19,7 +19,6 @@ use crate::ingest::IngestError;
 use crate::ingest::decoders::{Chain, DECODER, Described, FROM_NVMM, Video, Wrapping, chain};
 use crate::ingest::elements::Elements;
 use crate::ingest::launch::{Body, Plan, Step, Value, written};
-use crate::runtime::Worker;
 use crate::runtime::threads::pause;
 use crate::types::CameraId;
 
@@ -31,8 +30,8 @@ const END_POLL: Duration = Duration::from_millis(10);
 struct Shared {
     /// Frames that reached the appsink.
     arrived: AtomicU64,
-    /// Encoded buffers that reached the decoder.
-    fed: AtomicU64,
+    /// Key frames that reached the decoder: before the first one no decoder can give a picture.
+    keys_fed: AtomicU64,
     /// The encoded stream's size changed.
     resized: AtomicBool,
     /// The stream is MJPEG.
@@ -62,7 +61,7 @@ impl Shared {
     }
 }
 
-/// A pipeline that was built; it runs from `start` to `take_down`.
+/// A pipeline that was built; it runs from its `starter` to `take_down`.
 pub(super) struct Pipeline {
     pipeline: gst::Pipeline,
     sink: AppSink,
@@ -85,12 +84,12 @@ impl Pipeline {
         count_arrivals(&sink, &shared);
         match plan.body {
             Body::Fixed(chain) => {
-                log::debug!("camera {camera}: {} ! {} ! {}", written(&plan.head), written(&chain.steps), plan.sink);
+                log::debug!(camera = &**camera, stage = "ingest"; "{} ! {} ! {}", written(&plan.head), written(&chain.steps), plan.sink);
                 let last = head.last().expect("a plan has a source");
                 link_chain(&pipeline, &chain, &last.static_pad("src").ok_or_else(|| no_pad(last))?, &sink, &shared)?;
             }
             Body::OnPad { wrapping, only } => {
-                log::debug!("camera {camera}: {} ! … ! {}", written(&plan.head), plan.sink);
+                log::debug!(camera = &**camera, stage = "ingest"; "{} ! … ! {}", written(&plan.head), plan.sink);
                 let ready = Grower { wrapping, only, elements, banned, camera: Arc::clone(camera) };
                 ready.wait_for_pads(&pipeline, head.last().expect("a plan has a source"), &sink, &shared);
             }
@@ -100,16 +99,15 @@ impl Pipeline {
         Ok(Self { pipeline, sink, bus, shared, live: plan.live })
     }
 
-    /// Begins to play, on a thread of its own: opening a device or a file on a dead network drive may block for ever. A failure is heard on the bus or as `Unusable`.
-    pub(super) fn start(&self, camera: &CameraId) -> Result<(), IngestError> {
+    /// What begins to play; it may block for ever. A failure is heard on the bus or as `Unusable`.
+    pub(super) fn starter(&self) -> impl FnOnce() + Send + use<> {
         let (pipeline, shared) = (self.pipeline.clone(), Arc::clone(&self.shared));
-        let spawned = Worker::spawn(&format!("open-{camera}"), move || {
+        move || {
             if pipeline.set_state(gst::State::Playing).is_err() {
                 // Elements nearly always post an error of their own, which says more and is read first.
                 shared.give_up(IngestError::Build("it does not start".into()));
             }
-        });
-        spawned.map(drop).map_err(|e| IngestError::Build(format!("no thread: {e}")))
+        }
     }
 
     /// The next frame, if one comes in time.
@@ -140,10 +138,10 @@ impl Pipeline {
         }
     }
 
-    /// The hardware decoder that is to blame: it failed, or swallowed data and gave nothing.
+    /// The hardware decoder that is to blame: it failed, or swallowed key frames and gave nothing.
     pub(super) fn suspect_decoder(&self, silent: bool) -> Option<&'static str> {
         let news = self.shared.news();
-        let swallowed = silent && self.shared.fed.load(Relaxed) > 0;
+        let swallowed = silent && self.shared.keys_fed.load(Relaxed) > 0;
         news.decoder.filter(|(_, hardware)| *hardware && (news.decoder_failed || swallowed)).map(|(name, _)| name)
     }
 
@@ -229,7 +227,7 @@ impl Grower {
             return Err(IngestError::OtherCodec { found: video.name(), configured: only.name() });
         }
         let chain = chain(video, self.wrapping, &self.elements, &self.banned)?;
-        log::debug!("camera {}: {} through {}", self.camera, video.name(), written(&chain.steps));
+        log::debug!(camera = &*self.camera, stage = "ingest"; "{} through {}", video.name(), written(&chain.steps));
         link_chain(pipeline, &chain, pad, sink, shared)
     }
 }
@@ -314,7 +312,7 @@ fn count_arrivals(sink: &gst::Element, shared: &Arc<Shared>) {
     }
 }
 
-/// Counts what the decoder gets, and sees a change of size before the decoder does: some hardware decoders wedge on it.
+/// Counts the key frames that the decoder gets, and sees a change of size before the decoder does: some hardware decoders wedge on it.
 fn watch_decoder(decoder: &gst::Element, shared: &Arc<Shared>) {
     let Some(pad) = decoder.static_pad("sink") else { return };
     let (shared, size) = (Arc::clone(shared), Mutex::new(None));
@@ -326,8 +324,10 @@ fn watch_decoder(decoder: &gst::Element, shared: &Arc<Shared>) {
                 let old = size.lock().unwrap_or_else(PoisonError::into_inner).replace(new);
                 shared.resized.fetch_or(old.is_some_and(|old| old != new), Relaxed);
             }
-        } else {
-            shared.fed.fetch_add(1, Relaxed);
+        } else if let Some(gst::PadProbeData::Buffer(buffer)) = &info.data
+            && !buffer.flags().contains(gst::BufferFlags::DELTA_UNIT)
+        {
+            shared.keys_fed.fetch_add(1, Relaxed);
         }
         gst::PadProbeReturn::Ok
     });

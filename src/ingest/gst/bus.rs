@@ -3,8 +3,8 @@
 use gstreamer as gst;
 use gstreamer::prelude::GstObjectExt;
 
-use crate::config::Secret;
-use crate::ingest::{IngestError, redact};
+use crate::config::{Secret, redacted};
+use crate::ingest::IngestError;
 
 /// News that ends a session.
 pub(super) enum Heard {
@@ -51,7 +51,7 @@ fn written(error: &gst::glib::Error, debug: Option<&str>, secrets: &[Secret]) ->
         Some(cause) => format!("{} ({cause})", error.message().trim_end_matches('.')),
         None => error.message().to_owned(),
     };
-    redact::text(&whole, secrets)
+    redacted(&whole, secrets)
 }
 
 /// rtspsrc of GStreamer before 1.18, and servers that answer 403, do not use the error code.

@@ -1,13 +1,12 @@
-//! The only home of gstreamer: one session of one camera. `build` makes the pipeline from a plan, `bus` reads what it reports, `frame` maps
+//! The only home of gstreamer: one session of one camera. `open` does what may block, `build` makes the pipeline from a plan, `bus` reads what it reports, `frame` maps
 //! its buffers, `reaper` takes it down. Which elements, and what happens after a session, is decided elsewhere.
 
 mod build;
 mod bus;
 mod frame;
+mod open;
 mod reaper;
 
-use std::collections::BTreeSet;
-use std::io::Read;
 use std::sync::Arc;
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -17,17 +16,20 @@ use gstreamer as gst;
 use self::build::Pipeline;
 use self::bus::Heard;
 use self::frame::Stamper;
+use super::bans::Bans;
 use super::elements::{Elements, KNOWN};
-use super::launch::{CONTAINER_HEAD_BYTES, Container, Given, plan};
 use super::supervise::{End, Source};
 use super::watchdog::Watchdog;
-use super::{Context, IngestError, Pace, redact};
+use super::{BEAT_EVERY, Context, IngestError, Pace};
 use crate::config::{self, Secret};
-use crate::runtime::Stop;
+use crate::runtime::{Stop, Worker};
+use crate::telemetry::CameraMetrics;
 use crate::types::{CameraState, Frame};
 
 /// How long a wait for a frame may last before the bus, the stop and the watchdog are looked at.
 const POLL: Duration = Duration::from_millis(100);
+/// Threads that may hang in one camera's pipelines. With so many, nothing is opened until one ends: each holds memory and perhaps a device.
+const ABANDONED_MAX: usize = 2;
 
 /// What this device has.
 pub(super) fn elements() -> Result<Elements, IngestError> {
@@ -45,26 +47,32 @@ pub(super) struct GstSource {
     stop: Stop,
     seq: u64,
     /// Hardware decoders that gave no frame here.
-    banned: BTreeSet<&'static str>,
+    bans: Bans,
     secrets: Vec<Secret>,
+    counted: Arc<CameraMetrics>,
+    /// Threads that hang in a pipeline's opening or teardown.
+    abandoned: Vec<Worker>,
 }
 
 impl Source for GstSource {
     fn run_once(&mut self, streaming: &mut dyn FnMut((u32, u32))) -> End {
-        if self.stop.is_set() {
+        if self.wait_for_room() {
             return End::Stopped;
         }
-        self.context.heart.beat();
-        let pipeline = match self.open() {
-            Ok(pipeline) => pipeline,
-            Err(e) => return self.end_of(&e),
+        // Opening counts as silence too.
+        let watchdog = Watchdog::new(&self.context.ingest, self.context.clock.mono());
+        let (pipeline, opener) = match self.open(&watchdog) {
+            Ok(opened) => opened,
+            Err(end) => return end,
         };
-        let mut session = Session::new(self, &pipeline);
+        let mut session = Session::new(self, &pipeline, watchdog);
         let end = session.watch(streaming);
         let delivered = session.delivered;
         drop(session);
         let end = self.judge(end, delivered, &pipeline);
-        self.reap(pipeline);
+        if let Some(hanging) = reaper::reap(pipeline, opener, &self.context, &self.stop) {
+            self.abandon(hanging);
+        }
         end
     }
 }
@@ -75,22 +83,54 @@ impl GstSource {
             config::Source::Rtsp { login: Some(login), .. } => vec![login.password.clone()],
             _ => Vec::new(),
         };
-        Self { context, stop, seq: 0, banned: BTreeSet::new(), secrets }
+        let counted = context.metrics.camera(&context.camera);
+        Self { context, stop, seq: 0, bans: Bans::default(), secrets, counted, abandoned: Vec::new() }
     }
 
-    fn open(&self) -> Result<Pipeline, IngestError> {
-        let elements = elements()?;
-        let settings = &self.context.settings;
-        let container = match &settings.source {
-            config::Source::File { path, .. } => Some(container_of(path)?),
-            _ => None,
+    /// Waits, beating, while too many threads hang in this camera's pipelines; true when the end was asked for.
+    fn wait_for_room(&mut self) -> bool {
+        let mut said = false;
+        loop {
+            self.context.heart.beat();
+            self.abandoned.retain(|worker| !worker.is_finished());
+            if self.abandoned.len() < ABANDONED_MAX || self.stop.is_set() {
+                return self.stop.is_set();
+            }
+            if !said {
+                let camera = &*self.context.camera;
+                log::warn!(camera = camera, stage = "ingest"; "{ABANDONED_MAX} pipelines hang; it is opened again when one of them ends");
+                said = true;
+            }
+            self.stop.wait(BEAT_EVERY);
+        }
+    }
+
+    /// The pipeline, and the thread that starts it.
+    fn open(&mut self, watchdog: &Watchdog) -> Result<(Pipeline, Worker), End> {
+        let (camera, settings) = (Arc::clone(&self.context.camera), self.context.settings.clone());
+        let banned = self.bans.at(self.context.clock.mono());
+        let order = open::Order { camera, settings, pace: self.context.pace, banned };
+        let opening = open::Opening::begin(order).map_err(|e| self.end_of(&e))?;
+        let end = loop {
+            self.context.heart.beat();
+            match opening.built(POLL) {
+                Some(Ok(pipeline)) => return Ok((pipeline, opening.into_worker())),
+                Some(Err(e)) => return Err(self.end_of(&e)),
+                None if self.stop.is_set() => break End::Stopped,
+                None => {}
+            }
+            if let Some(reason) = watchdog.stalled(self.context.clock.mono()) {
+                break End::Stalled(format!("the source does not open: {reason}"));
+            }
         };
-        let given = Given { settings, pace: self.context.pace, container, elements: &elements, banned: &self.banned };
-        Pipeline::build(plan(given)?, elements.clone(), self.banned.clone(), &self.context.camera)
+        if let Some(hanging) = reaper::settled(opening.into_worker(), &self.context, &self.stop) {
+            self.abandon(hanging);
+        }
+        Err(end)
     }
 
     fn end_of(&self, e: &IngestError) -> End {
-        let reason = redact::text(&e.to_string(), &self.secrets);
+        let reason = config::redacted(&e.to_string(), &self.secrets);
         match e.state() {
             CameraState::UnsupportedCodec => End::UnsupportedCodec(reason),
             _ => End::Failed(reason),
@@ -103,11 +143,9 @@ impl GstSource {
         match end {
             End::Failed(reason) | End::Stalled(reason) if delivered == 0 && suspect.is_some() => {
                 let decoder = suspect.expect("just seen");
-                log::warn!(
-                    "camera {}: {decoder} does not work here ({reason}); trying the next decoder",
-                    self.context.camera
-                );
-                self.banned.insert(decoder);
+                let camera = &*self.context.camera;
+                log::warn!(camera = camera, stage = "ingest"; "{decoder} does not work here ({reason}); trying the next decoder");
+                self.bans.add(decoder, self.context.clock.mono());
                 End::Again
             }
             End::Ended if delivered == 0 => End::Failed("the file ended before its first frame".into()),
@@ -119,21 +157,12 @@ impl GstSource {
         }
     }
 
-    fn reap(&self, pipeline: Pipeline) {
-        let reaped = reaper::reap(pipeline, &self.context, &self.stop);
-        if !reaped {
-            self.context.metrics.pipelines_abandoned_total.inc();
-            log::warn!("camera {}: a pipeline could not be taken down in time and was abandoned", self.context.camera);
-        }
+    fn abandon(&mut self, hanging: Worker) {
+        self.context.metrics.pipelines_abandoned_total.inc();
+        let camera = &*self.context.camera;
+        log::warn!(camera = camera, stage = "ingest"; "{} did not end in time; its pipeline is abandoned", hanging.name());
+        self.abandoned.push(hanging);
     }
-}
-
-fn container_of(path: &std::path::Path) -> Result<Container, IngestError> {
-    let failed = |cause| IngestError::File { path: path.to_owned(), cause };
-    let mut head = Vec::with_capacity(CONTAINER_HEAD_BYTES);
-    let file = std::fs::File::open(path).map_err(failed)?;
-    file.take(CONTAINER_HEAD_BYTES as u64).read_to_end(&mut head).map_err(failed)?;
-    Container::of(&head).ok_or_else(|| IngestError::UnknownContainer { path: path.to_owned() })
 }
 
 /// One opened pipeline, from its start to the reason of its end.
@@ -150,17 +179,13 @@ struct Session<'a> {
 }
 
 impl<'a> Session<'a> {
-    fn new(source: &'a mut GstSource, pipeline: &'a Pipeline) -> Self {
+    fn new(source: &'a mut GstSource, pipeline: &'a Pipeline, watchdog: Watchdog) -> Self {
         let context = &source.context;
         let stamper = Stamper::new(context.clock, context.pace);
-        let watchdog = Watchdog::new(&context.ingest, context.clock.mono());
         Self { source, pipeline, stamper, watchdog, layout: None, delivered: 0, displaced: 0 }
     }
 
     fn watch(&mut self, streaming: &mut dyn FnMut((u32, u32))) -> End {
-        if let Err(e) = self.pipeline.start(&self.source.context.camera) {
-            return self.source.end_of(&e);
-        }
         let end = loop {
             self.source.context.heart.beat();
             if let Some(end) = self.step(streaming) {
@@ -218,8 +243,7 @@ impl<'a> Session<'a> {
         self.source.seq += 1;
         self.delivered += 1;
         let context = &self.source.context;
-        let counted = context.metrics.camera(&context.camera);
-        counted.frames_total.inc();
+        self.source.counted.frames_total.inc();
         let (camera, seq) = (Arc::clone(&context.camera), self.source.seq);
         (context.sink)(Frame { camera, seq, captured, pixels: Arc::new(pixels) });
         // The taker may have held us for long (replay); that is not the source's silence.
@@ -235,8 +259,7 @@ impl<'a> Session<'a> {
             return;
         }
         let lost = self.pipeline.arrived().saturating_sub(self.delivered + may_wait);
-        let context = &self.source.context;
-        context.metrics.camera(&context.camera).displaced_appsink_total.add(lost.saturating_sub(self.displaced));
+        self.source.counted.displaced_appsink_total.add(lost.saturating_sub(self.displaced));
         self.displaced = self.displaced.max(lost);
     }
 }

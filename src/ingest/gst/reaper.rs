@@ -11,21 +11,37 @@ const DEADLINE: Duration = Duration::from_secs(3);
 /// The same while the daemon is ending: everything must be over within seconds.
 const DEADLINE_STOPPING: Duration = Duration::from_millis(800);
 
-/// True when the pipeline is gone; false when it is abandoned to its thread.
-pub(super) fn reap(pipeline: Pipeline, context: &Context, stop: &Stop) -> bool {
+/// Takes a pipeline down, once the thread that starts it is through: a start that overtakes the end would leave it playing. Returns the
+/// thread to which the pipeline is abandoned, if that does not end in time.
+pub(super) fn reap(pipeline: Pipeline, opener: Worker, context: &Context, stop: &Stop) -> Option<Worker> {
+    let clock = context.clock;
+    // The name's first 15 bytes are what Linux shows.
+    let worker = Worker::spawn(&format!("reap-{}", context.camera), move || {
+        // How it ended is of no interest here; an opener that never ends keeps this thread, which is then abandoned.
+        let _ = opener.join_within(&clock, Duration::MAX / 2);
+        pipeline.take_down();
+    });
+    match worker {
+        Ok(worker) => settled(worker, context, stop),
+        Err(e) => {
+            context.metrics.pipelines_abandoned_total.inc();
+            log::warn!(camera = &*context.camera, stage = "ingest"; "no thread to take a pipeline down: {e}");
+            None
+        }
+    }
+}
+
+/// Waits for a thread's end, beating. Returns the thread if it does not end in time.
+pub(super) fn settled(worker: Worker, context: &Context, stop: &Stop) -> Option<Worker> {
     let clock = context.clock;
     let began = clock.mono();
-    // The name's first 15 bytes are what Linux shows.
-    let Ok(worker) = Worker::spawn(&format!("reap-{}", context.camera), move || pipeline.take_down()) else {
-        return false;
-    };
     let mut pause = Duration::from_millis(2);
     while !worker.is_finished() {
         context.heart.beat();
         let stopping = stop.is_set();
         let deadline = if stopping { DEADLINE_STOPPING } else { DEADLINE };
         if clock.mono().saturating_sub(began) >= deadline {
-            return false;
+            return Some(worker);
         }
         // A stop must not turn this wait into a busy one.
         if stopping {
@@ -35,5 +51,5 @@ pub(super) fn reap(pipeline: Pipeline, context: &Context, stop: &Stop) -> bool {
         }
         pause = (pause * 2).min(BEAT_EVERY / 5);
     }
-    worker.join_within(&clock, DEADLINE)
+    None
 }
