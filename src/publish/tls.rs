@@ -152,7 +152,9 @@ pub(super) fn explain(error: &std::io::Error) -> Option<String> {
             CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. },
         ) => format!("the broker's certificate is not valid yet, or our clock is wrong ({error})"),
         rustls::Error::AlertReceived(alert) => {
-            format!("the broker refused our side of TLS: {alert:?}; does it want a client certificate (mqtt.cert_file, mqtt.key_file)?")
+            format!(
+                "the broker refused our side of TLS: {alert:?}; does it want a client certificate (mqtt.cert_file, mqtt.key_file)?"
+            )
         }
         e => format!("TLS: {e}"),
     };
