@@ -84,7 +84,11 @@ fn cameras(page: &mut Page, cameras: &Cameras) {
 }
 
 fn displaced(page: &mut Page, cameras: &Cameras) {
-    page.family("camera_frames_displaced_total", "counter", "Frames dropped unseen, by reason.");
+    page.family(
+        "camera_frames_displaced_total",
+        "counter",
+        "Frames dropped unseen: ring and stopped are among camera_frames_total, appsink came before it was counted.",
+    );
     for (camera, m) in cameras {
         let reasons = [
             ("ring", &m.displaced_ring_total),
@@ -118,6 +122,12 @@ fn mqtt(page: &mut Page, metrics: &Metrics) {
         ("mqtt_connects_total", "Connections made to the broker.", &m.connects_total),
         ("mqtt_messages_published_total", "Messages handed to the broker's connection.", &m.published_total),
         ("mqtt_messages_acknowledged_total", "Messages that the broker acknowledged (QoS 1).", &m.acknowledged_total),
+        (
+            "mqtt_messages_refused_total",
+            "Messages given up because the broker refused them for good.",
+            &m.refused_total,
+        ),
+        ("mqtt_reports_held_back_total", "Reports held back to keep the configured rates.", &m.held_back_total),
     ];
     for (name, help, counter) in counters {
         page.family(name, "counter", help);

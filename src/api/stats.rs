@@ -61,6 +61,8 @@ struct Mqtt {
     queued: i64,
     dropped_away: u64,
     dropped_outbox_full: u64,
+    refused: u64,
+    held_back: u64,
 }
 
 impl Stats {
@@ -80,6 +82,8 @@ impl Stats {
                 queued: m.queued.get(),
                 dropped_away: m.dropped_qos0_total.get(),
                 dropped_outbox_full: m.dropped_outbox_total.get(),
+                refused: m.refused_total.get(),
+                held_back: m.held_back_total.get(),
             },
         }
     }

@@ -123,7 +123,7 @@ impl Classifier {
     /// Looks at those tracks of a frame that are due and writes the answers into the book. `now` is the frame's monotonic time.
     ///
     /// # Errors
-    /// When the frame's planes are too short or the engine fails; the tracks not yet looked at stay due.
+    /// The first failure, when the frame's planes are too short or the engine fails; the other tracks were looked at all the same.
     pub fn label(
         &mut self,
         view: &ImageView<'_>,
@@ -132,13 +132,15 @@ impl Classifier {
         now: Duration,
     ) -> Result<(), ClassifyError> {
         let pace = Pace { interval: self.settings.interval, max_looks: self.settings.max_looks };
+        let mut done = Ok(());
         for track in seen {
             if self.is_worth_a_look(track) && book.is_due(&self.name, track.id, pace, now) {
-                self.look(view, track, book)?;
+                // Noted first: a track whose look fails must not come again with every frame.
                 book.looked(&self.name, track.id, now);
+                done = done.and(self.look(view, track, book));
             }
         }
-        Ok(())
+        done
     }
 
     fn is_worth_a_look(&self, track: &Track) -> bool {

@@ -10,6 +10,7 @@ use serde::Serialize;
 
 use super::Failure;
 use super::model_choice::ModelChoice;
+use super::output::say;
 use crate::infer::{Engine, InputMut};
 use crate::runtime::{Clock, environment};
 
@@ -108,13 +109,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     } else {
         table(&report)
     };
-    print(&text);
-    Ok(())
-}
-
-#[allow(clippy::print_stdout, reason = "the command's answer")]
-fn print(text: &str) {
-    println!("{}", text.trim_end());
+    say(&format!("{}\n", text.trim_end()))
 }
 
 /// Fills every input with a fixed pattern: zeros would let some kernels and denormal numbers tell a tale of their own.

@@ -7,8 +7,8 @@ use std::process::Command as Process;
 use anyhow::Context;
 use clap::{Args as ClapArgs, Subcommand};
 
-use super::Failure;
 use super::model_choice::{ModelsDir, config_failure};
+use super::{Failure, output};
 use crate::infer::Kind;
 use crate::infer::catalog::sha256_of;
 use crate::infer::manifest::{Manifest, ModelEntry, Source};
@@ -56,13 +56,12 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     }
 }
 
-#[allow(clippy::print_stdout, reason = "the command's answer")]
-fn say(line: &str) {
-    println!("{line}");
+fn say(line: &str) -> Result<(), Failure> {
+    output::say(&format!("{line}\n"))
 }
 
 fn list(manifest: &Manifest, dir: &Path) -> Result<(), Failure> {
-    say(&format!("models in {}\n", dir.display()));
+    say(&format!("models in {}\n", dir.display()))?;
     let width = manifest.model.keys().map(String::len).max().unwrap_or(0);
     for (name, m) in &manifest.model {
         let is_here = if dir.join(&m.file).is_file() { "here" } else { "-" };
@@ -71,7 +70,7 @@ fn list(manifest: &Manifest, dir: &Path) -> Result<(), Failure> {
             Kind::Classifier => "classifier",
         };
         let size_mb = m.size_bytes as f64 / 1e6;
-        say(&format!("{name:width$}  {is_here:4}  {kind:10}  {size_mb:5.1} MB  {:10}  {}", m.licence, m.about));
+        say(&format!("{name:width$}  {is_here:4}  {kind:10}  {size_mb:5.1} MB  {:10}  {}", m.licence, m.about))?;
     }
     Ok(())
 }
@@ -80,7 +79,7 @@ fn verify(manifest: &Manifest, dir: &Path, names: &[String]) -> Result<(), Failu
     let mut wrong = Vec::new();
     for name in names {
         if !dir.join(&entry(manifest, name)?.file).is_file() {
-            say(&format!("absent  {name}"));
+            say(&format!("absent  {name}"))?;
             wrong.push(name.as_str());
         }
     }
@@ -92,9 +91,9 @@ fn verify(manifest: &Manifest, dir: &Path, names: &[String]) -> Result<(), Failu
         }
         let found = sha256_of(&path).map_err(config_failure)?;
         if found == m.sha256 {
-            say(&format!("good    {name}"));
+            say(&format!("good    {name}"))?;
         } else {
-            say(&format!("WRONG   {name}: {} has sha256 {found}, the manifest {}", path.display(), m.sha256));
+            say(&format!("WRONG   {name}: {} has sha256 {found}, the manifest {}", path.display(), m.sha256))?;
             wrong.push(name);
         }
     }
@@ -115,10 +114,10 @@ fn entry<'a>(manifest: &'a Manifest, name: &str) -> Result<&'a ModelEntry, Failu
 fn fetch(name: &str, m: &ModelEntry, dir: &Path, is_accepted: bool) -> Result<(), Failure> {
     let target = dir.join(&m.file);
     if target.is_file() && sha256_of(&target).map_err(config_failure)? == m.sha256 {
-        say(&format!("{name}: {} is here already", target.display()));
+        say(&format!("{name}: {} is here already", target.display()))?;
         return Ok(());
     }
-    say(&format!("{name}: {} ({:.1} MB), licence {}", m.about, m.size_bytes as f64 / 1e6, m.licence));
+    say(&format!("{name}: {} ({:.1} MB), licence {}", m.about, m.size_bytes as f64 / 1e6, m.licence))?;
     if !is_accepted && needs_consent(&m.licence) && !ask(&m.licence)? {
         return Err(Failure::Usage(format!("{name}: its licence was not accepted")));
     }
@@ -127,7 +126,7 @@ fn fetch(name: &str, m: &ModelEntry, dir: &Path, is_accepted: bool) -> Result<()
         match source {
             Source::Url { url } => match download(url, &target, &m.sha256) {
                 Ok(()) => {
-                    say(&format!("{name}: {} is here", target.display()));
+                    say(&format!("{name}: {} is here", target.display()))?;
                     return Ok(());
                 }
                 Err(e) => failed.push(format!("{e:#}")),
@@ -155,7 +154,7 @@ fn ask(licence: &str) -> Result<bool, Failure> {
     if !stdin.is_terminal() {
         return Err(Failure::Usage(format!("the licence {licence} must be accepted: say --accept-licence")));
     }
-    say(&format!("Do you accept the licence {licence} for these weights? [y/N]"));
+    say(&format!("Do you accept the licence {licence} for these weights? [y/N]"))?;
     let mut answer = String::new();
     stdin.lock().read_line(&mut answer).context("stdin")?;
     Ok(matches!(answer.trim(), "y" | "Y" | "yes"))

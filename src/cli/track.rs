@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 
 use super::Failure;
+use super::output::stream;
 use crate::config;
 use crate::track::Tracker;
 use crate::types::{Detection, Rect};
@@ -47,9 +48,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
         Some(path) => File::create(path)
             .and_then(|f| write(&frames, Tracker::new(config), BufWriter::new(f)))
             .with_context(|| path.display().to_string()),
-        None => {
-            write(&frames, Tracker::new(config), BufWriter::new(std::io::stdout().lock())).context("standard output")
-        }
+        None => write(&frames, Tracker::new(config), stream()).context("standard output"),
     };
     Ok(done?)
 }

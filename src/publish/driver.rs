@@ -75,6 +75,10 @@ pub(super) fn run(runtime: Runtime, shared: &Shared) {
     runtime.block_on(drive(shared));
     shared.context.metrics.mqtt.connected.set(0);
     shared.desk.close();
+    let left = shared.desk.records_left();
+    if left > 0 {
+        log::warn!("mqtt: stopped with {left} messages that the broker does not have; they are lost");
+    }
     // A name that is still being resolved must not hold up the end.
     runtime.shutdown_background();
 }

@@ -118,7 +118,7 @@ struct Detections<'a> {
     device: &'a str,
     /// The camera's name.
     camera: &'a str,
-    /// The frame's number: counts the camera's frames; gaps are frames that were not analysed or not published.
+    /// The frame's number: counts the camera's frames from 1, again from 1 when the camera is opened anew; gaps are frames that were not analysed or not published.
     seq: u64,
     /// When the frame was captured: RFC 3339, UTC, milliseconds.
     #[schemars(extend("format" = "date-time"))]

@@ -182,7 +182,7 @@ impl<'a> Session<'a> {
         };
         if self.is_too_large(&message) {
             self.shared.context.metrics.mqtt.refused_total.inc();
-            self.shared.refused(&format!("{} bytes are more than it takes", message.body.len()));
+            self.shared.refused("the message is larger than it takes");
             match cargo {
                 Cargo::Record(id) => self.shared.desk.record_done(id),
                 Cargo::Standing(key, version) => self.shared.desk.statement_done(&key, version),

@@ -36,7 +36,7 @@ pub enum TlsError {
     },
     /// No authority was named, and the system has none.
     #[error(
-        "no authorities to trust: the system has no {SYSTEM_BUNDLE}; install ca-certificates or name a file in mqtt.tls.ca_file"
+        "no authorities to trust: the system has no {SYSTEM_BUNDLE}; install ca-certificates or name a file in mqtt.ca_file"
     )]
     NoSystemBundle,
     /// Certificate and key were read, but do not fit each other.
@@ -139,7 +139,7 @@ pub(super) fn explain(error: &std::io::Error) -> Option<String> {
     let error = error.get_ref()?.downcast_ref::<rustls::Error>()?;
     let text = match error {
         rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer) => {
-            "the broker's certificate comes from an authority that we do not trust; is mqtt.tls.ca_file the right one?"
+            "the broker's certificate comes from an authority that we do not trust; is mqtt.ca_file the right one?"
                 .to_owned()
         }
         rustls::Error::InvalidCertificate(
@@ -152,7 +152,9 @@ pub(super) fn explain(error: &std::io::Error) -> Option<String> {
             CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. },
         ) => format!("the broker's certificate is not valid yet, or our clock is wrong ({error})"),
         rustls::Error::AlertReceived(alert) => {
-            format!("the broker refused our side of TLS: {alert:?}; does it want a client certificate (mqtt.tls)?")
+            format!(
+                "the broker refused our side of TLS: {alert:?}; does it want a client certificate (mqtt.cert_file, mqtt.key_file)?"
+            )
         }
         e => format!("TLS: {e}"),
     };

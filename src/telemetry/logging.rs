@@ -1,7 +1,8 @@
 //! Log lines: to the journal with fields under systemd, to stderr for a person else. Repeats are folded (see `fold.rs`).
 //!
 //! A line about a camera carries it as a key: `log::warn!(camera = name, stage = "ingest"; "no frame for 3 s")`. Under systemd these
-//! become the fields `CAMERA=` and `STAGE=` (`journalctl -u peregrine CAMERA=front`).
+//! become the fields `CAMERA=` and `STAGE=` (`journalctl -u peregrine CAMERA=front`). A line that was held back keeps the time of its event:
+//! on stderr in front, in the journal, which stamps what it receives, as the field `EVENT_TIME=`.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
@@ -13,7 +14,7 @@ use log::kv::{Key, Value};
 use log::{Level, LevelFilter, Log, Metadata, Record};
 use systemd_journal_logger::JournalLog;
 
-use super::fold::{Fold, Folded};
+use super::fold::{Alike, Fold, Folded};
 use crate::runtime::{Clock, environment};
 
 static LOGGER: OnceLock<Logger> = OnceLock::new();
@@ -48,6 +49,7 @@ enum Destination {
 /// A record with a life of its own.
 #[derive(Debug, Clone)]
 struct Line {
+    wall: SystemTime,
     level: Level,
     target: String,
     camera: Option<String>,
@@ -66,16 +68,18 @@ impl Destination {
         Self::Stderr { colour: std::io::stderr().is_terminal() && environment::var("NO_COLOR").is_none() }
     }
 
-    fn write(&self, line: &Line, wall: SystemTime) {
+    fn write(&self, line: &Line) {
         match self {
             Self::Journal(journal) => {
-                let keys = line.keys();
+                let time = line.time();
+                let mut keys = line.keys();
+                keys.push(("event_time", Value::from(time.as_str())));
                 let mut record = Record::builder();
                 record.level(line.level).target(&line.target).key_values(&keys);
                 journal.log(&record.args(format_args!("{}", line.text)).build());
             }
             // A closed stderr must not end the program.
-            Self::Stderr { colour } => drop(std::io::stderr().lock().write_all(line.shown(wall, *colour).as_bytes())),
+            Self::Stderr { colour } => drop(std::io::stderr().lock().write_all(line.shown(*colour).as_bytes())),
         }
     }
 }
@@ -87,12 +91,18 @@ impl Logger {
     }
 
     fn write_folded(&self, folded: Vec<Folded<Line>>) {
-        for Folded { mut line, times, over } in folded {
-            // One line that came a little late is simply that line.
-            if times > 1 {
-                let _ = write!(line.text, " ({times} times in {})", seconds(over));
-            }
-            self.to.write(&line, self.clock.wall());
+        for Folded { mut line, times, over, alike, .. } in folded {
+            let over = seconds(over);
+            // Writing to a String cannot fail.
+            let _ = match alike {
+                // One line that came late is simply that line.
+                _ if times == 1 => Ok(()),
+                Alike::Words => write!(line.text, " ({times} times in {over})"),
+                Alike::Place => {
+                    write!(line.text, " (the last of {times} such lines in {over}, the others are left out)")
+                }
+            };
+            self.to.write(&line);
         }
     }
 
@@ -114,18 +124,19 @@ impl Log for Logger {
             return;
         }
         self.write_due();
-        let line = Line::of(record);
+        let line = Line::of(record, self.clock.wall());
         // Who asks for debug lines wants each of them.
         let line = if record.level() >= Level::Debug {
             Some(line)
         } else {
+            // Sixty cameras that start at once are no flood.
             let camera = line.camera.as_deref().unwrap_or_default();
-            let cause = format!("{}:{}:{camera}", record.file().unwrap_or(&line.target), record.line().unwrap_or(0));
-            let (text, now) = (line.text.clone(), self.clock.mono());
-            self.fold().offer(&cause, &text, line, now)
+            let place = format!("{}:{}:{camera}", record.file().unwrap_or(&line.target), record.line().unwrap_or(0));
+            let words = line.words();
+            self.fold().offer(&place, &words, line, self.clock.mono())
         };
         if let Some(line) = line {
-            self.to.write(&line, self.clock.wall());
+            self.to.write(&line);
         }
     }
 
@@ -136,9 +147,10 @@ impl Log for Logger {
 }
 
 impl Line {
-    fn of(record: &Record<'_>) -> Self {
+    fn of(record: &Record<'_>, wall: SystemTime) -> Self {
         let key = |name: &str| record.key_values().get(Key::from_str(name)).map(|v| v.to_string());
         Self {
+            wall,
             level: record.level(),
             target: record.target().to_owned(),
             camera: key("camera"),
@@ -152,9 +164,18 @@ impl Line {
         keys.into_iter().filter_map(|(k, v)| v.map(|v| (k, Value::from(v)))).collect()
     }
 
+    /// What makes two lines the same one.
+    fn words(&self) -> String {
+        format!("{}\0{}\0{}", self.level, self.camera.as_deref().unwrap_or_default(), self.text)
+    }
+
+    fn time(&self) -> String {
+        jiff::Timestamp::try_from(self.wall).map_or_else(|_| "?".to_owned(), |t| format!("{t:.3}"))
+    }
+
     /// Time, level, camera or stage, text.
-    fn shown(&self, wall: SystemTime, colour: bool) -> String {
-        let time = jiff::Timestamp::try_from(wall).map_or_else(|_| "?".to_owned(), |t| format!("{t:.3}"));
+    fn shown(&self, colour: bool) -> String {
+        let time = self.time();
         let (paint, name) = match self.level {
             Level::Error => ("\x1b[31m", "ERROR"),
             Level::Warn => ("\x1b[33m", "WARN "),
@@ -187,20 +208,48 @@ mod tests {
     use super::*;
 
     fn line(text: &str) -> Line {
-        let camera = Some("front".to_owned());
-        Line { level: Level::Warn, target: "peregrine::ingest".to_owned(), camera, stage: None, text: text.to_owned() }
+        Line {
+            wall: SystemTime::UNIX_EPOCH + Duration::from_millis(1_767_225_600_250),
+            level: Level::Warn,
+            target: "peregrine::ingest".to_owned(),
+            camera: Some("front".to_owned()),
+            stage: None,
+            text: text.to_owned(),
+        }
+    }
+
+    #[test]
+    fn lines_differ_by_level_camera_and_text() {
+        let front = line("stalled");
+        assert_eq!(front.words(), line("stalled").words());
+        let others = [
+            line("streaming"),
+            Line { camera: Some("back".to_owned()), ..line("stalled") },
+            Line { camera: None, ..line("stalled") },
+            Line { level: Level::Info, ..line("stalled") },
+        ];
+        assert!(others.iter().all(|other| other.words() != front.words()));
+    }
+
+    #[test]
+    fn a_line_that_was_held_back_shows_the_time_of_its_event() {
+        let (mut fold, said) = (Fold::default(), line("stalled"));
+        let later = Line { wall: said.wall + Duration::from_secs(7), ..said.clone() };
+        assert!(fold.offer("here", &said.words(), said.clone(), Duration::ZERO).is_some());
+        assert!(fold.offer("here", &later.words(), later, Duration::from_secs(7)).is_none());
+        let due = fold.due(Duration::from_secs(60));
+        assert_eq!(due[0].line.shown(false), "2026-01-01T00:00:07.250Z WARN  front: stalled\n");
     }
 
     #[test]
     fn a_line_has_its_time_its_level_its_camera_and_no_colour_unless_asked() {
-        let wall = SystemTime::UNIX_EPOCH + Duration::from_millis(1_767_225_600_250);
-        assert_eq!(line("stalled").shown(wall, false), "2026-01-01T00:00:00.250Z WARN  front: stalled\n");
-        assert!(line("stalled").shown(wall, true).contains("\x1b[33mWARN \x1b[0m"));
+        assert_eq!(line("stalled").shown(false), "2026-01-01T00:00:00.250Z WARN  front: stalled\n");
+        assert!(line("stalled").shown(true).contains("\x1b[33mWARN \x1b[0m"));
     }
 
     #[test]
     fn a_text_from_outside_cannot_forge_a_line() {
-        let shown = line("x\n2026-01-01 ERROR forged\x1b[2J").shown(SystemTime::UNIX_EPOCH, false);
+        let shown = line("x\n2026-01-01 ERROR forged\x1b[2J").shown(false);
         assert_eq!(shown.lines().count(), 1);
         assert!(!shown.contains('\x1b'), "{shown:?}");
     }
@@ -209,7 +258,7 @@ mod tests {
     fn the_camera_of_a_record_is_kept_as_a_key() {
         let keys = vec![("camera", Value::from("front")), ("stage", Value::from("ingest"))];
         let given = Record::builder().key_values(&keys).args(format_args!("x")).build();
-        let line = Line::of(&given);
+        let line = Line::of(&given, SystemTime::UNIX_EPOCH);
         assert_eq!((line.camera.as_deref(), line.stage.as_deref()), (Some("front"), Some("ingest")));
         assert_eq!(line.keys().len(), 2);
     }

@@ -1,6 +1,6 @@
 //! A frame: the decoder's buffer by reference, and when it was captured. Cheap to clone; nobody copies its pixels.
 //!
-//! Belongs here: the view that letterbox and crop read. Does not: GStreamer (see `ingest/gst.rs`), colour arithmetic (see `detect`).
+//! Belongs here: the view that letterbox and crop read. Does not: GStreamer (see `ingest/gst/frame.rs`), colour arithmetic (see `pixels`).
 
 use std::fmt;
 use std::sync::Arc;
@@ -93,7 +93,7 @@ pub trait Pixels: Send + Sync {
 pub struct Frame {
     /// Which camera.
     pub camera: CameraId,
-    /// Counts the frames that this camera delivered since the daemon started, from 1; gaps are frames that were displaced.
+    /// Counts the frames that this camera delivered since it was opened by a start or a reload, from 1; gaps are frames that were displaced.
     pub seq: u64,
     /// When.
     pub captured: Captured,

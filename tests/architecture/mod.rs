@@ -157,6 +157,7 @@ fn an_outside_thing_at_home_or_in_a_test_is_accepted() {
 #[test]
 fn pure_modules_take_everything_as_an_argument() {
     holds(&rules::purity(&crate_sources()));
+    holds(&rules::empty_purity(&crate_sources()));
 }
 
 #[test]
