@@ -21,6 +21,17 @@ fn err(output: &Output) -> String {
 }
 
 #[test]
+fn a_reader_that_has_seen_enough_is_no_failure() {
+    for command in ["model list", "probe", "check --print --config config/default.toml", "--help"] {
+        let script = format!("set -o pipefail; {} {command} | true", env!("CARGO_BIN_EXE_peregrine"));
+        let root = env!("CARGO_MANIFEST_DIR");
+        let out =
+            std::process::Command::new("bash").args(["-c", &script]).current_dir(root).output().expect("bash runs");
+        assert!(out.status.success(), "{command}: {}", String::from_utf8_lossy(&out.stderr));
+    }
+}
+
+#[test]
 fn a_wrong_file_ends_with_78_and_every_error_with_its_key_path() {
     let output =
         check("[camera.front]\nsource = \"ftp://u:hunter2@h/\"\nfps = 0\n[mqt]\n[api]\nlisten = \"8420\"\n", &[]);

@@ -9,7 +9,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use clap::Args as ClapArgs;
 
-use super::{Failure, configuration, progress, table};
+use super::{Failure, configuration, output, progress, table};
 use crate::annotate::{self, Mark, VideoWriter};
 use crate::config::{Camera, Config, Source};
 use crate::pipeline::{Replay, ReplayError, Step, load_analyst};
@@ -128,7 +128,7 @@ impl Listener {
         };
         let out: Box<dyn Write> = match &args.out {
             Some(path) => Box::new(create(path)?),
-            None => Box::new(BufWriter::new(std::io::stdout())),
+            None => Box::new(output::stream()),
         };
         let video = args.annotate.as_deref().map(VideoWriter::create).transpose();
         Ok(Self {
