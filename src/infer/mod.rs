@@ -116,7 +116,7 @@ pub fn open(choice: EngineChoice, model: &Path, options: Options) -> Result<Box<
     let header = onnx::read(&bytes).map_err(unfit)?;
     let input = header.image_input().map_err(unfit)?;
     let options = Options { threads: options.threads.max(1), max_batch: options.max_batch.max(1) };
-    let loaded = tract::load(&bytes, &header, &input, options);
+    let loaded = tract::load(bytes, &header, &input, options);
     Ok(Box::new(loaded.map_err(|reason| InferError::Load { engine: tract::NAME, path: model.to_owned(), reason })?))
 }
 

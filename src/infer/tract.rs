@@ -29,7 +29,7 @@ struct Tract {
 ///
 /// tract asserts in places where it should refuse, so a panic of its own is taken for a refusal: a bad file must not end the daemon.
 pub(super) fn load(
-    bytes: &[u8],
+    bytes: Vec<u8>,
     header: &Header,
     input: &ImageInput,
     options: Options,
@@ -37,15 +37,16 @@ pub(super) fn load(
     guarded(|| build(bytes, header, input, options))
 }
 
-fn build(bytes: &[u8], header: &Header, input: &ImageInput, options: Options) -> TractResult<Tract> {
+fn build(bytes: Vec<u8>, header: &Header, input: &ImageInput, options: Options) -> TractResult<Tract> {
     let [c, h, w] = input.chw;
-    let model = tract_onnx::onnx()
+    let parsed = tract_onnx::onnx()
         // Shapes that the file claims may contradict a batch of one; those that follow from the input cannot.
         .with_ignore_output_shapes(true)
         .with_ignore_value_info(true)
-        .model_for_read(&mut &*bytes)?
-        .with_input_fact(0, f32::fact([1, c, h, w]).into())?
-        .into_optimized()?;
+        .model_for_read(&mut &*bytes)?;
+    // As large as the weights, which are in `parsed` now: both at once are what the daemon would be remembered for in `top`.
+    drop(bytes);
+    let model = parsed.with_input_fact(0, f32::fact([1, c, h, w]).into())?.into_optimized()?;
     let shape = ModelShape { input_chw: input.chw, outputs: output_shapes(&model, header)? };
     let executor = match options.threads {
         0 | 1 => Executor::SingleThread,

@@ -159,7 +159,7 @@ const PURE: &[&str] = &[
     "src/ingest/backoff",
     "src/ingest/decoders",
     "src/ingest/launch",
-    "src/ingest/redact",
+    "src/config/redact",
     "src/ingest/watchdog",
     "src/publish/outbox",
     "src/publish/flight",
