@@ -299,7 +299,16 @@ fn make(step: &Step) -> Result<gst::Element, IngestError> {
         };
         element.set_property_from_value(property, &value);
     }
+    decode_frame_by_frame(&element);
     Ok(element)
+}
+
+/// libav's decoders otherwise work on as many frames at once as there are processors: each waits for the next, and each is held in memory.
+fn decode_frame_by_frame(element: &gst::Element) {
+    let kind = element.find_property("thread-type").map(|p| p.value_type());
+    if let Some(slices) = kind.and_then(|kind| glib::Value::deserialize("slice", kind).ok()) {
+        element.set_property_from_value("thread-type", &slices);
+    }
 }
 
 fn count_arrivals(sink: &gst::Element, shared: &Arc<Shared>) {
