@@ -136,11 +136,12 @@ impl Analyst {
     /// Ends all tracks of a camera: it is closed, or its picture was away for too long.
     pub fn part(&self, follow: &mut Follow, emit: &mut dyn FnMut(Report)) {
         let Some(moment) = follow.last.take() else { return };
+        // Who hears of the last end may look at the number at once.
+        follow.metrics.tracks_active.set(0);
         for track in follow.tracker.end_all() {
             emit(Report::Track(self.step(&moment, follow, &track, TrackPhase::End)));
             follow.forget(track.id);
         }
-        follow.metrics.tracks_active.set(0);
     }
 
     fn classify(&mut self, frame: &Frame, seen: &[Track], follow: &mut Follow) -> Result<(), AnalyseError> {
