@@ -19,7 +19,7 @@ fn laid_out(drop_in: Option<&str>) -> (tempfile::TempDir, PathBuf) {
     if let Some(name) = drop_in {
         let folder = dir.path().join("peregrine.service.d");
         std::fs::create_dir(&folder).expect("made");
-        std::fs::copy(unit().with_extension("service.d").join(name), folder.join(name)).expect("copied");
+        std::fs::copy(unit().with_file_name(name), folder.join(name)).expect("copied");
     }
     (dir, path)
 }

@@ -76,7 +76,10 @@ fn list(manifest: &Manifest, dir: &Path) -> Result<(), Failure> {
 }
 
 fn verify(manifest: &Manifest, dir: &Path, names: &[String]) -> Result<(), Failure> {
-    let mut wrong = Vec::new();
+    if !dir.is_dir() {
+        return Err(Failure::Input(format!("{}: no such folder; name the models' with --models DIR", dir.display())));
+    }
+    let (mut wrong, mut seen) = (Vec::new(), 0);
     for name in names {
         if !dir.join(&entry(manifest, name)?.file).is_file() {
             say(&format!("absent  {name}"))?;
@@ -89,6 +92,7 @@ fn verify(manifest: &Manifest, dir: &Path, names: &[String]) -> Result<(), Failu
         if !path.is_file() {
             continue;
         }
+        seen += 1;
         let found = sha256_of(&path).map_err(config_failure)?;
         if found == m.sha256 {
             say(&format!("good    {name}"))?;
@@ -96,6 +100,9 @@ fn verify(manifest: &Manifest, dir: &Path, names: &[String]) -> Result<(), Failu
             say(&format!("WRONG   {name}: {} has sha256 {found}, the manifest {}", path.display(), m.sha256))?;
             wrong.push(name);
         }
+    }
+    if seen == 0 && wrong.is_empty() {
+        say(&format!("{}: none of the manifest's models is here", dir.display()))?;
     }
     if wrong.is_empty() {
         Ok(())
