@@ -3,6 +3,7 @@
 //!
 //! Belongs here: what a single key may hold. Does not: what two keys mean together (see `resolve.rs`).
 
+use crate::types::names::edits;
 use std::collections::BTreeMap;
 
 use serde_json::Value as Json;
@@ -186,24 +187,14 @@ fn quoted(choices: &[&str]) -> String {
     choices.iter().map(|c| format!("{c:?}")).collect::<Vec<_>>().join(", ")
 }
 
-/// Edits (insert, delete, replace one character) that turn one word into the other.
+/// How far apart two words are; words that nobody could have meant are infinitely far.
 fn distance(a: &str, b: &str) -> usize {
     // Nobody mistypes a key into something this long; the table below stays small whatever the file holds.
     if a.len() > 100 {
         return usize::MAX;
     }
-    let b: Vec<char> = b.chars().collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, ca) in a.chars().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, cb) in b.iter().enumerate() {
-            let replaced = diagonal + usize::from(ca != *cb);
-            diagonal = row[j + 1];
-            row[j + 1] = replaced.min(diagonal + 1).min(row[j] + 1);
-        }
-    }
-    row[b.len()]
+    let letters = |word: &str| word.chars().collect::<Vec<_>>();
+    edits(&letters(a), &letters(b))
 }
 
 #[cfg(test)]

@@ -1,6 +1,5 @@
 //! How long to wait before a source is opened again. Pure: chance and time are arguments.
 
-use std::hash::{BuildHasher, Hasher, RandomState};
 use std::time::Duration;
 
 use crate::config;
@@ -73,12 +72,6 @@ fn doubled(first: Duration, times: u32) -> Duration {
     first.saturating_mul(1 << times.min(20))
 }
 
-/// A random number in 0..1, good enough to keep cameras from knocking in step: the standard library's hash seeds.
-pub(super) fn random_share() -> f64 {
-    let bits = RandomState::new().build_hasher().finish() >> 11;
-    bits as f64 / (1_u64 << 53) as f64
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -105,10 +98,6 @@ mod tests {
     fn chance_takes_any_part_of_the_pause() {
         assert_eq!(backoff().next(Kind::Fault, 0.0), Duration::ZERO);
         assert_eq!(backoff().next(Kind::Fault, 0.5), secs(0.25));
-        for _ in 0..1000 {
-            assert!((0.0..1.0).contains(&random_share()));
-        }
-        assert_ne!(random_share(), random_share());
     }
 
     #[test]

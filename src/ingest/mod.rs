@@ -18,7 +18,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::config;
-use crate::runtime::{Clock, Heart, Stop};
+use crate::runtime::{Clock, Heart, Stop, random};
 use crate::telemetry::Metrics;
 use crate::types::{CameraId, CameraState, CameraStatus, Frame};
 
@@ -77,7 +77,7 @@ pub fn run(context: Context, stop: Stop) {
         &counted,
         supervise::Surroundings {
             now: &|| clock.mono(),
-            random: &mut backoff::random_share,
+            random: &mut random::share,
             wait: &mut |pause| wait_beating(&clock, &heart, &stop, pause),
         },
     );

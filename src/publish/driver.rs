@@ -1,7 +1,6 @@
 //! The publish thread: makes connections, one after the other, for as long as the daemon runs. The one place where the broker is retried.
 
 use std::collections::HashSet;
-use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -13,6 +12,7 @@ use super::desk::Desk;
 use super::mqtt::Lost;
 use super::retry::Retry;
 use super::session::{Ended, Session};
+use crate::runtime::random;
 
 /// Turns of the loop between two connections: the heart must beat then, too.
 const TURN: Duration = Duration::from_millis(250);
@@ -93,7 +93,7 @@ async fn drive(shared: &Shared) {
             }
             Ended::Lost(lost, lasted) => {
                 shared.disconnected(&lost);
-                if rest(shared, retry.pause(lasted, lost.unwelcome, chance())).await {
+                if rest(shared, retry.pause(lasted, lost.unwelcome, random::share())).await {
                     return;
                 }
             }
@@ -120,10 +120,4 @@ async fn rest(shared: &Shared, pause: Duration) -> bool {
         }
         tokio::time::sleep((until - now).min(TURN)).await;
     }
-}
-
-/// A number from 0 to 1, from the randomness that the standard library seeds its hash maps with.
-fn chance() -> f64 {
-    let bits = RandomState::new().build_hasher().finish() >> 11;
-    bits as f64 / (1_u64 << 53) as f64
 }

@@ -4,6 +4,7 @@
 pub mod clock;
 pub mod environment;
 pub mod notify;
+pub mod random;
 pub mod signals;
 pub mod stop;
 pub mod threads;

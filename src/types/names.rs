@@ -19,8 +19,8 @@ pub fn did_you_mean<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) ->
     nearest(word, known).map_or_else(String::new, |name| format!(" (did you mean \"{name}\"?)"))
 }
 
-/// Levenshtein's distance.
-fn edits(a: &[char], b: &[char]) -> usize {
+/// Levenshtein's distance: how many insertions, deletions and replacements of one letter turn one word into the other.
+pub fn edits(a: &[char], b: &[char]) -> usize {
     let mut row: Vec<usize> = (0..=b.len()).collect();
     for (i, ca) in a.iter().enumerate() {
         let mut diagonal = std::mem::replace(&mut row[0], i + 1);
