@@ -35,6 +35,16 @@ impl Worker {
         self.handle.is_finished()
     }
 
+    /// What wakes the thread when it is parked.
+    pub fn thread(&self) -> &std::thread::Thread {
+        self.handle.thread()
+    }
+
+    /// Waits for the end, however long; for threads that are known to end. False when the thread panicked.
+    pub fn join(self) -> bool {
+        self.handle.join().is_ok()
+    }
+
     /// Waits for the end, at most this long. False when the thread is still running (it is then left alone) or panicked.
     pub fn join_within(self, clock: &Clock, at_most: Duration) -> bool {
         let deadline = clock.mono() + at_most;

@@ -19,6 +19,22 @@ pub(in crate::infer::int8) struct Dest {
     pub residual: Option<Residual>,
 }
 
+impl Dest {
+    /// Nowhere.
+    pub(in crate::infer::int8) const NONE: Self =
+        Self { table: std::ptr::null(), out: std::ptr::null_mut(), step: 0, from: 0, to: 0, residual: None };
+
+    /// The part of it that lies in `width` channels from `first` on, counted from there.
+    pub(super) fn within(&self, first: usize, width: usize) -> Option<Self> {
+        let (low, high) = (self.from.max(first), self.to.min(first + width));
+        (low < high).then(|| {
+            let skip = low - self.from;
+            let residual = self.residual.map(|r| Residual { codes: r.codes.wrapping_add(skip), ..r });
+            Self { out: self.out.wrapping_add(skip), from: low - first, to: high - first, residual, ..*self }
+        })
+    }
+}
+
 /// A tensor that is added, pixel by pixel.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::infer::int8) struct Residual {

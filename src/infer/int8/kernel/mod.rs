@@ -13,12 +13,14 @@ use std::sync::OnceLock;
 mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
+mod depthwise;
 mod finish;
 mod pack;
 mod scalar;
 
+pub(super) use depthwise::Depthwise;
 pub(super) use finish::{Dest, Mix, Residual};
-pub(super) use pack::{Block, Packed, Run, pack};
+pub(super) use pack::{Aligned, Block, Packed, Run, pack};
 
 /// Output pixels that one call may ask for at most in one tile, whatever the kernel: the size of scratch memory follows from it.
 const MAX_TILE_PIXELS: usize = 16;

@@ -5,6 +5,11 @@
 
 use std::collections::BTreeMap;
 
+pub mod graph;
+mod wire;
+
+use wire::{Fields, Value, text};
+
 /// Largest side of a model's input: beyond it a file is damaged or not meant for pictures, and its tensor would not fit in memory.
 const MAX_SIDE_PX: usize = 8192;
 /// `TensorProto.DataType.FLOAT`.
@@ -249,71 +254,5 @@ fn read_pair(bytes: &[u8]) -> Result<(String, String), OnnxError> {
     Ok(pair)
 }
 
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).into_owned()
-}
-
-/// The value of one protobuf field.
-enum Value<'a> {
-    Number(u64),
-    Bytes(&'a [u8]),
-    Fixed,
-}
-
-/// The fields of one protobuf message, in the file's order. After an error it ends.
-struct Fields<'a>(&'a [u8]);
-
-impl<'a> Iterator for Fields<'a> {
-    type Item = Result<(u64, Value<'a>), OnnxError>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        if self.0.is_empty() {
-            return None;
-        }
-        let field = self.field();
-        if field.is_err() {
-            self.0 = &[];
-        }
-        Some(field)
-    }
-}
-
-impl<'a> Fields<'a> {
-    fn field(&mut self) -> Result<(u64, Value<'a>), OnnxError> {
-        let tag = self.varint()?;
-        let value = match tag & 7 {
-            0 => Value::Number(self.varint()?),
-            1 => self.take(8).map(|_| Value::Fixed)?,
-            2 => {
-                let len = self.varint()?;
-                Value::Bytes(self.take(usize::try_from(len).unwrap_or(usize::MAX))?)
-            }
-            5 => self.take(4).map(|_| Value::Fixed)?,
-            _ => return Err(OnnxError::Damaged("a field has a type that protobuf does not know")),
-        };
-        Ok((tag >> 3, value))
-    }
-
-    fn varint(&mut self) -> Result<u64, OnnxError> {
-        let mut n = 0u64;
-        for shift in (0..64).step_by(7) {
-            let byte = self.take(1)?[0];
-            n |= u64::from(byte & 0x7f) << shift;
-            if byte & 0x80 == 0 {
-                return Ok(n);
-            }
-        }
-        Err(OnnxError::Damaged("a number is longer than protobuf allows"))
-    }
-
-    fn take(&mut self, len: usize) -> Result<&'a [u8], OnnxError> {
-        let (head, rest) =
-            self.0.split_at_checked(len).ok_or(OnnxError::Damaged("it ends in the middle of a field"))?;
-        self.0 = rest;
-        Ok(head)
-    }
-}
-
 #[cfg(test)]
-#[path = "onnx_tests.rs"]
 mod tests;
