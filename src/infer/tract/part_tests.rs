@@ -61,7 +61,11 @@ fn the_tail_agrees(model: &str, inner: &[&str]) {
             assert_eq!(mine.len(), want.len());
             let most = want.iter().fold(0.0f32, |m, v| m.max(v.abs()));
             let off = mine.iter().zip(want).fold(0.0f32, |m, (a, b)| m.max((a - b).abs()));
-            assert!(most > 0.0 && off <= most * 1e-6, "{model}, turn {turn}, \"{}\": off by {off} of {most}", output.name);
+            assert!(
+                most > 0.0 && off <= most * 1e-6,
+                "{model}, turn {turn}, \"{}\": off by {off} of {most}",
+                output.name
+            );
         }
     }
 }

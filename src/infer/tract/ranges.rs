@@ -126,7 +126,11 @@ impl Watched {
 fn range(values: &[f32]) -> Option<Range> {
     let first = *values.first()?;
     let both = |(least, most): Range, &v: &f32| {
-        if v.is_nan() { (f32::NAN, f32::NAN) } else { (if v < least { v } else { least }, if v > most { v } else { most }) }
+        if v.is_nan() {
+            (f32::NAN, f32::NAN)
+        } else {
+            (if v < least { v } else { least }, if v > most { v } else { most })
+        }
     };
     Some(values.iter().fold((first, first), both))
 }
