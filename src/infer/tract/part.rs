@@ -154,9 +154,9 @@ impl Part {
         plain.as_slice::<f32>().expect("checked when it came")
     }
 
-    /// The whole shape of output number `i`, batch and all.
+    /// The whole shape of output number `i`, batch and all; empty where there is no such output.
     pub(in crate::infer) fn output_dims(&self, i: usize) -> &[usize] {
-        &self.dims[i]
+        self.dims.get(i).map_or(&[], Vec::as_slice)
     }
 }
 

@@ -40,8 +40,10 @@ fn build(bytes: Vec<u8>, input: &ImageInput, threads: usize) -> TractResult<Watc
     let proto = onnx.proto_model_for_read(&mut &*bytes)?;
     drop(bytes);
     let parsed = onnx.parse(&proto, None)?;
-    let graph = proto.graph.ok_or_else(|| anyhow::anyhow!("there is no graph in it"))?;
-    let made: Vec<String> = graph.node.into_iter().flat_map(|n| n.output).collect();
+    let nodes = proto.graph.iter().flat_map(|g| &g.node);
+    let made: Vec<String> = nodes.flat_map(|n| n.output.iter().cloned()).collect();
+    // As large as the weights, which are in `parsed` too.
+    drop(proto);
     let mut model = parsed.model;
     model.set_input_fact(0, f32::fact([1, c, h, w]).into())?;
     model.analyse(false)?;
