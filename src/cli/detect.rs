@@ -6,11 +6,10 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use clap::Args as ClapArgs;
-use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 
-use super::Failure;
 use super::model_choice::ModelChoice;
+use super::{Failure, pictures, progress};
 use crate::detect::{Detector, PerPlace, Settings};
 use crate::runtime::Clock;
 use crate::telemetry::StageMetrics;
@@ -18,8 +17,6 @@ use crate::types::{ClassNames, Detection, Pixels, RgbImage};
 
 /// COCO's measure ranks all answers, so even faint ones count; the threshold of its evaluations.
 const COCO_CONFIDENCE: f32 = 0.001;
-/// Endings of pictures that are taken from a folder.
-const PICTURES: [&str; 3] = ["jpg", "jpeg", "png"];
 
 /// Finds objects in still pictures: JSON Lines on stdout, or a COCO results file
 #[derive(Debug, ClapArgs)]
@@ -81,11 +78,11 @@ struct CocoResult {
 }
 
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
-    let pictures = pictures(&args.inputs)?;
+    let pictures = pictures::all(&args.inputs)?;
     let ids =
         args.coco.as_ref().map(|_| pictures.iter().map(|p| image_id(p)).collect::<Result<Vec<_>, _>>()).transpose()?;
     let mut detector = detector(args)?;
-    let bar = progress(pictures.len());
+    let bar = progress::pictures(pictures.len());
     let mut coco = Vec::new();
     let mut broken = 0;
     let mut stdout = io::stdout().lock();
@@ -98,7 +95,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
             },
             Err(e) => {
                 broken += 1;
-                bar.suspend(|| complain(path, &e));
+                bar.suspend(|| pictures::complain(path, &e));
             }
         }
         bar.inc(1);
@@ -125,36 +122,6 @@ fn detector(args: &Args) -> Result<Detector, Failure> {
     Detector::new(engine, &card, &settings).map_err(|e| Failure::Config(e.to_string()))
 }
 
-/// All pictures that were named, those of a folder by name.
-fn pictures(inputs: &[PathBuf]) -> Result<Vec<PathBuf>, Failure> {
-    let mut all = Vec::new();
-    for input in inputs {
-        let unreadable = |e: io::Error| Failure::Input(format!("{}: {e}", input.display()));
-        if !std::fs::metadata(input).map_err(unreadable)?.is_dir() {
-            all.push(input.clone());
-            continue;
-        }
-        let entries = std::fs::read_dir(input).map_err(unreadable)?;
-        let mut found: Vec<_> = entries.map(|e| e.map(|e| e.path())).collect::<Result<_, _>>().map_err(unreadable)?;
-        found.retain(|p| is_picture(p));
-        if found.is_empty() {
-            return Err(Failure::Input(format!(
-                "{}: no picture ({}) in this folder",
-                input.display(),
-                PICTURES.join(", ")
-            )));
-        }
-        found.sort();
-        all.append(&mut found);
-    }
-    Ok(all)
-}
-
-fn is_picture(path: &Path) -> bool {
-    let ending = path.extension().map(|e| e.to_string_lossy().to_lowercase());
-    path.is_file() && ending.is_some_and(|e| PICTURES.contains(&e.as_str()))
-}
-
 /// The last number in a file's name: 139 for 000000000139.jpg.
 fn image_id(path: &Path) -> Result<u64, Failure> {
     let stem = path.file_stem().map(|s| s.to_string_lossy().into_owned()).unwrap_or_default();
@@ -165,23 +132,10 @@ fn image_id(path: &Path) -> Result<u64, Failure> {
 }
 
 fn look(detector: &mut Detector, path: &Path) -> anyhow::Result<(RgbImage, Vec<Detection>)> {
-    let bytes = std::fs::read(path)?;
-    anyhow::ensure!(!is_cut_jpeg(&bytes), "the JPEG is cut short: its end is missing");
-    let reader = image::ImageReader::new(io::Cursor::new(bytes)).with_guessed_format()?;
-    let decoded = reader.decode().context("not a sound JPEG or PNG")?;
-    let rgb = decoded.into_rgb8();
-    let image = RgbImage { width_px: rgb.width(), height_px: rgb.height(), data: rgb.into_raw() };
+    let image = pictures::read(path)?;
     // Nobody asks this command for stage times; `bench` and the daemon's metrics have them.
     let found = detector.detect(&image.view(), &Clock::start(), &StageMetrics::default())?;
     Ok((image, found))
-}
-
-/// The decoder paints what is missing of a JPEG grey and says nothing, and a detector would find nothing there. A whole file has an end
-/// marker behind its last scan; within a scan's data neither marker can stand.
-fn is_cut_jpeg(bytes: &[u8]) -> bool {
-    const START: [u8; 3] = [0xff, 0xd8, 0xff];
-    let last = |marker: [u8; 2]| bytes.windows(2).rposition(|w| w == marker);
-    bytes.starts_with(&START) && last([0xff, 0xd9]) < last([0xff, 0xda]).or(Some(0))
 }
 
 fn line<'a>(path: &Path, image: &RgbImage, found: &[Detection], classes: &'a ClassNames) -> Line<'a> {
@@ -227,17 +181,6 @@ fn write_coco(path: &Path, results: &[CocoResult]) -> Result<(), Failure> {
     write().with_context(|| path.display().to_string()).map_err(Failure::Work)
 }
 
-#[allow(clippy::print_stderr, reason = "a picture that is broken is told at once, the others go on")]
-fn complain(path: &Path, e: &anyhow::Error) {
-    eprintln!("peregrine: {}: {e:#}", path.display());
-}
-
-/// Shown on a terminal only.
-fn progress(len: usize) -> ProgressBar {
-    let style = ProgressStyle::with_template("{bar:40} {pos}/{len} pictures, {eta} left");
-    ProgressBar::new(len as u64).with_style(style.expect("the template is sound"))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -249,19 +192,5 @@ mod tests {
         }
         let told = image_id(Path::new("dog.jpg")).expect_err("refused").to_string();
         assert!(told.contains("dog.jpg") && told.contains("image_id"), "{told}");
-    }
-
-    #[test]
-    fn a_folder_gives_its_pictures_by_name_and_an_empty_one_is_an_error() {
-        let dir = tempfile::tempdir().expect("a folder");
-        let empty = pictures(&[dir.path().to_owned()]).expect_err("refused").to_string();
-        assert!(empty.contains("no picture"), "{empty}");
-        for name in ["2.JPG", "1.png", "notes.txt"] {
-            std::fs::write(dir.path().join(name), "").expect("written");
-        }
-        let found = pictures(&[dir.path().to_owned()]).expect("found");
-        let names: Vec<_> = found.iter().filter_map(|p| p.file_name()).collect();
-        assert_eq!(names, ["1.png", "2.JPG"]);
-        assert!(matches!(pictures(&[dir.path().join("absent.jpg")]), Err(Failure::Input(_))));
     }
 }

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 mod bench;
+mod calibrate;
 mod check;
 mod configuration;
 mod detect;
@@ -12,6 +13,7 @@ mod exit;
 mod model;
 mod model_choice;
 mod output;
+mod pictures;
 mod probe;
 mod progress;
 mod replay;

@@ -1,4 +1,5 @@
-//! `peregrine model`: the models directory beside the manifest. `list` shows, `verify` compares checksums, `fetch` downloads.
+//! `peregrine model`: the models directory beside the manifest. `list` shows, `verify` compares checksums, `fetch` downloads,
+//! `calibrate` has its own file.
 
 use std::io::{BufRead, IsTerminal};
 use std::path::{Path, PathBuf};
@@ -8,13 +9,13 @@ use anyhow::Context;
 use clap::{Args as ClapArgs, Subcommand};
 
 use super::model_choice::{ModelsDir, config_failure};
-use super::{Failure, output};
+use super::{Failure, calibrate, output};
 use crate::infer::Kind;
 use crate::infer::catalog::sha256_of;
 use crate::infer::manifest::{Manifest, ModelEntry, Source};
 use crate::types::names::did_you_mean;
 
-/// Lists, verifies and fetches models
+/// Lists, verifies, fetches and calibrates models
 #[derive(Debug, ClapArgs)]
 pub(super) struct Args {
     #[command(subcommand)]
@@ -41,18 +42,21 @@ enum What {
         #[arg(long)]
         accept_licence: bool,
     },
+    Calibrate(calibrate::Args),
 }
 
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let dir = args.dir.path();
-    let manifest = Manifest::load(&dir).map_err(config_failure)?;
+    let manifest = || Manifest::load(&dir).map_err(config_failure);
     match &args.what {
-        What::List => list(&manifest, &dir),
-        What::Verify { names } => verify(&manifest, &dir, names),
+        What::List => list(&manifest()?, &dir),
+        What::Verify { names } => verify(&manifest()?, &dir, names),
         What::Fetch { names, accept_licence } => {
+            let manifest = manifest()?;
             let known = names.iter().map(|n| entry(&manifest, n).map(|e| (n, e))).collect::<Result<Vec<_>, _>>()?;
             known.into_iter().try_for_each(|(name, entry)| fetch(name, entry, &dir, *accept_licence))
         }
+        What::Calibrate(args) => calibrate::run(args, &dir),
     }
 }
 

@@ -203,7 +203,16 @@ pub fn sha256_of(path: &Path) -> Result<String, CatalogError> {
             n => hash.update(&buffer[..n]),
         }
     }
-    Ok(hash.finalize().iter().map(|b| format!("{b:02x}")).collect())
+    Ok(hexadecimal(&hash.finalize()))
+}
+
+/// The SHA-256 of bytes in hexadecimal.
+pub fn sha256_of_bytes(bytes: &[u8]) -> String {
+    hexadecimal(&Sha256::digest(bytes))
+}
+
+fn hexadecimal(bytes: &[u8]) -> String {
+    bytes.iter().map(|b| format!("{b:02x}")).collect()
 }
 
 fn from_entry(name: &str, entry: &ModelEntry, path: PathBuf) -> Result<ModelCard, CatalogError> {

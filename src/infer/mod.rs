@@ -7,11 +7,14 @@ use std::path::{Path, PathBuf};
 
 use crate::config::EngineChoice;
 
+pub mod calibration;
+mod calibrator;
 pub mod catalog;
 pub mod manifest;
 pub mod onnx;
 mod tract;
 
+pub use calibrator::Calibrator;
 pub use catalog::{Activation, CatalogError, ClassifierHead, DetectorHead, Input, Kind, ModelCard};
 
 /// The type and layout in which an engine wants its input. Letterbox and crop write it directly.

@@ -107,7 +107,14 @@ const HOMES: &[Home] = &[
     Home {
         thing: "JSON",
         used: |p| p.segments[0] == "serde_json",
-        homes: &["src/publish/payload", "src/publish/schema", "src/api/", "src/cli/", "src/config/"],
+        homes: &[
+            "src/publish/payload",
+            "src/publish/schema",
+            "src/api/",
+            "src/cli/",
+            "src/config/",
+            "src/infer/calibration.rs",
+        ],
     },
 ];
 

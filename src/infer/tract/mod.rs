@@ -1,5 +1,6 @@
-//! The engine that is always there: tract, on the CPU, in float32. The only file that knows tract.
+//! The engine that is always there: tract, on the CPU, in float32. The only folder that knows tract.
 //!
+//! Whole models stand here; `part` runs what lies between inner tensors, `ranges` watches which values tensors take.
 //! A batch is run input after input: on a CPU one picture already keeps every core busy, so a plan for larger batches would only take memory.
 
 use std::any::Any;
@@ -7,6 +8,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use tract_linalg::multithread::Executor;
+use tract_onnx::Onnx;
 use tract_onnx::prelude::{
     Datum, DatumExt, Framework, InferenceModelExt, RunOptions, TValue, Tensor, TractResult, TypedModel,
     TypedSimpleState, tvec,
@@ -14,6 +16,11 @@ use tract_onnx::prelude::{
 
 use super::onnx::{Header, ImageInput};
 use super::{Engine, InferError, InputMut, ModelShape, Options, OutputShape};
+
+// Its caller is the engine that takes what it covers itself and leaves the rest to tract.
+#[cfg_attr(not(test), expect(dead_code, reason = "called by the tests only, as yet"))]
+pub(super) mod part;
+pub(super) mod ranges;
 
 pub(super) const NAME: &str = "tract";
 
@@ -39,25 +46,29 @@ pub(super) fn load(
 
 fn build(bytes: Vec<u8>, header: &Header, input: &ImageInput, options: Options) -> TractResult<Tract> {
     let [c, h, w] = input.chw;
-    let parsed = tract_onnx::onnx()
-        // Shapes that the file claims may contradict a batch of one; those that follow from the input cannot.
-        .with_ignore_output_shapes(true)
-        .with_ignore_value_info(true)
-        .model_for_read(&mut &*bytes)?;
+    let parsed = reader().model_for_read(&mut &*bytes)?;
     // As large as the weights, which are in `parsed` now: both at once are what the daemon would be remembered for in `top`.
     drop(bytes);
     let model = parsed.with_input_fact(0, f32::fact([1, c, h, w]).into())?.into_optimized()?;
     let shape = ModelShape { input_chw: input.chw, outputs: output_shapes(&model, header)? };
-    let executor = match options.threads {
-        0 | 1 => Executor::SingleThread,
-        n => Executor::multithread_with_name(n, "tract"),
-    };
-    let run_options = RunOptions { executor: Some(executor), ..RunOptions::default() };
-    let state = model.into_runnable_with_options(&run_options)?.spawn()?;
+    let state = model.into_runnable_with_options(&run_options(options.threads))?.spawn()?;
     let zeros = |o: &OutputShape| Tensor::zero::<f32>(&o.dims).map(TValue::from);
     let outputs: Vec<_> = shape.outputs.iter().map(zeros).collect::<TractResult<_>>()?;
     let inputs = (0..options.max_batch).map(|_| Tensor::zero::<f32>(&[1, c, h, w]).map(Arc::new));
     Ok(Tract { state, inputs: inputs.collect::<TractResult<_>>()?, outputs: vec![outputs; options.max_batch], shape })
+}
+
+/// tract's reader of ONNX files. Shapes that the file claims may contradict a batch of one; those that follow from the input cannot.
+fn reader() -> Onnx {
+    tract_onnx::onnx().with_ignore_output_shapes(true).with_ignore_value_info(true)
+}
+
+fn run_options(threads: usize) -> RunOptions {
+    let executor = match threads {
+        0 | 1 => Executor::SingleThread,
+        n => Executor::multithread_with_name(n, "tract"),
+    };
+    RunOptions { executor: Some(executor), ..RunOptions::default() }
 }
 
 fn output_shapes(model: &TypedModel, header: &Header) -> TractResult<Vec<OutputShape>> {
