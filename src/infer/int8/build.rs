@@ -68,6 +68,21 @@ pub(super) struct Dest {
     pub residual: Option<(Slot, Mix)>,
 }
 
+impl Conv {
+    /// Adds a destination, to the last one if it goes on where that ends: halves of a split that are joined again are one.
+    fn add_dest(&mut self, dest: Dest) {
+        if let Some(last) = self.dests.iter_mut().rfind(|d| d.first + d.to.channels == dest.first) {
+            let (a, b) = (last.to, dest.to);
+            let goes_on = a.buffer == b.buffer && a.first + a.channels == b.first;
+            if goes_on && last.table == dest.table && last.residual.is_none() && dest.residual.is_none() {
+                last.to.channels += b.channels;
+                return;
+            }
+        }
+        self.dests.push(dest);
+    }
+}
+
 /// Collects buffers and operations.
 #[derive(Debug, Default)]
 pub(super) struct Builder {
@@ -165,6 +180,8 @@ impl Builder {
                 let from = self.store(of, natural)?;
                 self.ops.push(Op::Average { from, to });
             }
+            // As with maps: a sum that is wanted in two steps is rounded once for each.
+            Kind::Fixed { of, .. } if matches!(&*of.kind, Kind::Sum(..)) => self.fill(of, quant, to)?,
             Kind::Part { .. } | Kind::Fixed { .. } => {
                 let own = if let Kind::Fixed { quant: own, .. } = &*expr.kind { *own } else { quant };
                 let inner = if let Kind::Fixed { of, .. } = &*expr.kind { of } else { expr };
@@ -185,7 +202,7 @@ impl Builder {
             (Source::Producer(op), Tables::One(values)) => {
                 let table = quant.codes(values);
                 let table = (table != IDENTITY).then(|| Box::new(table));
-                self.conv(op).dests.push(Dest { first, to, table, residual: None });
+                self.conv(op).add_dest(Dest { first, to, table, residual: None });
                 return Ok(());
             }
             (Source::Producer(op), Tables::Each(_)) => self.codes_of(op)?.part(first, to.channels),

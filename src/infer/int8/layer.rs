@@ -221,6 +221,8 @@ fn translate(codes: &[u8], tables: &[[u8; 256]], out: &mut [u8]) {
 
 /// The greatest code of each channel in one window; what lies beyond the picture does not count.
 unsafe fn pool(memory: Memory<'_>, from: Slot, window: Window, in_hw: [usize; 2], at: (usize, usize), out: &mut [u8]) {
+    /// Taps that are looked at together; a larger window takes several turns.
+    const TOGETHER: usize = 32;
     let within = |i: usize, at: usize, len: usize| {
         let begin = at * window.stride[i];
         (0..window.size[i])
@@ -228,13 +230,20 @@ unsafe fn pool(memory: Memory<'_>, from: Slot, window: Window, in_hw: [usize; 2]
             .filter(move |&n| n < len)
     };
     out.fill(0);
+    let (mut taps, mut used) = ([std::ptr::null(); TOGETHER], 0);
     for row in within(0, at.0, in_hw[0]) {
         for col in within(1, at.1, in_hw[1]) {
-            // SAFETY: the pixel is within the picture; the caller promised that nobody writes it.
-            let codes = unsafe { memory.pixel(from, row, col) };
-            out.iter_mut().zip(codes).for_each(|(o, &c)| *o = (*o).max(c));
+            taps[used] = memory.at(from, row as isize, col as isize).cast_const();
+            used += 1;
+            if used == TOGETHER {
+                // SAFETY: the pixels are within the picture; the caller promised that nobody writes them.
+                unsafe { kernel::raise(&taps, out) };
+                used = 0;
+            }
         }
     }
+    // SAFETY: as above.
+    unsafe { kernel::raise(&taps[..used], out) };
 }
 
 unsafe fn average(memory: Memory<'_>, from: Slot, to: Slot, factor: f32, in_hw: [usize; 2]) {

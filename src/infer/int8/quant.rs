@@ -52,11 +52,6 @@ impl Quant {
         std::array::from_fn(|code| self.code(values[code]))
     }
 
-    /// Values as they are after they were codes.
-    pub(super) fn rounded(self, values: &Values) -> Values {
-        std::array::from_fn(|code| self.value(self.code(values[code])))
-    }
-
     /// Least and greatest value.
     pub(super) fn range(self) -> (f32, f32) {
         (self.value(0), self.value(255))

@@ -16,10 +16,12 @@ mod avx512;
 mod depthwise;
 mod finish;
 mod pack;
+mod pool;
 mod scalar;
 
 pub(super) use depthwise::Depthwise;
 pub(super) use finish::{Dest, Mix, Residual};
+pub(super) use pool::raise;
 pub(super) use pack::{Aligned, Block, Packed, Run, pack};
 
 /// Output pixels that one call may ask for at most in one tile, whatever the kernel: the size of scratch memory follows from it.
