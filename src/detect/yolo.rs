@@ -1,14 +1,16 @@
-//! Decodes YOLOv8's head: `[4+C, N]`, that is N places with centre, size and one score for each of C classes, each as a row of N values.
-//! Pure and total: no value, however odd, makes it panic or gives a box that cannot be drawn.
+//! Decodes YOLOv8's head: `[4+C, N]`, that is N places with centre, size and one score for each of C classes, each as a row of N values;
+//! or those places alone that an engine found worth telling, one after the other. Unwanted classes count for nothing in either, so that
+//! both give the same. Pure and total: no value, however odd, makes it panic or gives a box that cannot be drawn.
 
+use crate::infer::Focus;
 use crate::types::{ClassId, Detection, Rect};
 
 /// Which candidates a place may give.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PerPlace {
-    /// The likeliest class alone: what a pipeline wants, one object under one name.
+    /// The likeliest of the wanted classes alone: what a pipeline wants, one object under one name.
     Best,
-    /// Every class above the threshold: what COCO's measure rewards, since it ranks all answers.
+    /// Every wanted class above the threshold: what COCO's measure rewards, since it ranks all answers.
     Every,
 }
 
@@ -17,19 +19,21 @@ pub enum PerPlace {
 pub struct Decoder {
     classes: usize,
     places: usize,
+    focus: Focus,
+    per_place: PerPlace,
     best_score: Vec<f32>,
     best_class: Vec<ClassId>,
 }
 
 impl Decoder {
-    /// For a head of `4 + classes` rows with `places` values each.
-    pub fn new(classes: usize, places: usize) -> Self {
-        Self { classes, places, best_score: vec![0.0; places], best_class: vec![0; places] }
+    /// For a head of `4 + classes` rows with `places` values each, of which the focus says what to read.
+    pub fn new((classes, places): (usize, usize), focus: Focus, per_place: PerPlace) -> Self {
+        Self { classes, places, focus, per_place, best_score: vec![0.0; places], best_class: vec![0; places] }
     }
 
-    /// Appends all candidates of at least this score, boxes in pixels of the model's input, in the order of places, then classes.
-    /// A head that is too short has no candidates.
-    pub fn decode(&mut self, head: &[f32], confidence: f32, per_place: PerPlace, out: &mut Vec<Detection>) {
+    /// Appends all candidates of the whole head in focus, boxes in pixels of the model's input, in the order of places,
+    /// then classes. A head that is too short has no candidates.
+    pub fn decode(&mut self, head: &[f32], out: &mut Vec<Detection>) {
         if self.places == 0 || head.len() < (4 + self.classes) * self.places {
             return;
         }
@@ -37,18 +41,26 @@ impl Decoder {
         let scores = &scores[..self.classes * self.places];
         self.scan(scores);
         for place in 0..self.places {
-            let is_sure = self.best_score[place] >= confidence;
+            let best = (self.best_class[place], self.best_score[place]);
+            let is_sure = best.1 >= self.focus.confidence;
             if !is_sure {
                 continue;
             }
-            let Some(bbox) = self.bbox(boxes, place) else { continue };
-            let mut push = |class, score: f32| out.push(Detection { bbox, class, score: score.min(1.0) });
-            match per_place {
-                PerPlace::Best => push(self.best_class[place], self.best_score[place]),
-                PerPlace::Every => {
-                    let column = scores.iter().skip(place).step_by(self.places).zip(0..);
-                    column.filter(|(s, _)| **s >= confidence).for_each(|(s, class)| push(class, *s));
-                }
+            let values = std::array::from_fn(|row| boxes[row * self.places + place]);
+            let column = scores.iter().skip(place).step_by(self.places);
+            self.tell(values, column, best, out);
+        }
+    }
+
+    /// The same for places that were picked already: each its centre, its size and a score for every class, in the order of places.
+    pub fn decode_places(&self, places: &[f32], out: &mut Vec<Detection>) {
+        for place in places.chunks_exact(4 + self.classes) {
+            let Some((&values, scores)) = place.split_first_chunk::<4>() else { continue };
+            let wanted = scores.iter().zip(0..).filter(|(_, class)| self.focus.wants(usize::from(*class)));
+            let best =
+                wanted.fold((0, f32::NEG_INFINITY), |best, (&s, class)| if s > best.1 { (class, s) } else { best });
+            if best.1 >= self.focus.confidence {
+                self.tell(values, scores.iter(), best, out);
             }
         }
     }
@@ -57,7 +69,8 @@ impl Decoder {
     fn scan(&mut self, scores: &[f32]) {
         self.best_score.fill(f32::NEG_INFINITY);
         self.best_class.fill(0);
-        for (row, class) in scores.chunks_exact(self.places).zip(0..) {
+        let rows = scores.chunks_exact(self.places).zip(0..);
+        for (row, class) in rows.filter(|(_, class)| self.focus.wants(usize::from(*class))) {
             let best = self.best_score.iter_mut().zip(&mut self.best_class);
             for ((best_score, best_class), &score) in best.zip(row) {
                 // A score that is not a number is never greater.
@@ -68,10 +81,28 @@ impl Decoder {
         }
     }
 
-    fn bbox(&self, boxes: &[f32], place: usize) -> Option<Rect> {
-        let [cx, cy, w, h] = std::array::from_fn(|row| boxes[row * self.places + place]);
+    /// Appends a place's candidates; none if its box cannot be drawn.
+    fn tell<'s>(
+        &self,
+        [cx, cy, w, h]: [f32; 4],
+        scores: impl Iterator<Item = &'s f32>,
+        best: (ClassId, f32),
+        out: &mut Vec<Detection>,
+    ) {
         let bbox = Rect::new(cx - w * 0.5, cy - h * 0.5, cx + w * 0.5, cy + h * 0.5);
-        bbox.is_sane().then_some(bbox)
+        if !bbox.is_sane() {
+            return;
+        }
+        let mut push = |class, score: f32| out.push(Detection { bbox, class, score: score.min(1.0) });
+        match self.per_place {
+            PerPlace::Best => push(best.0, best.1),
+            PerPlace::Every => {
+                let sure = scores
+                    .zip(0..)
+                    .filter(|(s, class)| **s >= self.focus.confidence && self.focus.wants(usize::from(*class)));
+                sure.for_each(|(s, class)| push(class, *s));
+            }
+        }
     }
 }
 
