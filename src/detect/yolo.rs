@@ -112,22 +112,27 @@ mod tests {
 
     use super::*;
 
-    fn decoded(classes: usize, places: usize, head: &[f32], confidence: f32, per_place: PerPlace) -> Vec<Detection> {
+    fn all(confidence: f32) -> Focus {
+        Focus { confidence, classes: None }
+    }
+
+    fn decoded(shape: (usize, usize), head: &[f32], focus: &Focus, per_place: PerPlace) -> Vec<Detection> {
         let mut out = Vec::new();
-        Decoder::new(classes, places).decode(head, confidence, per_place, &mut out);
+        Decoder::new(shape, focus.clone(), per_place).decode(head, &mut out);
         out
     }
 
     /// Place by place, class by class.
-    fn slow(classes: usize, places: usize, head: &[f32], confidence: f32, per_place: PerPlace) -> Vec<Detection> {
+    fn slow((classes, places): (usize, usize), head: &[f32], focus: &Focus, per_place: PerPlace) -> Vec<Detection> {
         let at = |row: usize, place: usize| head[row * places + place];
         let mut out = Vec::new();
         for place in 0..places {
             let (cx, cy, w, h) = (at(0, place), at(1, place), at(2, place), at(3, place));
             let bbox = Rect::new(cx - w * 0.5, cy - h * 0.5, cx + w * 0.5, cy + h * 0.5);
             let mut found: Vec<Detection> = (0..classes)
+                .filter(|&class| focus.wants(class))
                 .map(|class| Detection { bbox, class: class as ClassId, score: at(4 + class, place) })
-                .filter(|d| d.score >= confidence && bbox.is_sane())
+                .filter(|d| d.score >= focus.confidence && bbox.is_sane())
                 .collect();
             if per_place == PerPlace::Best {
                 let best = found.iter().map(|d| d.score).fold(f32::NEG_INFINITY, f32::max);
@@ -138,40 +143,77 @@ mod tests {
         out
     }
 
+    /// What an engine gives that leaves out the rest.
+    fn picked((classes, places): (usize, usize), head: &[f32], focus: &Focus) -> Vec<f32> {
+        let mut out = Vec::new();
+        for place in 0..places {
+            let at = |row: usize| head[row * places + place];
+            let score = |class: usize| if focus.wants(class) { at(4 + class) } else { 0.0 };
+            if (0..classes).any(|class| focus.wants(class) && at(4 + class) >= focus.confidence) {
+                out.extend((0..4).map(at).chain((0..classes).map(score)));
+            }
+        }
+        out
+    }
+
     #[test]
     fn a_box_is_read_from_centre_and_size_with_its_likeliest_class() {
         // Two places, two classes; rows: cx, cy, w, h, class 0, class 1.
         let head = [50.0, 10.0, 40.0, 10.0, 20.0, 4.0, 10.0, 4.0, 0.3, 0.1, 0.8, 0.2];
-        let found = decoded(2, 2, &head, 0.25, PerPlace::Best);
+        let found = decoded((2, 2), &head, &all(0.25), PerPlace::Best);
         assert_eq!(found, [Detection { bbox: Rect::new(40.0, 35.0, 60.0, 45.0), class: 1, score: 0.8 }]);
-        assert_eq!(decoded(2, 2, &head, 0.25, PerPlace::Every).len(), 2);
+        assert_eq!(decoded((2, 2), &head, &all(0.25), PerPlace::Every).len(), 2);
+    }
+
+    #[test]
+    fn a_wanted_class_is_found_where_an_unwanted_one_is_likelier() {
+        let head = [50.0, 40.0, 20.0, 10.0, 0.3, 0.8];
+        let focus = Focus { confidence: 0.25, classes: Some(vec![true, false]) };
+        for per_place in [PerPlace::Best, PerPlace::Every] {
+            let found = decoded((2, 1), &head, &focus, per_place);
+            assert_eq!(found.iter().map(|d| (d.class, d.score)).collect::<Vec<_>>(), [(0, 0.3)]);
+        }
     }
 
     #[test]
     fn a_model_of_one_class_and_a_head_cut_short_are_no_trouble() {
         let head = [5.0, 5.0, 2.0, 2.0, 0.9];
-        assert_eq!(decoded(1, 1, &head, 0.5, PerPlace::Best).len(), 1);
-        assert!(decoded(1, 1, &head[..4], 0.5, PerPlace::Best).is_empty());
-        assert!(decoded(0, 0, &[], 0.5, PerPlace::Every).is_empty());
+        assert_eq!(decoded((1, 1), &head, &all(0.5), PerPlace::Best).len(), 1);
+        assert!(decoded((1, 1), &head[..4], &all(0.5), PerPlace::Best).is_empty());
+        assert!(decoded((0, 0), &[], &all(0.5), PerPlace::Every).is_empty());
+        let mut out = Vec::new();
+        Decoder::new((1, 9), all(0.5), PerPlace::Best).decode_places(&[&head[..], &head[..4]].concat(), &mut out);
+        assert_eq!(out.len(), 1, "a place cut short is none");
     }
 
     fn odd_value() -> impl Strategy<Value = f32> {
         prop_oneof![8 => 0.0_f32..1.0, 4 => -50.0_f32..700.0, 1 => Just(f32::NAN), 1 => Just(f32::INFINITY), 1 => any::<f32>()]
     }
 
-    fn any_head() -> impl Strategy<Value = (usize, usize, Vec<f32>)> {
+    fn any_head() -> impl Strategy<Value = ((usize, usize), Vec<f32>, Focus)> {
         (1_usize..7, 1_usize..20).prop_flat_map(|(classes, places)| {
-            (Just(classes), Just(places), prop::collection::vec(odd_value(), (4 + classes) * places))
+            let wanted = prop::option::of(prop::collection::vec(any::<bool>(), classes));
+            let focus = (prop_oneof![4 => 0.0_f32..1.0, 1 => Just(0.0)], wanted);
+            let focus = focus.prop_map(|(confidence, classes)| Focus { confidence, classes });
+            (Just((classes, places)), prop::collection::vec(odd_value(), (4 + classes) * places), focus)
         })
     }
 
     proptest! {
         #[test]
-        fn the_fast_way_and_the_slow_way_find_the_same((classes, places, head) in any_head(), confidence in 0.0_f32..1.0, every: bool) {
+        fn the_fast_way_and_the_slow_way_find_the_same((shape, head, focus) in any_head(), every: bool) {
             let per_place = if every { PerPlace::Every } else { PerPlace::Best };
-            let fast = decoded(classes, places, &head, confidence, per_place);
+            let fast = decoded(shape, &head, &focus, per_place);
             prop_assert!(fast.iter().all(|d| d.bbox.is_sane() && (0.0..=1.0).contains(&d.score)));
-            prop_assert_eq!(fast, slow(classes, places, &head, confidence, per_place));
+            prop_assert_eq!(fast, slow(shape, &head, &focus, per_place));
+        }
+
+        #[test]
+        fn places_that_were_picked_give_what_the_whole_head_gives((shape, head, focus) in any_head(), every: bool) {
+            let per_place = if every { PerPlace::Every } else { PerPlace::Best };
+            let mut sparse = Vec::new();
+            Decoder::new(shape, focus.clone(), per_place).decode_places(&picked(shape, &head, &focus), &mut sparse);
+            prop_assert_eq!(sparse, decoded(shape, &head, &focus, per_place));
         }
     }
 }

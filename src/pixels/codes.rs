@@ -138,3 +138,7 @@ fn check(out: &CodesMut<'_>, dst_wh: (usize, usize)) -> Result<(), PixelError> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+#[path = "codes_tests.rs"]
+mod tests;
