@@ -2,9 +2,9 @@
 
 use proptest::prelude::*;
 
-use super::super::tests::{PLAIN, nv12, pictures};
-use super::super::{Letterbox, Placement, crop_f32_nchw, crop_u8_nhwc, letterbox_f32_nchw, letterbox_u8_nhwc};
 use super::*;
+use crate::pixels::tests::{PLAIN, nv12, pictures};
+use crate::pixels::{Letterbox, Placement, crop_f32_nchw, crop_u8_nhwc, letterbox_f32_nchw, letterbox_u8_nhwc};
 use crate::types::{Pixels, Rect, RgbImage};
 
 /// What the memory holds before, so that a test sees what was not to be touched.
