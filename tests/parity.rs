@@ -91,6 +91,7 @@ fn bench_prints_what_it_measured_for_each_batch() {
     let out = peregrine(&args.split(' ').collect::<Vec<_>>(), &shared.join("models"));
     assert!(out.status.success(), "{}", text(&out.stderr));
     let report: Value = serde_json::from_slice(&out.stdout).expect("JSON");
+    assert_eq!(report["output"], "whole", "tract leaves nothing out");
     let runs = report["runs"].as_array().expect("runs");
     let batches: Vec<_> = runs.iter().filter_map(|r| r["batch"].as_u64()).collect();
     assert_eq!((report["engine"].as_str(), batches), (Some("tract"), vec![1, 2, 3]));

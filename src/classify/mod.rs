@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::config;
 use crate::infer::{Activation, ClassifierHead, Engine, InferError, InputMut, Kind, ModelCard};
-use crate::pixels::{PixelError, crop_f32_nchw};
+use crate::pixels::{PixelError, crop_f32_nchw, crop_u8_nhwc};
 use crate::types::names::did_you_mean;
 use crate::types::{ClassId, ClassNames, ImageView, Rect, Track};
 
@@ -153,9 +153,12 @@ impl Classifier {
     fn look(&mut self, view: &ImageView<'_>, track: &Track, book: &mut LabelBook) -> Result<(), ClassifyError> {
         let region = with_margin(track.bbox, self.settings.margin);
         let [_, h, w] = self.engine.shape().input_chw;
-        let InputMut::F32Nchw(tensor) = self.engine.input(0);
-        crop_f32_nchw(region, (w, h), &self.card.input.normalise, view, tensor)
-            .map_err(|source| ClassifyError::Pixels { name: self.name.as_ref().to_owned(), source })?;
+        let norm = &self.card.input.normalise;
+        let cropped = match self.engine.input(0) {
+            InputMut::F32Nchw(tensor) => crop_f32_nchw(region, (w, h), norm, view, tensor),
+            InputMut::U8Nhwc(input) => crop_u8_nhwc(region, (w, h), norm, view, &mut input.into()),
+        };
+        cropped.map_err(|source| ClassifyError::Pixels { name: self.name.as_ref().to_owned(), source })?;
         self.engine.run(1).map_err(|source| ClassifyError::Infer { name: self.name.as_ref().to_owned(), source })?;
         for head in &self.heads {
             let Some((class, confidence)) = likeliest(self.engine.output(head.output, 0), head.activation) else {

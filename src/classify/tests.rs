@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 
 use super::*;
 use crate::config::EngineChoice;
-use crate::infer::{self, catalog};
+use crate::infer::{self, DetectorHead, Input, ModelShape, OutputShape, QuantisedInput, catalog};
+use crate::pixels::{ChannelOrder, Normalise, Placement};
 use crate::types::{Label, Pixels, RgbImage};
 
 fn settings(classes: &[&str]) -> config::Classify {
@@ -72,6 +73,68 @@ fn a_classifier_with_one_head_and_an_open_batch_works_by_its_manifest_entry_alon
     let labels: Vec<Label> = book.labels(1);
     assert_eq!((labels.len(), labels[0].name.as_str()), (1, "what"));
     assert!(labels[0].confidence > 0.0 && labels[0].confidence <= 1.0);
+}
+
+/// Takes codes of 2x2 pixels, and answers with the first pixel's.
+struct Echo {
+    shape: ModelShape,
+    codes: [u8; 16],
+    output: [f32; 3],
+}
+
+impl Engine for Echo {
+    fn name(&self) -> &'static str {
+        "echo"
+    }
+    fn shape(&self) -> &ModelShape {
+        &self.shape
+    }
+    fn max_batch(&self) -> usize {
+        1
+    }
+    fn input(&mut self, _slot: usize) -> InputMut<'_> {
+        let codes = &mut self.codes;
+        InputMut::U8Nhwc(QuantisedInput { codes, row_bytes: 8, pixel_bytes: 4, scale: 1.0 / 255.0, zero: 0 })
+    }
+    fn run(&mut self, _batch: usize) -> Result<(), InferError> {
+        self.output = std::array::from_fn(|c| f32::from(self.codes[c]) / 255.0);
+        Ok(())
+    }
+    fn output(&self, _output: usize, _slot: usize) -> &[f32] {
+        &self.output
+    }
+}
+
+#[test]
+fn an_engine_that_takes_codes_is_shown_the_crop() {
+    let normalise = Normalise { scale: [1.0 / 255.0; 3], offset: [0.0; 3], order: ChannelOrder::Rgb, pad: 0 };
+    let labels = ClassNames::new(["red", "green", "blue"]);
+    let color = "color".to_owned();
+    let card = ModelCard {
+        name: "echo".to_owned(),
+        path: PathBuf::from("echo.onnx"),
+        kind: Kind::Classifier,
+        licence: None,
+        input: Input { normalise, placement: Placement::Centered },
+        head: DetectorHead::Yolov8,
+        classes: ClassNames::new(Vec::<String>::new()),
+        confidence: 0.0,
+        nms_iou: 0.0,
+        heads: vec![ClassifierHead {
+            output: color.clone(),
+            name: color.clone(),
+            labels,
+            activation: Activation::None,
+        }],
+        note: None,
+    };
+    let shape = ModelShape { input_chw: [3, 2, 2], outputs: vec![OutputShape { name: color, dims: vec![3] }] };
+    let engine = Box::new(Echo { shape, codes: [0; 16], output: [0.0; 3] });
+    let made = Classifier::new("paint", engine, &card, settings(&["car"]), &detector_classes());
+    let (mut paint, mut book, image) = (made.expect("made"), LabelBook::new(), red_square());
+    paint.label(&image.view(), &[track(1, 2, 60.0)], &mut book, at(0)).expect("looked");
+    let labels = book.labels(1);
+    assert_eq!(labels.iter().map(|l| l.value.as_str()).collect::<Vec<_>>(), ["red"]);
 }
 
 #[test]

@@ -11,7 +11,8 @@ use serde::Serialize;
 use super::Failure;
 use super::model_choice::ModelChoice;
 use super::output::say;
-use crate::infer::{Engine, InputMut};
+use crate::infer::{Engine, Focus, InputMut, Kind};
+use crate::pixels::CodesMut;
 use crate::runtime::{Clock, environment};
 
 /// Runs before anything is measured: caches fill, threads start, buffers are made.
@@ -32,6 +33,9 @@ pub(super) struct Args {
     /// How long each batch is measured
     #[arg(long, value_name = "S", default_value = "5", value_parser = seconds)]
     seconds: Duration,
+    /// Of a detector, the whole output tensor is computed, as other runtimes do; else only what the daemon would read of it
+    #[arg(long)]
+    whole: bool,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -69,6 +73,8 @@ struct Report {
     model: String,
     engine: &'static str,
     cpu: String,
+    /// "places" where the engine computes only what is read of a detector's output, else "whole".
+    output: &'static str,
     runs: Vec<Run>,
 }
 
@@ -94,6 +100,10 @@ struct Latency {
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let (card, mut engine) = args.choice.open(args.batch.last)?;
     let threads = args.choice.threads();
+    if card.kind == Kind::Detector && !args.whole {
+        engine.focus(Some(&Focus { confidence: card.confidence, classes: None }));
+    }
+    let output = if engine.places(0).is_some() { "places" } else { "whole" };
     let bar = progress(args.batch.last - args.batch.first + 1);
     fill(engine.as_mut());
     let mut runs = Vec::new();
@@ -103,7 +113,8 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
         bar.inc(1);
     }
     bar.finish_and_clear();
-    let report = Report { model: card.name, engine: engine.name(), cpu: environment::processor_name(), runs };
+    let cpu = environment::processor_name();
+    let report = Report { model: card.name, engine: engine.name(), cpu, output, runs };
     let text = if args.json {
         serde_json::to_string_pretty(&report).map_err(|e| Failure::Bug(e.to_string()))?
     } else {
@@ -114,10 +125,19 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
 
 /// Fills every input with a fixed pattern: zeros would let some kernels and denormal numbers tell a tale of their own.
 fn fill(engine: &mut dyn Engine) {
+    let [channels, h, w] = engine.shape().input_chw;
+    let value = |i: usize| (i.wrapping_mul(2_654_435_761) >> 8 & 0xff) as f32 / 255.0;
     for slot in 0..engine.max_batch() {
-        let InputMut::F32Nchw(tensor) = engine.input(slot);
-        for (i, v) in tensor.iter_mut().enumerate() {
-            *v = (i.wrapping_mul(2_654_435_761) >> 8 & 0xff) as f32 / 255.0;
+        match engine.input(slot) {
+            InputMut::F32Nchw(tensor) => tensor.iter_mut().enumerate().for_each(|(i, v)| *v = value(i)),
+            InputMut::U8Nhwc(input) => {
+                let out = CodesMut::from(input);
+                // The same values at the same pixels, so that both kinds of input show a model the same picture.
+                for i in 0..channels * h * w {
+                    let (c, y, x) = (i / (h * w), i / w % h, i % w);
+                    out.codes[y * out.row_bytes + x * out.pixel_bytes + c] = out.code(value(i));
+                }
+            }
         }
     }
 }
@@ -168,7 +188,8 @@ fn knee(runs: &[Run]) -> Option<&Run> {
 fn table(report: &Report) -> String {
     let threads = report.runs.first().map_or(0, |r| r.threads);
     let threads = if threads == 1 { "1 thread".to_owned() } else { format!("{threads} threads") };
-    let mut out = format!("{} on {}, {threads}, {}\n\n", report.model, report.engine, report.cpu);
+    let mut out =
+        format!("{} on {}, {threads}, {}, output: {}\n\n", report.model, report.engine, report.cpu, report.output);
     out.push_str("batch   p50 ms   p95 ms   p99 ms  mean ms  frames/s   runs  RSS MB\n");
     for r in &report.runs {
         let l = &r.latency_ms;
@@ -229,10 +250,11 @@ mod tests {
 
     #[test]
     fn the_json_has_the_promised_shape() {
-        let report = Report { model: "m".into(), engine: "tract", cpu: "c".into(), runs: vec![a_run(1, 2.0)] };
+        let report =
+            Report { model: "m".into(), engine: "tract", cpu: "c".into(), output: "whole", runs: vec![a_run(1, 2.0)] };
         let v = serde_json::to_value(report).expect("JSON");
         let keys = |v: &serde_json::Value| v.as_object().map(|o| o.keys().cloned().collect::<Vec<_>>().join(" "));
-        assert_eq!(keys(&v).as_deref(), Some("cpu engine model runs"));
+        assert_eq!(keys(&v).as_deref(), Some("cpu engine model output runs"));
         assert_eq!(keys(&v["runs"][0]).as_deref(), Some("batch iterations latency_ms rss_mb threads throughput_fps"));
         assert_eq!(keys(&v["runs"][0]["latency_ms"]).as_deref(), Some("mean p50 p95 p99"));
     }

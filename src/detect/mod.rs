@@ -3,8 +3,8 @@
 //! Belongs here: what the numbers of a detector mean. Does not: sampling of pixels (see `pixels`), engines (see `infer`), tracks.
 
 use crate::config;
-use crate::infer::{DetectorHead, Engine, InferError, InputMut, Kind, ModelCard};
-use crate::pixels::{Letterbox, PixelError, letterbox_f32_nchw};
+use crate::infer::{DetectorHead, Engine, Focus, InferError, InputMut, Kind, ModelCard};
+use crate::pixels::{Letterbox, PixelError, letterbox_f32_nchw, letterbox_u8_nhwc};
 use crate::runtime::Clock;
 use crate::telemetry::StageMetrics;
 use crate::types::names::did_you_mean;
@@ -29,7 +29,7 @@ pub struct Settings {
     pub confidence: Option<f32>,
     /// Overlap above which the weaker of two boxes of one class goes; None takes the model's own.
     pub nms_iou: Option<f32>,
-    /// Classes to report, by name; all if empty.
+    /// Classes to look for, by name; all if empty. The others count for nothing, even where one is the likeliest.
     pub classes: Vec<String>,
     /// Which candidates one place of the head may give.
     pub per_place: PerPlace,
@@ -45,11 +45,7 @@ impl From<&config::Detect> for Settings {
 pub struct Detector {
     engine: Box<dyn Engine>,
     card: ModelCard,
-    confidence: f32,
     nms_iou: f32,
-    per_place: PerPlace,
-    /// For each class whether it is reported; None reports all.
-    wanted: Option<Vec<bool>>,
     geometries: Vec<Letterbox>,
     decoder: Decoder,
 }
@@ -102,7 +98,7 @@ impl Detector {
     ///
     /// # Errors
     /// When the model is no detector that can be decoded, its tensors contradict its card, or a wanted class is unknown.
-    pub fn new(engine: Box<dyn Engine>, card: &ModelCard, settings: &Settings) -> Result<Self, DetectError> {
+    pub fn new(mut engine: Box<dyn Engine>, card: &ModelCard, settings: &Settings) -> Result<Self, DetectError> {
         let model = || card.name.clone();
         if card.kind != Kind::Detector {
             return Err(DetectError::NotADetector { model: model() });
@@ -110,17 +106,18 @@ impl Detector {
         if card.head != DetectorHead::Yolov8 {
             return Err(DetectError::Head { model: model() });
         }
-        let decoder = decoder_for(engine.as_ref(), card)?;
-        let wanted = wanted_classes(card, &settings.classes)?;
+        let head = head_shape(engine.as_ref(), card)?;
+        let focus = Focus {
+            confidence: settings.confidence.unwrap_or(card.confidence),
+            classes: wanted_classes(card, &settings.classes)?,
+        };
+        engine.focus(Some(&focus));
         Ok(Self {
             engine,
             card: card.clone(),
-            confidence: settings.confidence.unwrap_or(card.confidence),
             nms_iou: settings.nms_iou.unwrap_or(card.nms_iou),
-            per_place: settings.per_place,
-            wanted,
             geometries: Vec::new(),
-            decoder,
+            decoder: Decoder::new(head, focus, settings.per_place),
         })
     }
 
@@ -151,8 +148,11 @@ impl Detector {
     ) -> Result<Vec<Detection>, DetectError> {
         let begun = clock.mono();
         let geometry = self.geometry(view);
-        let InputMut::F32Nchw(tensor) = self.engine.input(0);
-        letterbox_f32_nchw(&geometry, &self.card.input.normalise, view, tensor)?;
+        let norm = &self.card.input.normalise;
+        match self.engine.input(0) {
+            InputMut::F32Nchw(tensor) => letterbox_f32_nchw(&geometry, norm, view, tensor)?,
+            InputMut::U8Nhwc(input) => letterbox_u8_nhwc(&geometry, norm, view, &mut input.into())?,
+        }
         let filled = clock.mono();
         stages.letterbox.record(filled.saturating_sub(begun));
         self.engine.run(1)?;
@@ -165,9 +165,9 @@ impl Detector {
 
     fn decode(&mut self, geometry: &Letterbox, view: &ImageView<'_>) -> Vec<Detection> {
         let mut found = Vec::new();
-        self.decoder.decode(self.engine.output(0, 0), self.confidence, self.per_place, &mut found);
-        if let Some(wanted) = &self.wanted {
-            found.retain(|d| wanted[usize::from(d.class)]);
+        match self.engine.places(0) {
+            Some(places) => self.decoder.decode_places(places, &mut found),
+            None => self.decoder.decode(self.engine.output(0, 0), &mut found),
         }
         nms::suppress(&mut found, self.nms_iou, MAX_BOXES);
         for d in &mut found {
@@ -194,7 +194,8 @@ impl Detector {
     }
 }
 
-fn decoder_for(engine: &dyn Engine, card: &ModelCard) -> Result<Decoder, DetectError> {
+/// How many classes and places the head has.
+fn head_shape(engine: &dyn Engine, card: &ModelCard) -> Result<(usize, usize), DetectError> {
     let shape = engine.shape();
     let wrong = |found: String, needed: String| Err(DetectError::Shape { model: card.name.clone(), found, needed });
     if shape.input_chw[0] != 3 {
@@ -218,7 +219,7 @@ fn decoder_for(engine: &dyn Engine, card: &ModelCard) -> Result<Decoder, DetectE
             format!("[4+C, N] with the {classes} classes of its labels, that is {} rows", 4 + classes),
         );
     }
-    Ok(Decoder::new(classes, places))
+    Ok((classes, places))
 }
 
 fn wanted_classes(card: &ModelCard, names: &[String]) -> Result<Option<Vec<bool>>, DetectError> {

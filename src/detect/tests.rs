@@ -1,9 +1,12 @@
 //! What a user of the detector relies on, with an engine whose answers are written down.
 
 use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+
+use proptest::prelude::*;
 
 use super::*;
-use crate::infer::{Input, ModelShape, OutputShape};
+use crate::infer::{Input, ModelShape, OutputShape, QuantisedInput};
 use crate::pixels::{ChannelOrder, Normalise, Placement};
 use crate::types::{Pixels, RgbImage};
 
@@ -33,6 +36,62 @@ impl Engine for Parrot {
     fn output(&self, _output: usize, _slot: usize) -> &[f32] {
         &self.head
     }
+}
+
+/// Takes codes, of which it keeps a copy that a test can see, and tells those places alone that it was asked for.
+struct Terse {
+    shape: ModelShape,
+    codes: Vec<u8>,
+    shown: Arc<Mutex<Vec<u8>>>,
+    head: Vec<f32>,
+    focus: Option<Focus>,
+    places: Vec<f32>,
+}
+
+impl Engine for Terse {
+    fn name(&self) -> &'static str {
+        "terse"
+    }
+    fn shape(&self) -> &ModelShape {
+        &self.shape
+    }
+    fn max_batch(&self) -> usize {
+        1
+    }
+    fn input(&mut self, _slot: usize) -> InputMut<'_> {
+        let (row_bytes, codes) = (64 * 4, self.codes.as_mut_slice());
+        InputMut::U8Nhwc(QuantisedInput { codes, row_bytes, pixel_bytes: 4, scale: 1.0 / 255.0, zero: 0 })
+    }
+    fn run(&mut self, _batch: usize) -> Result<(), InferError> {
+        let focus = self.focus.as_ref().expect("a detector says what it will read");
+        let dims = &self.shape.outputs[0].dims;
+        self.shown.lock().expect("no test panicked").clone_from(&self.codes);
+        self.places.clear();
+        for place in 0..dims[1] {
+            let at = |row: usize| self.head[row * dims[1] + place];
+            if (4..dims[0]).any(|row| focus.wants(row - 4) && at(row) >= focus.confidence) {
+                let value = |row: usize| if row < 4 || focus.wants(row - 4) { at(row) } else { 0.0 };
+                self.places.extend((0..dims[0]).map(value));
+            }
+        }
+        Ok(())
+    }
+    fn output(&self, _output: usize, _slot: usize) -> &[f32] {
+        &[]
+    }
+    fn focus(&mut self, focus: Option<&Focus>) {
+        self.focus = focus.cloned();
+    }
+    fn places(&self, _slot: usize) -> Option<&[f32]> {
+        self.focus.as_ref().map(|_| self.places.as_slice())
+    }
+}
+
+fn terse(dims: &[usize], head: &[f32], shown: &Arc<Mutex<Vec<u8>>>) -> Box<dyn Engine> {
+    let outputs = vec![OutputShape { name: "output0".to_owned(), dims: dims.to_vec() }];
+    let shape = ModelShape { input_chw: [3, 64, 64], outputs };
+    let (codes, shown) = (vec![9; 64 * 64 * 4], Arc::clone(shown));
+    Box::new(Terse { shape, codes, shown, head: head.to_vec(), focus: None, places: Vec::new() })
 }
 
 fn parrot(channels: usize, dims: &[usize], head: &[f32]) -> Box<dyn Engine> {
@@ -129,4 +188,39 @@ fn a_frame_whose_memory_is_too_short_is_an_error_and_the_next_one_is_seen() {
     assert!(matches!(detector.detect(&short.view(), &clock, &stages), Err(DetectError::Pixels(_))));
     let whole = RgbImage { width_px: 128, height_px: 64, data: vec![0; 128 * 64 * 3] };
     assert_eq!(detector.detect(&whole.view(), &clock, &stages).expect("detected").len(), 2);
+}
+
+#[test]
+fn an_engine_that_takes_codes_is_shown_the_letterboxed_picture() {
+    let shown = Arc::default();
+    let mut detector = Detector::new(terse(&[6, 3], &HEAD, &shown), &card(), &settings(&[])).expect("made");
+    let image = RgbImage { width_px: 128, height_px: 64, data: [10, 20, 30].repeat(128 * 64) };
+    detector.detect(&image.view(), &Clock::start(), &StageMetrics::default()).expect("detected");
+    let shown = shown.lock().expect("not poisoned");
+    let pixel = |y: usize| &shown[y * 64 * 4..][..4];
+    assert_eq!(
+        (pixel(0), pixel(16), pixel(47), pixel(48)),
+        (&[114, 114, 114, 0][..], &[10, 20, 30, 0][..], &[10, 20, 30, 0][..], &[114, 114, 114, 0][..],)
+    );
+}
+
+proptest! {
+    #[test]
+    fn an_engine_that_tells_only_what_is_read_gives_the_same_detections(
+        places in prop::collection::vec((prop::array::uniform4(0.0_f32..64.0), prop::array::uniform2(0.0_f32..1.0)), 1..40),
+        confidence in 0.0_f32..1.0, chosen in 0_usize..3, every: bool,
+    ) {
+        let dims = [6, places.len()];
+        let row = |row: usize| places.iter().map(move |(values, scores)| if row < 4 { values[row] } else { scores[row - 4] });
+        let head: Vec<f32> = (0..6).flat_map(row).collect();
+        let per_place = if every { PerPlace::Every } else { PerPlace::Best };
+        let classes: &[&str] = [&[][..], &["car"], &["person", "car"]][chosen];
+        let settings = Settings { confidence: Some(confidence), per_place, ..settings(classes) };
+        let found = [parrot(3, &dims, &head), terse(&dims, &head, &Arc::default())].map(|engine| {
+            let mut detector = Detector::new(engine, &card(), &settings).expect("made");
+            let image = RgbImage { width_px: 128, height_px: 64, data: vec![0; 128 * 64 * 3] };
+            detector.detect(&image.view(), &Clock::start(), &StageMetrics::default()).expect("detected")
+        });
+        prop_assert_eq!(&found[0], &found[1]);
+    }
 }

@@ -6,6 +6,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::config::EngineChoice;
+use crate::pixels::CodesMut;
 
 pub mod calibration;
 mod calibrator;
@@ -22,6 +23,47 @@ pub use catalog::{Activation, CatalogError, ClassifierHead, DetectorHead, Input,
 pub enum InputMut<'a> {
     /// 32-bit floats, channel after channel (NCHW), values already scaled as the model's manifest says.
     F32Nchw(&'a mut [f32]),
+    /// 8-bit codes, pixel after pixel (NHWC).
+    U8Nhwc(QuantisedInput<'a>),
+}
+
+/// 8-bit codes, pixel after pixel: channel `c` of the pixel (x, y) stands at `codes[y * row_bytes + x * pixel_bytes + c]`.
+/// A code means `(code - zero) * scale`, where a float tensor would have that value.
+#[derive(Debug)]
+pub struct QuantisedInput<'a> {
+    /// The memory, from the first pixel on.
+    pub codes: &'a mut [u8],
+    /// From one row to the next; at least a row's pixels. What lies between two rows is the engine's.
+    pub row_bytes: usize,
+    /// From one pixel to the next; at least the model's channels. Those that are left over hold `zero`.
+    pub pixel_bytes: usize,
+    /// What one step of a code is worth.
+    pub scale: f32,
+    /// The code of the value 0.
+    pub zero: u8,
+}
+
+impl<'a> From<QuantisedInput<'a>> for CodesMut<'a> {
+    fn from(input: QuantisedInput<'a>) -> Self {
+        let QuantisedInput { codes, row_bytes, pixel_bytes, scale, zero } = input;
+        Self { codes, row_bytes, pixel_bytes, scale, zero }
+    }
+}
+
+/// What of a detector's output a caller is going to read, so that an engine can leave out the rest.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Focus {
+    /// The least score that counts.
+    pub confidence: f32,
+    /// For each class whether it is wanted; None wants all.
+    pub classes: Option<Vec<bool>>,
+}
+
+impl Focus {
+    /// Whether a class is to be read; one that the list does not reach is not.
+    pub fn wants(&self, class: usize) -> bool {
+        self.classes.as_ref().is_none_or(|classes| classes.get(class).copied().unwrap_or(false))
+    }
 }
 
 /// What a model takes and gives, as found in its file.
@@ -65,7 +107,19 @@ pub trait Engine: Send {
 
     /// Output number `output` for input number `slot` of the last run, row-major without the batch dimension.
     /// Before the first run it is zeros; it always has the length that [`Engine::shape`] tells.
+    /// An engine that gives [`Engine::places`] may leave it stale.
     fn output(&self, output: usize, slot: usize) -> &[f32];
+
+    /// Says what will be read of a detector's head from the next run on; None: all of it. An engine that cannot make use of it
+    /// gives the whole output as before.
+    fn focus(&mut self, _focus: Option<&Focus>) {}
+
+    /// The places of the head of input `slot` whose best wanted score reaches the confidence, in the head's order, one after the other:
+    /// each cx, cy, w, h and then a score for every class (0 for unwanted ones). Empty before the first run.
+    /// None while no focus is set, and from engines that give whole outputs only: then [`Engine::output`] is to be read.
+    fn places(&self, _slot: usize) -> Option<&[f32]> {
+        None
+    }
 }
 
 /// How a model is to be opened.

@@ -18,9 +18,17 @@ fn refused(choice: EngineChoice, path: &Path) -> String {
 }
 
 fn fill(engine: &mut dyn Engine, slot: usize, value: f32) {
-    let InputMut::F32Nchw(tensor) = engine.input(slot);
-    for (i, v) in tensor.iter_mut().enumerate() {
-        *v = value * (i % 17) as f32 / 17.0;
+    let [channels, h, w] = engine.shape().input_chw;
+    let wanted = |i: usize| value * (i % 17) as f32 / 17.0;
+    match engine.input(slot) {
+        InputMut::F32Nchw(tensor) => tensor.iter_mut().enumerate().for_each(|(i, v)| *v = wanted(i)),
+        InputMut::U8Nhwc(input) => {
+            let out = CodesMut::from(input);
+            for i in 0..channels * h * w {
+                let (c, y, x) = (i / (h * w), i / w % h, i % w);
+                out.codes[y * out.row_bytes + x * out.pixel_bytes + c] = out.code(wanted(i));
+            }
+        }
     }
 }
 

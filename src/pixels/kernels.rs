@@ -93,3 +93,32 @@ pub(super) fn scale_row(bytes: &[u8], scale: f32, offset: f32, out: &mut [f32]) 
         *o = f32::from(b) * scale + offset;
     }
 }
+
+/// Puts rows of three channels together, pixel after pixel; the bytes of a pixel beyond them become `rest`.
+#[inline(always)]
+pub(super) fn interleave(rows: [&[u8]; 3], pixel_bytes: usize, rest: u8, out: &mut [u8]) {
+    weave(rows, pixel_bytes, rest, out, |_, byte| byte);
+}
+
+/// The same with each byte looked up in its channel's table.
+#[inline(always)]
+pub(super) fn look_up(tables: &[[u8; 256]; 3], rows: [&[u8]; 3], pixel_bytes: usize, rest: u8, out: &mut [u8]) {
+    weave(rows, pixel_bytes, rest, out, |c, byte| tables[c][usize::from(byte)]);
+}
+
+#[inline(always)]
+fn weave(rows: [&[u8]; 3], pixel_bytes: usize, rest: u8, out: &mut [u8], code: impl Fn(usize, u8) -> u8) {
+    let pixels = rows[0].iter().zip(rows[1]).zip(rows[2]).map(|((&f, &s), &t)| [code(0, f), code(1, s), code(2, t)]);
+    // Sizes that the compiler knows become a store or two a pixel.
+    match pixel_bytes {
+        3 => out.as_chunks_mut::<3>().0.iter_mut().zip(pixels).for_each(|(o, p)| *o = p),
+        4 => out.as_chunks_mut::<4>().0.iter_mut().zip(pixels).for_each(|(o, [f, s, t])| *o = [f, s, t, rest]),
+        _ => {
+            for (o, p) in out.chunks_exact_mut(pixel_bytes.max(3)).zip(pixels) {
+                let (three, others) = o.split_at_mut(3);
+                three.copy_from_slice(&p);
+                others.fill(rest);
+            }
+        }
+    }
+}

@@ -8,6 +8,7 @@
 //! (`kernels::mix_pairs`), YUV becomes 8-bit RGB (`kernels::yuv_to_rgb`), and a sink writes it as the engine wants it.
 
 mod axis;
+mod codes;
 mod color;
 mod geometry;
 mod kernels;
@@ -18,11 +19,13 @@ mod sink;
 #[cfg(test)]
 mod tests;
 
+pub use codes::CodesMut;
 pub use geometry::{Letterbox, Placement};
 
 use crate::types::{ImageView, Rect};
+use codes::U8Nhwc;
 use sample::Sampler;
-use sink::F32Nchw;
+use sink::{F32Nchw, Sink};
 
 /// The order in which a model takes its channels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -82,8 +85,20 @@ pub enum PixelError {
     WrongTensor {
         /// Its length.
         have: usize,
-        /// 3 × height × width.
+        /// 3 × height × width, or of codes what their layout needs.
         need: usize,
+    },
+    /// The pixels or the rows of a tensor of codes overlap.
+    #[error(
+        "codes with {pixel_bytes} bytes a pixel and {row_bytes} a row cannot hold rows of {width_px} pixels of 3 channels"
+    )]
+    WrongLayout {
+        /// From one pixel to the next.
+        pixel_bytes: usize,
+        /// From one row to the next.
+        row_bytes: usize,
+        /// The tensor's width.
+        width_px: usize,
     },
 }
 
@@ -100,7 +115,24 @@ pub fn letterbox_f32_nchw(
     view: &ImageView<'_>,
     out: &mut [f32],
 ) -> Result<(), PixelError> {
-    let mut sink = F32Nchw::new(out, geometry.dst_wh(), norm)?;
+    letterbox(F32Nchw::new(out, geometry.dst_wh(), norm)?, geometry, view)
+}
+
+/// As [`letterbox_f32_nchw`], quantised: the codes are exactly those that quantising its result would give.
+///
+/// # Errors
+/// When the view's planes are shorter than its size says, or `out` cannot hold the geometry's pixels. `out` is all padding then, or
+/// all zeros (that is, `out.zero`) when its layout is what was wrong.
+pub fn letterbox_u8_nhwc(
+    geometry: &Letterbox,
+    norm: &Normalise,
+    view: &ImageView<'_>,
+    out: &mut CodesMut<'_>,
+) -> Result<(), PixelError> {
+    letterbox(U8Nhwc::new(out, geometry.dst_wh(), norm)?, geometry, view)
+}
+
+fn letterbox(mut sink: impl Sink, geometry: &Letterbox, view: &ImageView<'_>) -> Result<(), PixelError> {
     let whole = Rect::new(0.0, 0.0, view.width_px as f32, view.height_px as f32);
     let inner = geometry.inner();
     match Sampler::new(view, whole, (inner.width, inner.height)) {
@@ -130,7 +162,24 @@ pub fn crop_f32_nchw(
     view: &ImageView<'_>,
     out: &mut [f32],
 ) -> Result<(), PixelError> {
-    let mut sink = F32Nchw::new(out, dst_wh, norm)?;
+    crop(F32Nchw::new(out, dst_wh, norm)?, region, dst_wh, view)
+}
+
+/// As [`crop_f32_nchw`], quantised: the codes are exactly those that quantising its result would give.
+///
+/// # Errors
+/// As [`letterbox_u8_nhwc`].
+pub fn crop_u8_nhwc(
+    region: Rect,
+    dst_wh: (usize, usize),
+    norm: &Normalise,
+    view: &ImageView<'_>,
+    out: &mut CodesMut<'_>,
+) -> Result<(), PixelError> {
+    crop(U8Nhwc::new(out, dst_wh, norm)?, region, dst_wh, view)
+}
+
+fn crop(mut sink: impl Sink, region: Rect, dst_wh: (usize, usize), view: &ImageView<'_>) -> Result<(), PixelError> {
     let visible = region.clipped(view.width_px, view.height_px);
     if !visible.is_sane() {
         sink.pad_all();

@@ -62,6 +62,10 @@ impl Simd {
     pub(super) fn scale_row(self, bytes: &[u8], scale: f32, offset: f32, out: &mut [f32]) {
         dispatch!(self, scale_row(bytes, scale, offset, out))
     }
+
+    pub(super) fn interleave(self, rows: [&[u8]; 3], pixel_bytes: usize, rest: u8, out: &mut [u8]) {
+        dispatch!(self, interleave(rows, pixel_bytes, rest, out))
+    }
 }
 
 /// Sixteen samples at a time; what remains of a row goes to the plain form.
@@ -71,9 +75,11 @@ mod avx2 {
         __m128i, __m256, __m256i, _mm_loadl_epi64, _mm_loadu_si128, _mm_storeu_si128, _mm256_add_epi16,
         _mm256_add_epi32, _mm256_add_ps, _mm256_adds_epi16, _mm256_and_si256, _mm256_castsi256_si128,
         _mm256_cvtepi32_ps, _mm256_cvtepu8_epi16, _mm256_cvtepu8_epi32, _mm256_loadu_si256, _mm256_madd_epi16,
-        _mm256_mul_ps, _mm256_mulhi_epi16, _mm256_packs_epi32, _mm256_packus_epi16, _mm256_permute4x64_epi64,
-        _mm256_set1_epi16, _mm256_set1_epi32, _mm256_set1_ps, _mm256_slli_epi16, _mm256_srai_epi16, _mm256_srai_epi32,
-        _mm256_srli_epi16, _mm256_storeu_ps, _mm256_storeu_si256, _mm256_sub_epi16,
+        _mm256_mul_ps, _mm256_mulhi_epi16, _mm256_packs_epi32, _mm256_packus_epi16, _mm256_permute2x128_si256,
+        _mm256_permute4x64_epi64, _mm256_set1_epi8, _mm256_set1_epi16, _mm256_set1_epi32, _mm256_set1_ps,
+        _mm256_slli_epi16, _mm256_srai_epi16, _mm256_srai_epi32, _mm256_srli_epi16, _mm256_storeu_ps,
+        _mm256_storeu_si256, _mm256_sub_epi16, _mm256_unpackhi_epi8, _mm256_unpackhi_epi16, _mm256_unpacklo_epi8,
+        _mm256_unpacklo_epi16,
     };
 
     use super::super::color::YuvToRgb;
@@ -178,6 +184,33 @@ mod avx2 {
         kernels::scale_row(bytes_rest, scale, offset, out_rest);
     }
 
+    /// Four bytes a pixel, which is what engines ask for, 32 pixels at a time; other sizes take the plain form.
+    #[target_feature(enable = "avx2")]
+    pub(super) fn interleave(rows: [&[u8]; 3], pixel_bytes: usize, rest: u8, out: &mut [u8]) {
+        if pixel_bytes != 4 {
+            return kernels::interleave(rows, pixel_bytes, rest, out);
+        }
+        let len = rows.iter().map(|r| r.len()).min().unwrap_or(0).min(out.len() / 4);
+        let [(firsts, first_rest), (seconds, second_rest), (thirds, third_rest)] =
+            rows.map(|r| r[..len].as_chunks::<32>());
+        let (outs, out_rest) = out[..4 * len].as_chunks_mut::<128>();
+        let fourth = _mm256_set1_epi8(rest.cast_signed());
+        for (((o, f), s), t) in outs.iter_mut().zip(firsts).zip(seconds).zip(thirds) {
+            let (f, s, t) = (pairs_of_bytes(f), pairs_of_bytes(s), pairs_of_bytes(t));
+            let halves = [_mm256_unpacklo_epi8(f, s), _mm256_unpackhi_epi8(f, s)];
+            let others = [_mm256_unpacklo_epi8(t, fourth), _mm256_unpackhi_epi8(t, fourth)];
+            // Each register has four pixels in its lower half, and those sixteen further on in its upper one.
+            let a = _mm256_unpacklo_epi16(halves[0], others[0]);
+            let b = _mm256_unpackhi_epi16(halves[0], others[0]);
+            let c = _mm256_unpacklo_epi16(halves[1], others[1]);
+            let d = _mm256_unpackhi_epi16(halves[1], others[1]);
+            let lower = [_mm256_permute2x128_si256::<0x20>(a, b), _mm256_permute2x128_si256::<0x20>(c, d)];
+            let upper = [_mm256_permute2x128_si256::<0x31>(a, b), _mm256_permute2x128_si256::<0x31>(c, d)];
+            put_pixels(o, [lower[0], lower[1], upper[0], upper[1]]);
+        }
+        kernels::interleave([first_rest, second_rest, third_rest], pixel_bytes, rest, out_rest);
+    }
+
     #[target_feature(enable = "avx2")]
     fn bytes(from: &[u8; 16]) -> __m128i {
         // SAFETY: the array is 16 bytes of initialised memory, and the load asks for no alignment.
@@ -222,6 +255,14 @@ mod avx2 {
         let packed = _mm256_permute4x64_epi64::<0b10_00>(_mm256_packus_epi16(rounded, rounded));
         // SAFETY: the array is the 16 bytes that the store writes; it asks for no alignment.
         unsafe { _mm_storeu_si128(to.as_mut_ptr().cast(), _mm256_castsi256_si128(packed)) }
+    }
+
+    #[target_feature(enable = "avx2")]
+    fn put_pixels(to: &mut [u8; 128], pixels: [__m256i; 4]) {
+        for (to, pixels) in to.as_chunks_mut::<32>().0.iter_mut().zip(pixels) {
+            // SAFETY: the array is the 32 bytes that the store writes; it asks for no alignment.
+            unsafe { _mm256_storeu_si256(to.as_mut_ptr().cast(), pixels) }
+        }
     }
 
     #[target_feature(enable = "avx2")]

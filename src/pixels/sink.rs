@@ -1,8 +1,20 @@
-//! Where finished rows of RGB go: a tensor in the layout and type that an engine takes.
+//! Where finished rows of RGB go: a tensor in the layout and type that an engine takes. Floats stand here, codes in `codes.rs`.
 
 use super::geometry::Inner;
 use super::simd::Simd;
 use super::{ChannelOrder, Normalise, PixelError};
+
+/// A tensor that takes rows and padding.
+pub(super) trait Sink {
+    /// Writes rows of red, green and blue into output row `y` from column `left` on.
+    fn row(&mut self, y: usize, left: usize, rgb: [&[u8]; 3]);
+
+    /// Fills everything with padding.
+    fn pad_all(&mut self);
+
+    /// Fills what `inner` leaves free.
+    fn pad_around(&mut self, inner: &Inner);
+}
 
 /// 32-bit floats, channel after channel.
 #[derive(Debug)]
@@ -26,8 +38,13 @@ impl<'a> F32Nchw<'a> {
         Ok(Self { channels: [first, second, third], width: dst_wh.0, norm: *norm, simd: Simd::detect() })
     }
 
-    /// Writes rows of red, green and blue into output row `y` from column `left` on.
-    pub(super) fn row(&mut self, y: usize, left: usize, rgb: [&[u8]; 3]) {
+    fn pad_value(&self, channel: usize) -> f32 {
+        f32::from(self.norm.pad) * self.norm.scale[channel] + self.norm.offset[channel]
+    }
+}
+
+impl Sink for F32Nchw<'_> {
+    fn row(&mut self, y: usize, left: usize, rgb: [&[u8]; 3]) {
         let at = y * self.width + left;
         for (c, channel) in self.channels.iter_mut().enumerate() {
             let bytes = match self.norm.order {
@@ -39,15 +56,14 @@ impl<'a> F32Nchw<'a> {
         }
     }
 
-    pub(super) fn pad_all(&mut self) {
+    fn pad_all(&mut self) {
         for c in 0..3 {
             let pad = self.pad_value(c);
             self.channels[c].fill(pad);
         }
     }
 
-    /// Fills what `inner` leaves free.
-    pub(super) fn pad_around(&mut self, inner: &Inner) {
+    fn pad_around(&mut self, inner: &Inner) {
         for c in 0..3 {
             let pad = self.pad_value(c);
             let (above, rest) = self.channels[c].split_at_mut(inner.top * self.width);
@@ -61,9 +77,5 @@ impl<'a> F32Nchw<'a> {
                 }
             }
         }
-    }
-
-    fn pad_value(&self, channel: usize) -> f32 {
-        f32::from(self.norm.pad) * self.norm.scale[channel] + self.norm.offset[channel]
     }
 }

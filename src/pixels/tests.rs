@@ -8,16 +8,16 @@ use super::simd::Simd;
 use super::*;
 use crate::types::{ColorMatrix, ColorRange, PixelFormat, Plane};
 
-const PLAIN: Normalise = Normalise { scale: [1.0; 3], offset: [0.0; 3], order: ChannelOrder::Rgb, pad: 114 };
+pub(super) const PLAIN: Normalise = Normalise { scale: [1.0; 3], offset: [0.0; 3], order: ChannelOrder::Rgb, pad: 114 };
 
 /// Levels of 255 by which the fixed point may miss: half for rounding to a byte, the rest for five truncated products.
 const TOLERANCE: f64 = 0.75;
 
 /// An image that owns its planes.
 #[derive(Debug, Clone)]
-struct Picture {
+pub(super) struct Picture {
     format: PixelFormat,
-    size: (u32, u32),
+    pub(super) size: (u32, u32),
     planes: [(Vec<u8>, usize); 3],
     matrix: ColorMatrix,
     range: ColorRange,
@@ -52,7 +52,7 @@ impl Picture {
         Self { format, size, planes, matrix, range }
     }
 
-    fn view(&self) -> ImageView<'_> {
+    pub(super) fn view(&self) -> ImageView<'_> {
         let plane = |i: usize| Plane { data: &self.planes[i].0, stride: self.planes[i].1 };
         ImageView {
             format: self.format,
@@ -120,7 +120,7 @@ impl Picture {
     }
 }
 
-fn pictures() -> impl Strategy<Value = Picture> {
+pub(super) fn pictures() -> impl Strategy<Value = Picture> {
     let formats = prop_oneof![Just(PixelFormat::Nv12), Just(PixelFormat::I420), Just(PixelFormat::Rgb)];
     let matrices = prop_oneof![Just(ColorMatrix::Bt601), Just(ColorMatrix::Bt709)];
     let ranges = prop_oneof![Just(ColorRange::Limited), Just(ColorRange::Full)];
@@ -128,7 +128,7 @@ fn pictures() -> impl Strategy<Value = Picture> {
         .prop_map(|(format, size, slack, seed, matrix, range)| Picture::noise(format, size, slack, seed, matrix, range))
 }
 
-fn nv12(size: (u32, u32)) -> Picture {
+pub(super) fn nv12(size: (u32, u32)) -> Picture {
     Picture::noise(PixelFormat::Nv12, size, 0, 7, ColorMatrix::Bt709, ColorRange::Limited)
 }
 
@@ -234,6 +234,17 @@ proptest! {
             out.into_iter().map(f32::to_bits).collect::<Vec<u32>>()
         };
         prop_assert_eq!(scaled(fast), scaled(Simd::BASELINE));
+
+        for pixel_bytes in 3..6 {
+            let woven = |simd: Simd| {
+                let mut out = vec![0_u8; n * pixel_bytes];
+                simd.interleave([&top, &bottom, &third], pixel_bytes, 77, &mut out);
+                out
+            };
+            let pixels = bytes.iter().flat_map(|p| p.iter().copied().chain([77; 2]).take(pixel_bytes));
+            prop_assert_eq!(woven(Simd::BASELINE), pixels.collect::<Vec<u8>>());
+            prop_assert_eq!(woven(fast), woven(Simd::BASELINE));
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! Letterbox of a 1080p NV12 frame into a 640 and a 320 model, beside GStreamer's converters, frame by frame in turns, one thread each:
 //! `cargo bench --bench pixels`. Prints medians and judges nothing.
 //!
-//! GStreamer ends at 8-bit packed RGB of the inner size; ours ends at the padded float tensor, which is more work.
+//! GStreamer ends at 8-bit packed RGB of the inner size; ours ends at the padded tensor, of floats or of 8-bit codes, which is more work.
 #![allow(clippy::print_stdout, missing_docs, reason = "a program that prints what it measured")]
 
 use std::time::Duration;
@@ -9,7 +9,9 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use gstreamer::prelude::{Cast, ElementExt, GstBinExt};
 use gstreamer_app::{AppSink, AppSrc};
-use peregrine::pixels::{ChannelOrder, Letterbox, Normalise, Placement, letterbox_f32_nchw};
+use peregrine::pixels::{
+    ChannelOrder, CodesMut, Letterbox, Normalise, Placement, letterbox_f32_nchw, letterbox_u8_nhwc,
+};
 use peregrine::runtime::Clock;
 use peregrine::types::{ColorMatrix, ColorRange, ImageView, PixelFormat, Plane};
 
@@ -27,21 +29,38 @@ fn main() -> Result<()> {
         let convert_first = Peer::start("videoconvert n-threads=1 ! videoscale n-threads=1 method=bilinear", inner)?;
         let scale_first = Peer::start("videoscale n-threads=1 method=bilinear ! videoconvert n-threads=1", inner)?;
         let mut out = vec![0.0_f32; 3 * side * side];
-        let mut times: [Vec<Duration>; 3] = Default::default();
+        let mut codes = vec![0_u8; 4 * side * side];
+        let mut times: [Vec<Duration>; 5] = Default::default();
+        let view = view_of(&frame);
+        let geometry = Letterbox::new((view.width_px, view.height_px), (side, side), Placement::Centered);
+        let norm = Normalise { scale: [1.0 / 255.0; 3], offset: [0.0; 3], order: ChannelOrder::Rgb, pad: 114 };
         let clock = Clock::start();
         for _ in 0..ROUNDS {
-            let begin = clock.mono();
-            ours(&frame, side, &mut out)?;
-            let first = clock.mono();
-            convert_first.convert(&buffer)?;
-            let second = clock.mono();
-            scale_first.convert(&buffer)?;
-            let third = clock.mono();
-            for (all, time) in times.iter_mut().zip([first - begin, second - first, third - second]) {
-                all.push(time);
+            let mut at = vec![clock.mono()];
+            letterbox_f32_nchw(&geometry, &norm, &view, &mut out)?;
+            at.push(clock.mono());
+            // In steps of 1/255 every byte is its own code; in others it is looked up.
+            for scale in [1.0 / 255.0, 1.0 / 254.0] {
+                let (row_bytes, codes) = (4 * side, codes.as_mut_slice());
+                let mut quantised = CodesMut { codes, row_bytes, pixel_bytes: 4, scale, zero: 0 };
+                letterbox_u8_nhwc(&geometry, &norm, &view, &mut quantised)?;
+                at.push(clock.mono());
+            }
+            for peer in [&convert_first, &scale_first] {
+                peer.convert(&buffer)?;
+                at.push(clock.mono());
+            }
+            for (all, pair) in times.iter_mut().zip(at.windows(2)) {
+                all.push(pair[1] - pair[0]);
             }
         }
-        let names = ["letterbox_f32_nchw", "videoconvert ! videoscale", "videoscale ! videoconvert"];
+        let names = [
+            "letterbox_f32_nchw",
+            "letterbox_u8_nhwc",
+            "letterbox_u8_nhwc, table",
+            "videoconvert ! videoscale",
+            "videoscale ! videoconvert",
+        ];
         println!("1080p NV12 to {side}, median (least) of {ROUNDS}:");
         for (name, all) in names.iter().zip(&mut times) {
             all.sort_unstable();
@@ -52,20 +71,17 @@ fn main() -> Result<()> {
     Ok(())
 }
 
-fn ours(frame: &[u8], side: usize, out: &mut [f32]) -> Result<()> {
+fn view_of(frame: &[u8]) -> ImageView<'_> {
     let (luma, chroma) = frame.split_at(WIDTH * HEIGHT);
     let planes = [Plane { data: luma, stride: WIDTH }, Plane { data: chroma, stride: WIDTH }, Plane::NONE];
-    let view = ImageView {
+    ImageView {
         format: PixelFormat::Nv12,
         width_px: WIDTH as u32,
         height_px: HEIGHT as u32,
         planes,
         matrix: ColorMatrix::Bt709,
         range: ColorRange::Limited,
-    };
-    let geometry = Letterbox::new((view.width_px, view.height_px), (side, side), Placement::Centered);
-    let norm = Normalise { scale: [1.0 / 255.0; 3], offset: [0.0; 3], order: ChannelOrder::Rgb, pad: 114 };
-    Ok(letterbox_f32_nchw(&geometry, &norm, &view, out)?)
+    }
 }
 
 /// A running GStreamer pipeline that turns one frame at a time.
