@@ -10,7 +10,7 @@ use super::model_choice::config_failure;
 use super::output::say;
 use super::{Failure, pictures, progress};
 use crate::infer::calibration::{self, Calibration};
-use crate::infer::{Calibrator, InputMut, Kind, ModelCard, catalog};
+use crate::infer::{Calibrator, Kind, ModelCard, catalog};
 use crate::pixels::{Letterbox, crop_f32_nchw, letterbox_f32_nchw};
 use crate::runtime::environment;
 use crate::types::{Pixels, Rect};
@@ -95,7 +95,7 @@ fn fill(model: &mut Calibrator, card: &ModelCard, path: &Path) -> anyhow::Result
     let image = pictures::read(path)?;
     let view = image.view();
     let [_, h, w] = model.input_chw();
-    let InputMut::F32Nchw(tensor) = model.input();
+    let tensor = model.input();
     let filled = match card.kind {
         Kind::Detector => {
             let geometry = Letterbox::new((view.width_px, view.height_px), (w, h), card.input.placement);

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use super::calibration::{Calibration, TensorRange};
 use super::catalog::sha256_of_bytes;
 use super::tract::{self, ranges};
-use super::{InferError, InputMut, onnx};
+use super::{InferError, onnx};
 
 /// A float model that is shown pictures, one at a time. Of each run only the tensors' ranges are kept.
 pub struct Calibrator {
@@ -55,9 +55,9 @@ impl Calibrator {
         self.input_chw
     }
 
-    /// Where to write the next picture.
-    pub fn input(&mut self) -> InputMut<'_> {
-        InputMut::F32Nchw(self.model.input())
+    /// Where to write the next picture: floats, channel after channel.
+    pub fn input(&mut self) -> &mut [f32] {
+        self.model.input()
     }
 
     /// Runs the model on the picture in its input and takes the ranges down.

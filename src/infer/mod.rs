@@ -7,16 +7,20 @@ use std::path::{Path, PathBuf};
 
 use crate::config::EngineChoice;
 use crate::pixels::CodesMut;
+use crate::runtime::Clock;
 
 pub mod calibration;
 mod calibrator;
 pub mod catalog;
 pub mod manifest;
 pub mod onnx;
+mod int8;
+mod joint;
 mod tract;
 
 pub use calibrator::Calibrator;
 pub use catalog::{Activation, CatalogError, ClassifierHead, DetectorHead, Input, Kind, ModelCard};
+pub use int8::LayerCost;
 
 /// The type and layout in which an engine wants its input. Letterbox and crop write it directly.
 #[derive(Debug)]
@@ -120,6 +124,33 @@ pub trait Engine: Send {
     fn places(&self, _slot: usize) -> Option<&[f32]> {
         None
     }
+
+    /// What of the model is computed how, for people; None from engines that have nothing to tell.
+    fn explain(&self) -> Option<&Explanation> {
+        None
+    }
+
+    /// How long each layer takes alone on one thread, the median of so many runs on the present input; empty from engines that cannot tell.
+    fn layers(&mut self, _runs: usize, _clock: &Clock) -> Vec<LayerCost> {
+        Vec::new()
+    }
+}
+
+/// How an engine computes a model.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct Explanation {
+    /// The kernel that does the products.
+    pub kernel: &'static str,
+    /// Operators in the file.
+    pub nodes: usize,
+    /// Layers that they became.
+    pub layers: usize,
+    /// What happens after the last of them.
+    pub rest: String,
+    /// What is not done in 8 bits, and why.
+    pub refused: Vec<String>,
+    /// Memory for all tensors of a frame.
+    pub arena_bytes: usize,
 }
 
 /// How a model is to be opened.
@@ -153,7 +184,11 @@ pub fn probe() -> Vec<EngineProbe> {
     let absent = |name| EngineProbe { name, available: false, detail: "not in this build".to_owned() };
     vec![
         absent("tensorrt"),
-        absent("int8"),
+        EngineProbe {
+            name: joint::NAME,
+            available: true,
+            detail: format!("8 bits on the CPU, kernel {}", int8::best_kernel()),
+        },
         EngineProbe { name: tract::NAME, available: true, detail: "ONNX on the CPU, float32".to_owned() },
     ]
 }
@@ -163,16 +198,23 @@ pub fn probe() -> Vec<EngineProbe> {
 /// # Errors
 /// When the file cannot be read, is not such a model, or the engine is absent or refuses it; each says what was found and what is needed.
 pub fn open(choice: EngineChoice, model: &Path, options: Options) -> Result<Box<dyn Engine>, InferError> {
-    match choice {
-        EngineChoice::Auto | EngineChoice::Tract => {}
-        EngineChoice::Int8 => return Err(unavailable("int8")),
-        EngineChoice::Tensorrt => return Err(unavailable("tensorrt")),
+    if choice == EngineChoice::Tensorrt {
+        return Err(unavailable("tensorrt"));
     }
     let bytes = read_file(model)?;
     let unfit = |source| InferError::Model { path: model.to_owned(), source };
     let header = onnx::read(&bytes).map_err(unfit)?;
     let input = header.image_input().map_err(unfit)?;
     let options = Options { threads: options.threads.max(1), max_batch: options.max_batch.max(1) };
+    if choice != EngineChoice::Tract {
+        let graph = onnx::graph::graph(&bytes).map_err(unfit)?;
+        if choice == EngineChoice::Int8 || joint::is_meant_for_it(model, &graph) {
+            match joint::load(model, &bytes, &graph, &input, options) {
+                Ok(engine) => return Ok(Box::new(engine)),
+                Err(reason) => log::warn!("{}: not in 8 bits, but through tract: {reason}", model.display()),
+            }
+        }
+    }
     let loaded = tract::load(bytes, &header, &input, options);
     Ok(Box::new(loaded.map_err(|reason| InferError::Load { engine: tract::NAME, path: model.to_owned(), reason })?))
 }

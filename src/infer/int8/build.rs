@@ -102,7 +102,8 @@ impl Builder {
     pub(super) fn buffer(&mut self, chw: [usize; 3], quant: Quant) -> Result<Slot, Refusal> {
         let bytes = chw.iter().try_fold(1usize, |n, &d| n.checked_mul(d)).filter(|&n| n > 0);
         let total = bytes.and_then(|n| n.checked_add(self.bytes)).filter(|&n| n <= MAX_BYTES);
-        self.bytes = total.ok_or_else(|| format!("a tensor of {chw:?} is empty, or all of them need more than 1 GiB"))?;
+        self.bytes =
+            total.ok_or_else(|| format!("a tensor of {chw:?} is empty, or all of them need more than 1 GiB"))?;
         self.buffers.push(Buffer { chw, border: 0, quant });
         Ok(Slot { buffer: self.buffers.len() - 1, first: 0, channels: chw[0] })
     }
@@ -197,7 +198,14 @@ impl Builder {
         Ok(())
     }
 
-    fn fill_map(&mut self, source: Source, first: usize, tables: &Tables, quant: Quant, to: Slot) -> Result<(), Refusal> {
+    fn fill_map(
+        &mut self,
+        source: Source,
+        first: usize,
+        tables: &Tables,
+        quant: Quant,
+        to: Slot,
+    ) -> Result<(), Refusal> {
         let from = match (source, tables) {
             (Source::Producer(op), Tables::One(values)) => {
                 let table = quant.codes(values);
@@ -275,8 +283,12 @@ impl Builder {
                 let (a, b) = (self.reach(a), self.reach(b));
                 (a.0 + b.0, a.1 + b.1)
             }
-            Kind::Concat(parts) => parts.iter().map(|p| self.reach(p)).fold((0.0, 0.0), |a, b| (a.0.min(b.0), a.1.max(b.1))),
-            Kind::Part { of, .. } | Kind::Pool { of, .. } | Kind::Sample { of, .. } | Kind::Average(of) => self.reach(of),
+            Kind::Concat(parts) => {
+                parts.iter().map(|p| self.reach(p)).fold((0.0, 0.0), |a, b| (a.0.min(b.0), a.1.max(b.1)))
+            }
+            Kind::Part { of, .. } | Kind::Pool { of, .. } | Kind::Sample { of, .. } | Kind::Average(of) => {
+                self.reach(of)
+            }
             Kind::Fixed { quant, .. } => quant.range(),
         }
     }

@@ -132,7 +132,9 @@ impl Tables {
     pub(super) fn range(&self) -> (f32, f32) {
         match self {
             Self::One(t) => super::quant::range(t),
-            Self::Each(all) => all.iter().map(super::quant::range).fold((0.0, 0.0), |a, b| (a.0.min(b.0), a.1.max(b.1))),
+            Self::Each(all) => {
+                all.iter().map(super::quant::range).fold((0.0, 0.0), |a, b| (a.0.min(b.0), a.1.max(b.1)))
+            }
         }
     }
 

@@ -21,7 +21,8 @@ pub(super) fn conv(lowering: &mut Lowering<'_>, node: &Node<'_>) -> Result<Expr,
     let input = lowering.value(node, 0)?;
     let [channels, ..] = input.expr.chw;
     let weights_name = node.input(1).ok_or("it has no weights")?;
-    let dims = dims_of(lowering, weights_name).filter(|d| d.len() == 4).ok_or("its weights are not of four dimensions")?;
+    let dims =
+        dims_of(lowering, weights_name).filter(|d| d.len() == 4).ok_or("its weights are not of four dimensions")?;
     let dims = [dims[0], dims[1], dims[2], dims[3]];
     let groups = usize::try_from(node.int("group", 1)).ok().filter(|&g| g > 0).ok_or("its groups make no sense")?;
     if input.is_flat || dims[1].checked_mul(groups) != Some(channels) || dims[0] % groups != 0 || dims.contains(&0) {
@@ -39,7 +40,11 @@ pub(super) fn gemm(lowering: &mut Lowering<'_>, node: &Node<'_>) -> Result<Expr,
     let name = node.input(1).ok_or("it has no weights")?;
     let dims = dims_of(lowering, name).filter(|d| d.len() == 2).ok_or("its weights are not of two dimensions")?;
     let is_one = |v: Option<f32>| v.is_none_or(|v| v == 1.0);
-    if node.int("transB", 0) != 1 || node.int("transA", 0) != 0 || !is_one(node.float("alpha")) || !is_one(node.float("beta")) {
+    if node.int("transB", 0) != 1
+        || node.int("transA", 0) != 0
+        || !is_one(node.float("alpha"))
+        || !is_one(node.float("beta"))
+    {
         return Err("covered is a fully connected layer with transposed weights and without factors".to_owned());
     }
     if !input.is_flat || dims[1] != input.expr.chw[0] || dims[0] == 0 {
@@ -61,7 +66,13 @@ struct Layer<'n> {
     bias: Vec<f64>,
 }
 
-fn finish(lowering: &mut Lowering<'_>, input: &Expr, weights: &str, dims: [usize; 4], layer: Layer<'_>) -> Result<Expr, Refusal> {
+fn finish(
+    lowering: &mut Lowering<'_>,
+    input: &Expr,
+    weights: &str,
+    dims: [usize; 4],
+    layer: Layer<'_>,
+) -> Result<Expr, Refusal> {
     let quant = lowering.builder.natural(input);
     let weights = weights_of(lowering, weights, dims, &layer.bias, quant.scale)?;
     let sum_scale: Vec<f32> = weights.scale.iter().map(|&s| s * quant.scale).collect();
@@ -113,10 +124,18 @@ fn bias_of(lowering: &Lowering<'_>, name: Option<&str>, outputs: usize) -> Resul
             })
         }
     };
-    values.filter(|v| v.len() == outputs && v.iter().all(|b| b.is_finite())).ok_or_else(|| "its bias does not fit".to_owned())
+    values
+        .filter(|v| v.len() == outputs && v.iter().all(|b| b.is_finite()))
+        .ok_or_else(|| "its bias does not fit".to_owned())
 }
 
-fn weights_of(lowering: &Lowering<'_>, name: &str, dims: [usize; 4], bias: &[f64], input_scale: f32) -> Result<Weights, Refusal> {
+fn weights_of(
+    lowering: &Lowering<'_>,
+    name: &str,
+    dims: [usize; 4],
+    bias: &[f64],
+    input_scale: f32,
+) -> Result<Weights, Refusal> {
     let constants = &lowering.graph.constants;
     let depth = dims[1] * dims[2] * dims[3];
     if let Some((ints, scales, zeros)) = lowering.integers.get(name) {

@@ -65,7 +65,10 @@ impl Pattern {
     /// Finds the head, if the graph's only output is made by one.
     pub(super) fn find(graph: &Graph<'_>) -> Option<Self> {
         let [output] = graph.header.outputs.as_slice() else { return None };
-        let walk = Walk { graph, makers: graph.nodes.iter().flat_map(|n| n.outputs.iter().map(move |o| (o.as_str(), n))).collect() };
+        let walk = Walk {
+            graph,
+            makers: graph.nodes.iter().flat_map(|n| n.outputs.iter().map(move |o| (o.as_str(), n))).collect(),
+        };
         let top = walk.maker(&output.name, "Concat")?;
         let sigmoid = walk.maker(top.input(1)?, "Sigmoid")?;
         let scores = walk.scales(sigmoid.input(0)?)?;
@@ -178,7 +181,8 @@ impl Head {
         for (scale, least) in self.scales.iter().zip(&wanted.least) {
             let Some(least) = *least else { continue };
             for y in 0..scale.hw[0] {
-                let ((scores, score_step), (boxes, box_step)) = (machine.row(scale.scores, y), machine.row(scale.boxes, y));
+                let ((scores, score_step), (boxes, box_step)) =
+                    (machine.row(scale.scores, y), machine.row(scale.boxes, y));
                 for x in 0..scale.hw[1] {
                     let codes = &scores[x * score_step..][..self.classes];
                     if !passes(codes, least, wanted.classes.as_deref()) {
@@ -187,7 +191,12 @@ impl Head {
                     let place = scale.first + y * scale.hw[1] + x;
                     out.extend(self.found(scale, place, &boxes[x * box_step..][..BOX * BINS]));
                     let is_wanted = |c: usize| wanted.classes.as_ref().is_none_or(|w| w[c]);
-                    out.extend(codes.iter().enumerate().map(|(c, &code)| if is_wanted(c) { scale.score[usize::from(code)] } else { 0.0 }));
+                    out.extend(
+                        codes
+                            .iter()
+                            .enumerate()
+                            .map(|(c, &code)| if is_wanted(c) { scale.score[usize::from(code)] } else { 0.0 }),
+                    );
                 }
             }
         }
@@ -198,7 +207,8 @@ impl Head {
         let places = self.pattern.strides.len();
         for scale in &self.scales {
             for y in 0..scale.hw[0] {
-                let ((scores, score_step), (boxes, box_step)) = (machine.row(scale.scores, y), machine.row(scale.boxes, y));
+                let ((scores, score_step), (boxes, box_step)) =
+                    (machine.row(scale.scores, y), machine.row(scale.boxes, y));
                 let first = scale.first + y * scale.hw[1];
                 for x in 0..scale.hw[1] {
                     let found = self.found(scale, first + x, &boxes[x * box_step..][..BOX * BINS]);

@@ -2,6 +2,10 @@
 //!
 //! Belongs here: what a task of it does, row by row. Does not: order, threads (see `run`).
 
+#![allow(unsafe_code, reason = "threads write different parts of one arena")]
+
+use std::sync::atomic::Ordering;
+
 use super::build::{Conv, Dest, Op};
 use super::expr::{Pick, Slot, Window};
 use super::kernel::{self, Block, Call, Depthwise, Kernel, Mix, Packed, Run};
@@ -101,10 +105,18 @@ impl Layer {
         let (name, what, macs, chw, doing) = match op {
             Op::Conv(conv) => return Self::convolution(*conv, places, kernel, reads, writes),
             Op::Copy { from, to, y, x, tables } => {
-                let what = if y.repeat > 1 { "repeat" } else if y.step > 1 || x.step > 1 { "pick" } else { "requantise" };
+                let what = if y.repeat > 1 {
+                    "repeat"
+                } else if y.step > 1 || x.step > 1 {
+                    "pick"
+                } else {
+                    "requantise"
+                };
                 (String::new(), what.to_owned(), 0, out_chw(to), Doing::Copy { from, to, y, x, tables })
             }
-            Op::Add { own, other, mix, to } => (String::new(), "add".to_owned(), 0, out_chw(to), Doing::Add { own, other, mix, to }),
+            Op::Add { own, other, mix, to } => {
+                (String::new(), "add".to_owned(), 0, out_chw(to), Doing::Add { own, other, mix, to })
+            }
             Op::Pool { from, to, window } => {
                 let what = format!("max-pool {}x{}", window.size[0], window.size[1]);
                 (String::new(), what, 0, out_chw(to), Doing::Pool { from, to, window, in_hw: hw(from) })
@@ -113,20 +125,35 @@ impl Layer {
                 let [h, w] = hw(from);
                 let (a, b) = (places[from.buffer].buffer.quant, places[to.buffer].buffer.quant);
                 let factor = (f64::from(a.scale) / (f64::from(b.scale) * (h * w) as f64)) as f32;
-                (String::new(), "average".to_owned(), 0, out_chw(to), Doing::Average { from, to, factor, in_hw: [h, w] })
+                (
+                    String::new(),
+                    "average".to_owned(),
+                    0,
+                    out_chw(to),
+                    Doing::Average { from, to, factor, in_hw: [h, w] },
+                )
             }
         };
         Ok(Self { name, what, macs, out_chw: chw, reads, writes, doing })
     }
 
-    fn convolution(conv: Conv, places: &[Place], kernel: &dyn Kernel, reads: Vec<Slot>, writes: Vec<Slot>) -> Result<Self, String> {
+    fn convolution(
+        conv: Conv,
+        places: &[Place],
+        kernel: &dyn Kernel,
+        reads: Vec<Slot>,
+        writes: Vec<Slot>,
+    ) -> Result<Self, String> {
         let place = &places[conv.from.buffer];
         let [channels, h, w] = conv.out_chw;
         let [kh, kw] = conv.window.size;
         let per_output = conv.weights.len() / channels;
         let macs = h * w * channels * per_output;
         let depth = if conv.is_depthwise { "depthwise" } else { "conv" };
-        let what = format!("{depth} {kh}x{kw}{}", if conv.window.stride == [1, 1] { String::new() } else { format!(" s{}", conv.window.stride[0]) });
+        let what = format!(
+            "{depth} {kh}x{kw}{}",
+            if conv.window.stride == [1, 1] { String::new() } else { format!(" s{}", conv.window.stride[0]) }
+        );
         let (bias, scale) = integers(&conv, place)?;
         let quant = conv.quant.ok_or_else(|| format!("{} has no step", conv.name))?;
         let is_borderless = |slot: &Slot| places[slot.buffer].buffer.border == 0;
@@ -134,7 +161,10 @@ impl Layer {
             && conv.window.stride == [1, 1]
             && conv.window.pad == [0, 0]
             && is_borderless(&conv.from)
-            && conv.dests.iter().all(|d| is_borderless(&d.to) && d.residual.is_none_or(|(slot, _)| is_borderless(&slot)));
+            && conv
+                .dests
+                .iter()
+                .all(|d| is_borderless(&d.to) && d.residual.is_none_or(|(slot, _)| is_borderless(&slot)));
         let (runs, weights) = runs(&conv, place);
         let weights = if conv.is_depthwise {
             Weights::Depthwise(Depthwise::new(&runs, &conv.weights, bias, scale))
@@ -170,6 +200,20 @@ impl Layer {
             Doing::Conv(c) if c.is_flat => cut(h * w, 12).map(|columns| Task { work, rows: (0, 1), columns }).collect(),
             Doing::Average { .. } => vec![Task { work, rows: (0, h), columns: (0, w) }],
             _ => cut(h, 1).map(|rows| Task { work, rows, columns: (0, w) }).collect(),
+        }
+    }
+
+    /// Of a convolution that writes into one of `slots` and nowhere else, the blocks without a wanted channel are left out from now on.
+    pub(super) fn leave_out(&self, slots: &[Slot], wanted: Option<&[bool]>) {
+        let Doing::Conv(conv) = &self.doing else { return };
+        let Weights::Packed(packed) = &conv.weights else { return };
+        if !self.writes.iter().all(|w| slots.contains(w)) {
+            return;
+        }
+        for block in &packed.blocks {
+            let counts = |c: usize| wanted.is_none_or(|w| w.get(c).copied().unwrap_or(false));
+            let is_wanted = (block.first..block.first + block.channels).any(counts);
+            block.is_left_out.store(!is_wanted, Ordering::Relaxed);
         }
     }
 
@@ -285,7 +329,7 @@ impl Convolution {
                 unsafe {
                     match &self.weights {
                         Weights::Packed(packed) => {
-                            for block in &packed.blocks {
+                            for block in packed.blocks.iter().filter(|b| !b.is_left_out.load(Ordering::Relaxed)) {
                                 self.block(kernel, memory, block, area, input);
                             }
                         }
@@ -309,7 +353,13 @@ impl Convolution {
         for row in rows.0..rows.1 {
             let mut used = 0;
             for dest in &self.dests {
-                used += usize::from(dest.for_block(memory, block.first, block.channels, (row, columns.0), &mut dests[used]));
+                used += usize::from(dest.for_block(
+                    memory,
+                    block.first,
+                    block.channels,
+                    (row, columns.0),
+                    &mut dests[used],
+                ));
                 if used == MAX_DESTS {
                     let call = Call { runs: &self.runs, block, step, zero: self.zero, dests: &dests };
                     // SAFETY: the caller's promise.
@@ -352,7 +402,14 @@ impl Convolution {
 
 impl Dest {
     /// The part of it that a block of output channels has, for the row from one pixel on; whether there is any.
-    fn for_block(&self, memory: Memory<'_>, first: usize, channels: usize, (row, column): (usize, usize), out: &mut kernel::Dest) -> bool {
+    fn for_block(
+        &self,
+        memory: Memory<'_>,
+        first: usize,
+        channels: usize,
+        (row, column): (usize, usize),
+        out: &mut kernel::Dest,
+    ) -> bool {
         let (low, high) = (self.first.max(first), (self.first + self.to.channels).min(first + channels));
         if low >= high {
             return false;
@@ -364,7 +421,11 @@ impl Dest {
             step: memory.step(self.to),
             from: low - first,
             to: high - first,
-            residual: self.residual.map(|(slot, mix)| kernel::Residual { codes: at(slot), step: memory.step(slot), mix }),
+            residual: self.residual.map(|(slot, mix)| kernel::Residual {
+                codes: at(slot),
+                step: memory.step(slot),
+                mix,
+            }),
         };
         true
     }

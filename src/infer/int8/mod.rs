@@ -29,6 +29,11 @@ use run::Machine;
 
 pub use nodes::Refused;
 
+/// The name of the kernel that this processor gets.
+pub fn best_kernel() -> &'static str {
+    kernel::all()[0].name()
+}
+
 /// A model, or the covered part of one, in 8 bits.
 pub struct Compiled {
     machine: Machine,
@@ -106,9 +111,13 @@ impl Compiled {
         let threads = settings.threads.clamp(1, team::MAX_THREADS);
         let plan = Plan::new(lowering.builder, &slots, kernel, threads)?;
         if plan.layers.iter().all(|l| l.macs == 0) {
-            return Err(refused.first().map_or_else(|| "it has no convolutions".to_owned(), |r| format!("{} \"{}\": {}", r.op, r.tensor, r.reason)));
+            return Err(refused.first().map_or_else(
+                || "it has no convolutions".to_owned(),
+                |r| format!("{} \"{}\": {}", r.op, r.tensor, r.reason),
+            ));
         }
-        let machine = Machine::new(plan, kernel, settings.slots.max(1), threads).map_err(|e| format!("no threads: {e}"))?;
+        let machine =
+            Machine::new(plan, kernel, settings.slots.max(1), threads).map_err(|e| format!("no threads: {e}"))?;
         Ok(Self { machine, exits, head, wanted: None, refused })
     }
 
@@ -145,9 +154,23 @@ impl Compiled {
         self.machine.run(slot);
     }
 
-    /// Which places and classes [`Compiled::places`] is to give.
-    pub fn want(&mut self, confidence: f32, classes: Option<&[bool]>) {
-        self.wanted = self.head.as_ref().map(|h| h.wanted(confidence, classes));
+    /// Which places and classes [`Compiled::places`] is to give: a least score, and for each class whether it counts. None: no places.
+    pub fn want(&mut self, wanted: Option<(f32, Option<&[bool]>)>) {
+        let Some(head) = &self.head else { return };
+        self.wanted = wanted.map(|(confidence, classes)| head.wanted(confidence, classes));
+        let classes = wanted.and_then(|(_, classes)| classes);
+        let slots: Vec<Slot> = head.score_slots().collect();
+        self.machine.leave_out(&slots, classes);
+    }
+
+    /// Layers of the part in 8 bits.
+    pub fn layers(&self) -> usize {
+        self.machine.plan().layers.len()
+    }
+
+    /// Memory for the tensors of a frame.
+    pub fn arena_bytes(&self) -> usize {
+        self.machine.plan().arena_bytes
     }
 
     /// Whether [`Compiled::want`] was asked and there is a head to give it.
@@ -187,7 +210,13 @@ impl Compiled {
         let took = self.machine.profile(runs, now);
         let layers = self.machine.plan().layers.iter().zip(took);
         layers
-            .map(|(l, took)| LayerCost { name: l.name.clone(), what: l.what.clone(), out_chw: l.out_chw, macs: l.macs, took })
+            .map(|(l, took)| LayerCost {
+                name: l.name.clone(),
+                what: l.what.clone(),
+                out_chw: l.out_chw,
+                macs: l.macs,
+                took,
+            })
             .collect()
     }
 }
@@ -208,7 +237,9 @@ fn grids(lowering: &mut Lowering<'_>, names: &[String]) -> Option<Vec<Grid>> {
 fn frontier(graph: &Graph<'_>, lowering: &mut Lowering<'_>) -> Result<Vec<Exit>, String> {
     let mut needed: HashSet<&str> = graph.header.outputs.iter().map(|p| p.name.as_str()).collect();
     let mut names: Vec<&str> = Vec::new();
-    let is_known = |lowering: &Lowering<'_>, name: &str| lowering.known.contains_key(name) && graph.header.inputs.iter().all(|i| i.name != name);
+    let is_known = |lowering: &Lowering<'_>, name: &str| {
+        lowering.known.contains_key(name) && graph.header.inputs.iter().all(|i| i.name != name)
+    };
     for output in &graph.header.outputs {
         if is_known(lowering, &output.name) {
             names.push(&output.name);
@@ -232,7 +263,8 @@ fn frontier(graph: &Graph<'_>, lowering: &mut Lowering<'_>) -> Result<Vec<Exit>,
     names
         .into_iter()
         .map(|name| {
-            let (chw, is_flat) = lowering.known.get(name).map(|e| (e.expr.chw, e.is_flat)).ok_or("a tensor is not known")?;
+            let (chw, is_flat) =
+                lowering.known.get(name).map(|e| (e.expr.chw, e.is_flat)).ok_or("a tensor is not known")?;
             let (slot, values) = lowering.leave(name)?;
             let dims = if is_flat { vec![1, chw[0]] } else { vec![1, chw[0], chw[1], chw[2]] };
             Ok(Exit { name: name.to_owned(), dims, slot, values })

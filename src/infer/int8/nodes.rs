@@ -220,7 +220,9 @@ impl<'a> Lowering<'a> {
         }
         let entry = self.entry(node, 0)?;
         let only_use = self.uses.get(node.input(0).unwrap_or("")) == Some(&1);
-        if let (Kind::Raw(_) | Kind::Sum(..), true, Some((a, b))) = (&*entry.expr.kind, only_use, (self.ranges)(node.output())) {
+        if let (Kind::Raw(_) | Kind::Sum(..), true, Some((a, b))) =
+            (&*entry.expr.kind, only_use, (self.ranges)(node.output()))
+        {
             let quant = Quant::covering(a.max(low), b.min(high));
             let expr = self.fixed(&entry.expr, quant)?;
             let expr = self.mapped(&expr, |t| t.map(|x| x.clamp(low, high)))?;
@@ -271,9 +273,8 @@ impl<'a> Lowering<'a> {
     fn per_channel(&self, node: &Node<'_>, i: usize, channels: usize) -> Option<Vec<f32>> {
         let tensor = self.graph.constants.get(node.input(i)?)?;
         let values = tensor.floats()?;
-        let is_per_channel = tensor.dims.len() >= 3
-            && tensor.dims[tensor.dims.len() - 3] == channels
-            && values.len() == channels;
+        let is_per_channel =
+            tensor.dims.len() >= 3 && tensor.dims[tensor.dims.len() - 3] == channels && values.len() == channels;
         match values.len() {
             1 => Some(vec![values[0]; channels]),
             _ => is_per_channel.then_some(values),
@@ -289,7 +290,8 @@ impl<'a> Lowering<'a> {
             return Ok(Entry { expr: self.with_range(node.output(), expr), is_flat });
         }
         let (a, b) = (self.value(node, 0)?, self.value(node, 1)?);
-        self.same_codes(&a, &b, |x, y| x * y).ok_or_else(|| "two tensors are multiplied that do not come from the same codes".to_owned())
+        self.same_codes(&a, &b, |x, y| x * y)
+            .ok_or_else(|| "two tensors are multiplied that do not come from the same codes".to_owned())
     }
 
     /// A function of two tensors that are both functions of the same codes: SiLU is `x` times a sigmoid of `x`.
@@ -393,12 +395,15 @@ impl<'a> Lowering<'a> {
             let pick = Pick { start, step, repeat: 1 };
             let mut chw = expr.chw;
             chw[axis - 1] = kept;
-            expr = match axis {
-                1 if step == 1 => expr.part(start, kept),
-                1 => return Err("it picks channels with gaps".to_owned()),
-                2 => Expr::new(chw, Kind::Sample { of: expr.clone(), y: pick, x: Pick::ALL }).with_natural(expr.natural),
-                _ => Expr::new(chw, Kind::Sample { of: expr.clone(), y: Pick::ALL, x: pick }).with_natural(expr.natural),
-            };
+            expr =
+                match axis {
+                    1 if step == 1 => expr.part(start, kept),
+                    1 => return Err("it picks channels with gaps".to_owned()),
+                    2 => Expr::new(chw, Kind::Sample { of: expr.clone(), y: pick, x: Pick::ALL })
+                        .with_natural(expr.natural),
+                    _ => Expr::new(chw, Kind::Sample { of: expr.clone(), y: Pick::ALL, x: pick })
+                        .with_natural(expr.natural),
+                };
         }
         Ok(Entry { expr, is_flat })
     }
@@ -419,12 +424,16 @@ impl<'a> Lowering<'a> {
         let mode = node.text("mode").unwrap_or("nearest");
         let place = node.text("coordinate_transformation_mode").unwrap_or("half_pixel");
         let nearest = node.text("nearest_mode").unwrap_or("round_prefer_floor");
-        let is_plain = matches!((place, nearest), ("asymmetric", "floor") | ("half_pixel", "round_prefer_floor" | "round_prefer_ceil"));
+        let is_plain = matches!(
+            (place, nearest),
+            ("asymmetric", "floor") | ("half_pixel", "round_prefer_floor" | "round_prefer_ceil")
+        );
         if mode != "nearest" || !is_plain {
             return Err(format!("it resizes by {mode}, {place}, {nearest}; covered is nearest, by whole factors"));
         }
         let [c, h, w] = expr.chw;
-        let scales = node.input(2).and_then(|n| self.graph.constants.get(n)).and_then(|t| t.floats()).filter(|s| s.len() == 4);
+        let scales =
+            node.input(2).and_then(|n| self.graph.constants.get(n)).and_then(|t| t.floats()).filter(|s| s.len() == 4);
         let sizes = node.input(3).and_then(|n| self.whole(n)).filter(|s| s.len() == 4);
         let factors = match (scales, sizes) {
             (Some(s), _) => [s[2], s[3]],
@@ -494,7 +503,11 @@ impl<'a> Lowering<'a> {
 }
 
 /// A convolution's or pool's window, and the height and width that come out.
-pub(super) fn window(node: &Node<'_>, chw: [usize; 3], size: Option<[usize; 2]>) -> Result<(Window, [usize; 2]), Refusal> {
+pub(super) fn window(
+    node: &Node<'_>,
+    chw: [usize; 3],
+    size: Option<[usize; 2]>,
+) -> Result<(Window, [usize; 2]), Refusal> {
     let odd = |what: &str| format!("its {what} make no sense");
     if !matches!(node.text("auto_pad"), None | Some("NOTSET" | "VALID")) {
         return Err("it pads by auto_pad; covered are pads in numbers".to_owned());

@@ -168,7 +168,13 @@ fn levels(ops: &[Op]) -> Result<Vec<usize>, String> {
 }
 
 /// First and last level at which each buffer is needed.
-fn spans(layers: &[Layer], level_of: &[usize], exits: &[Slot], depth: usize, buffers: usize) -> Vec<Option<(usize, usize)>> {
+fn spans(
+    layers: &[Layer],
+    level_of: &[usize],
+    exits: &[Slot],
+    depth: usize,
+    buffers: usize,
+) -> Vec<Option<(usize, usize)>> {
     let mut spans: Vec<Option<(usize, usize)>> = vec![None; buffers];
     let mut touch = |slot: &Slot, level: usize| {
         let span = spans[slot.buffer].get_or_insert((level, level));

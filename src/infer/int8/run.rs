@@ -2,6 +2,8 @@
 //!
 //! Belongs here: who may touch which memory when, and how long layers take. Does not: what layers do (see `layer`).
 
+#![allow(unsafe_code, reason = "threads write different parts of one arena")]
+
 use std::cell::UnsafeCell;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -117,6 +119,13 @@ impl Machine {
 
     pub(super) fn kernel(&self) -> &'static dyn Kernel {
         self.job.kernel
+    }
+
+    /// Leaves out the blocks of output channels that write nothing but unwanted classes into `slots`; None computes all again.
+    pub(super) fn leave_out(&mut self, slots: &[Slot], wanted: Option<&[bool]>) {
+        for layer in &self.job.plan.layers {
+            layer.leave_out(slots, wanted);
+        }
     }
 
     /// The picture of a slot: its bytes from the pixel (0, 0) to the last row's end, and the bytes of a row and of a pixel.

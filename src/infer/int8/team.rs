@@ -210,7 +210,11 @@ mod tests {
         }
         fn perform(&self, level: usize, _task: usize) {
             if let Some(before) = level.checked_sub(1) {
-                assert_eq!(self.done[before].load(Ordering::SeqCst) % self.widths[before], 0, "level {level} began too early");
+                assert_eq!(
+                    self.done[before].load(Ordering::SeqCst) % self.widths[before],
+                    0,
+                    "level {level} began too early"
+                );
             }
             self.done[level].fetch_add(1, Ordering::SeqCst);
         }

@@ -31,7 +31,14 @@ impl Depthwise {
     ///
     /// # Safety
     /// As [`super::Kernel::row`]; destinations count channels from the layer's first.
-    pub(in crate::infer::int8) unsafe fn row(&self, input: *const u8, step: usize, zero: u8, pixels: usize, dests: &[Dest]) {
+    pub(in crate::infer::int8) unsafe fn row(
+        &self,
+        input: *const u8,
+        step: usize,
+        zero: u8,
+        pixels: usize,
+        dests: &[Dest],
+    ) {
         // SAFETY: the processor is asked for what is enabled; the rest is the caller's promise.
         unsafe {
             #[cfg(target_arch = "x86_64")]

@@ -7,6 +7,8 @@
 //! The zero point of the input is folded into the bias, and borders hold it, so that no kernel knows of either. Whoever builds a call sees to it
 //! that neither `acc` nor `acc · scale` leaves 32 bits.
 
+#![allow(unsafe_code, reason = "vector instructions and raw rows of tensors")]
+
 use std::sync::OnceLock;
 
 #[cfg(target_arch = "x86_64")]
@@ -21,8 +23,8 @@ mod scalar;
 
 pub(super) use depthwise::Depthwise;
 pub(super) use finish::{Dest, Mix, Residual};
-pub(super) use pool::raise;
 pub(super) use pack::{Aligned, Block, Packed, Run, pack};
+pub(super) use pool::raise;
 
 /// Output pixels that one call may ask for at most in one tile, whatever the kernel: the size of scratch memory follows from it.
 const MAX_TILE_PIXELS: usize = 16;

@@ -2,6 +2,8 @@
 //!
 //! Belongs here: blocks, padding, alignment. Does not: quantisation (see `quant`), which kernel wants what (its own file).
 
+use std::sync::atomic::AtomicBool;
+
 use super::Kernel;
 
 /// A stretch of input bytes that lies together: one tap of a filter, or a row of taps where the tensor has no gaps.
@@ -35,6 +37,8 @@ pub(in crate::infer::int8) struct Block {
     pub bias: Vec<i32>,
     /// In the kernel's order.
     pub scale: Vec<f32>,
+    /// Set when nobody wants the block's channels.
+    pub is_left_out: AtomicBool,
 }
 
 /// Bytes that begin on a cache line.
@@ -69,7 +73,13 @@ impl Aligned {
 }
 
 /// Packs `weights` (`[output channel][the runs' bytes one after the other]`) with a bias and a scale for each output channel.
-pub(in crate::infer::int8) fn pack(kernel: &dyn Kernel, runs: &[Run], weights: &[i8], bias: &[i32], scale: &[f32]) -> Packed {
+pub(in crate::infer::int8) fn pack(
+    kernel: &dyn Kernel,
+    runs: &[Run],
+    weights: &[i8],
+    bias: &[i32],
+    scale: &[f32],
+) -> Packed {
     let depth: usize = runs.iter().map(|r| r.bytes).sum();
     let channels = bias.len();
     debug_assert_eq!(weights.len(), depth * channels);
@@ -91,7 +101,15 @@ struct Range {
     width: usize,
 }
 
-fn pack_block(kernel: &dyn Kernel, runs: &[Run], rows: &[i8], depth: usize, range: Range, bias: &[i32], scale: &[f32]) -> Block {
+fn pack_block(
+    kernel: &dyn Kernel,
+    runs: &[Run],
+    rows: &[i8],
+    depth: usize,
+    range: Range,
+    bias: &[i32],
+    scale: &[f32],
+) -> Block {
     let group = kernel.group();
     let order = kernel.order(range.width);
     let (mut bytes, mut one_group) = (Vec::new(), vec![0i8; range.width * group]);
@@ -119,5 +137,6 @@ fn pack_block(kernel: &dyn Kernel, runs: &[Run], rows: &[i8], depth: usize, rang
         weights: Aligned::new(&bytes),
         bias: order.iter().map(|&c| if c < range.here { shifted(c) } else { 0 }).collect(),
         scale: order.iter().map(|&c| if c < range.here { scale[range.first + c] } else { 0.0 }).collect(),
+        is_left_out: AtomicBool::new(false),
     }
 }

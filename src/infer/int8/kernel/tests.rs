@@ -25,11 +25,13 @@ fn cases() -> impl Strategy<Value = Case> {
     let scale = sample::select(vec![1e-9f32, 3.3e-5, 7.7e-4, 0.01, 0.49]);
     let numbers = (1usize..100, 1usize..60, 1usize..40, any::<u8>(), scale);
     let rest = (0.0f64..1.0, 0.0f64..1.0, any::<bool>(), any::<bool>(), any::<u64>());
-    (runs, numbers, rest).prop_map(|(runs, (channels, step, pixels, zero, scale), (a, b, has_residual, extremes, seed))| {
-        let from = (a * channels as f64) as usize;
-        let to = from + 1 + (b * (channels - from - 1) as f64) as usize;
-        Case { runs, channels, step, pixels, zero, scale, cut: (from, to), has_residual, extremes, seed }
-    })
+    (runs, numbers, rest).prop_map(
+        |(runs, (channels, step, pixels, zero, scale), (a, b, has_residual, extremes, seed))| {
+            let from = (a * channels as f64) as usize;
+            let to = from + 1 + (b * (channels - from - 1) as f64) as usize;
+            Case { runs, channels, step, pixels, zero, scale, cut: (from, to), has_residual, extremes, seed }
+        },
+    )
 }
 
 /// A small generator of our own, so that a case is one seed and not a thousand numbers.
@@ -48,7 +50,9 @@ fn computed(kernel: &dyn Kernel, case: &Case) -> (Vec<u8>, Vec<u8>) {
     let extreme = |b: u8| if case.extremes { if b & 1 == 0 { 0 } else { 255 } } else { b };
     let depth: usize = case.runs.iter().map(|r| r.bytes).sum();
     let weights: Vec<i8> = (0..depth * case.channels)
-        .map(|_| if case.extremes { if noise.byte() & 1 == 0 { -127 } else { 127 } } else { (noise.byte() as i8).max(-127) })
+        .map(|_| {
+            if case.extremes { if noise.byte() & 1 == 0 { -127 } else { 127 } } else { (noise.byte() as i8).max(-127) }
+        })
         .collect();
     let bias: Vec<i32> = (0..case.channels).map(|_| (i32::from(noise.byte()) - 128) * 500).collect();
     let scale: Vec<f32> = (0..case.channels).map(|_| case.scale * (1.0 + f32::from(noise.byte()) / 256.0)).collect();
