@@ -29,7 +29,7 @@ pub(super) enum Op {
     /// Codes through a table, perhaps picked or repeated.
     Copy { from: Slot, to: Slot, y: Pick, x: Pick, tables: Vec<[u8; 256]> },
     /// Two tensors added.
-    Add { own: Slot, other: Slot, mix: Mix, to: Slot },
+    Add { own: Slot, other: Slot, mix: Box<Mix>, to: Slot },
     /// The greatest of each window.
     Pool { from: Slot, to: Slot, window: Window },
     /// The mean of each channel.
@@ -63,9 +63,10 @@ pub(super) struct Dest {
     /// First output channel; `to` tells how many.
     pub first: usize,
     pub to: Slot,
+    /// What is added first.
+    pub residual: Option<(Slot, Box<Mix>)>,
     /// None leaves codes as they are.
     pub table: Option<Box<[u8; 256]>>,
-    pub residual: Option<(Slot, Mix)>,
 }
 
 impl Conv {
@@ -167,7 +168,7 @@ impl Builder {
                     first += part.chw[0];
                 }
             }
-            Kind::Sum(a, b) => self.fill_sum(a, b, quant, to)?,
+            Kind::Sum(a, b) => self.fill_sum(a, b, quant, None, to)?,
             Kind::Pool { of, window } => {
                 let from = self.store(of, quant)?;
                 self.ops.push(Op::Pool { from, to, window: *window });
@@ -181,8 +182,10 @@ impl Builder {
                 let from = self.store(of, natural)?;
                 self.ops.push(Op::Average { from, to });
             }
-            // As with maps: a sum that is wanted in two steps is rounded once for each.
-            Kind::Fixed { of, .. } if matches!(&*of.kind, Kind::Sum(..)) => self.fill(of, quant, to)?,
+            Kind::Fixed { of, quant: own } if matches!(&*of.kind, Kind::Sum(..)) => {
+                let Kind::Sum(a, b) = &*of.kind else { unreachable!("just matched") };
+                self.fill_sum(a, b, *own, Some(quant), to)?;
+            }
             Kind::Part { .. } | Kind::Fixed { .. } => {
                 let own = if let Kind::Fixed { quant: own, .. } = &*expr.kind { *own } else { quant };
                 let inner = if let Kind::Fixed { of, .. } = &*expr.kind { of } else { expr };
@@ -237,7 +240,8 @@ impl Builder {
         Ok(to)
     }
 
-    fn fill_sum(&mut self, a: &Expr, b: &Expr, quant: Quant, to: Slot) -> Result<(), Refusal> {
+    /// A sum in steps of `quant`, and from there in steps of `again`, if the file rounds twice.
+    fn fill_sum(&mut self, a: &Expr, b: &Expr, quant: Quant, again: Option<Quant>, to: Slot) -> Result<(), Refusal> {
         // The one that a convolution makes last takes the other as its residual.
         let producer = |e: &Expr| match &*e.kind {
             Kind::Map { source: Source::Producer(op), tables: Tables::One(_), .. } => Some(*op),
@@ -245,21 +249,25 @@ impl Builder {
         };
         let (own, other) = if producer(a) >= producer(b) { (a, b) } else { (b, a) };
         let other_quant = self.natural(other);
-        let too_far = || "two tensors that are added have steps too far apart".to_owned();
+        let too_far = || "two tensors that are added have values far beyond their sum".to_owned();
+        let table = again.map(|q| q.codes(&quant.values())).filter(|t| *t != IDENTITY).map(Box::new);
         if let (Some(op), Kind::Map { first, tables: Tables::One(values), .. }) = (producer(own), &*own.kind) {
-            let (low, high) = quant::range(values);
-            let own_quant = own.natural.unwrap_or_else(|| Quant::covering(low, high));
+            let mix = quant::mix(values, other_quant, quant).ok_or_else(too_far)?;
             let other = self.store(other, other_quant)?;
-            let mix = quant::mix(own_quant, other_quant, quant).ok_or_else(too_far)?;
-            let table = own_quant.codes(values);
-            let table = (table != IDENTITY).then(|| Box::new(table));
-            self.conv(op).dests.push(Dest { first: *first, to, table, residual: Some((other, mix)) });
+            self.conv(op).dests.push(Dest { first: *first, to, residual: Some((other, Box::new(mix))), table });
             return Ok(());
         }
         let own_quant = self.natural(own);
-        let mix = quant::mix(own_quant, other_quant, quant).ok_or_else(too_far)?;
+        let mix = quant::mix(&own_quant.values(), other_quant, quant).ok_or_else(too_far)?;
         let (own, other) = (self.store(own, own_quant)?, self.store(other, other_quant)?);
-        self.ops.push(Op::Add { own, other, mix, to });
+        match table {
+            None => self.ops.push(Op::Add { own, other, mix: Box::new(mix), to }),
+            Some(table) => {
+                let sum = self.buffer(self.buffers[to.buffer].chw, quant)?.part(0, to.channels);
+                self.ops.push(Op::Add { own, other, mix: Box::new(mix), to: sum });
+                self.ops.push(Op::Copy { from: sum, to, y: Pick::ALL, x: Pick::ALL, tables: vec![*table] });
+            }
+        }
         Ok(())
     }
 

@@ -33,7 +33,7 @@ pub(super) struct Layer {
 enum Doing {
     Conv(Box<Convolution>),
     Copy { from: Slot, to: Slot, y: Pick, x: Pick, tables: Vec<[u8; 256]> },
-    Add { own: Slot, other: Slot, mix: Mix, to: Slot },
+    Add { own: Slot, other: Slot, mix: Box<Mix>, to: Slot },
     Pool { from: Slot, to: Slot, window: Window, in_hw: [usize; 2] },
     Average { from: Slot, to: Slot, factor: f32, in_hw: [usize; 2] },
 }
@@ -164,7 +164,7 @@ impl Layer {
             && conv
                 .dests
                 .iter()
-                .all(|d| is_borderless(&d.to) && d.residual.is_none_or(|(slot, _)| is_borderless(&slot)));
+                .all(|d| is_borderless(&d.to) && d.residual.as_ref().is_none_or(|(slot, _)| is_borderless(slot)));
         let (runs, weights) = runs(&conv, place);
         let weights = if conv.is_depthwise {
             Weights::Depthwise(Depthwise::new(&runs, &conv.weights, bias, scale))
@@ -421,10 +421,10 @@ impl Dest {
             step: memory.step(self.to),
             from: low - first,
             to: high - first,
-            residual: self.residual.map(|(slot, mix)| kernel::Residual {
-                codes: at(slot),
-                step: memory.step(slot),
-                mix,
+            residual: self.residual.as_ref().map(|(slot, mix)| kernel::Residual {
+                codes: at(*slot),
+                step: memory.step(*slot),
+                mix: &raw const **mix,
             }),
         };
         true

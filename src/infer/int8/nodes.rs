@@ -187,8 +187,15 @@ impl<'a> Lowering<'a> {
                 }
                 Err("its sums are wanted in two steps".to_owned())
             }
-            // Whoever reads the map in this step gets these very codes; whoever reads it in another one is spared a rounding.
-            Kind::Map { .. } => Ok(expr.clone().with_natural(Some(quant))),
+            // Whoever reads the map in another step reads what codes of this one stand for, as the file says.
+            Kind::Map { source, first, tables } => {
+                let rounded = |t: &Values| -> Values { std::array::from_fn(|i| quant.value(quant.code(t[i]))) };
+                let tables = match tables {
+                    Tables::One(t) => Tables::One(Rc::new(rounded(t))),
+                    Tables::Each(all) => Tables::Each(Rc::new(all.iter().map(rounded).collect())),
+                };
+                Ok(Expr::new(expr.chw, Kind::Map { source: *source, first: *first, tables }).with_natural(Some(quant)))
+            }
             _ => Ok(Expr::new(expr.chw, Kind::Fixed { of: expr.clone(), quant }).with_natural(Some(quant))),
         }
     }

@@ -108,7 +108,7 @@ pub(super) fn overlap(a: Slot, b: Slot) -> bool {
 pub(super) fn traffic(op: &Op) -> (Vec<Slot>, Vec<Slot>) {
     match op {
         Op::Conv(conv) => {
-            let residuals = conv.dests.iter().filter_map(|d| d.residual.map(|(slot, _)| slot));
+            let residuals = conv.dests.iter().filter_map(|d| d.residual.as_ref().map(|(slot, _)| *slot));
             (std::iter::once(conv.from).chain(residuals).collect(), conv.dests.iter().map(|d| d.to).collect())
         }
         Op::Copy { from, to, .. } | Op::Pool { from, to, .. } | Op::Average { from, to } => (vec![*from], vec![*to]),

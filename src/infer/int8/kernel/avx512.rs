@@ -4,13 +4,15 @@
 //! Four accumulators become one vector of 64 codes by saturating packs; the order of the packed channels is such that they come out in their own.
 
 use std::arch::x86_64::{
-    __m128i, __m512i, _mm_mask_storeu_epi8, _mm256_mask_storeu_epi8, _mm512_add_epi32, _mm512_adds_epi16,
-    _mm512_castsi512_si128, _mm512_castsi512_si256, _mm512_cvtepi32_ps, _mm512_cvtps_epi32, _mm512_dpbusd_epi32,
-    _mm512_extracti32x4_epi32, _mm512_extracti64x4_epi64, _mm512_loadu_ps, _mm512_loadu_si512, _mm512_madd_epi16,
-    _mm512_mask_blend_epi8, _mm512_mask_storeu_epi8, _mm512_maskz_loadu_epi8, _mm512_movepi8_mask, _mm512_mul_ps,
-    _mm512_packs_epi32, _mm512_packus_epi16, _mm512_permutex2var_epi8, _mm512_permutexvar_epi32, _mm512_set1_epi16,
-    _mm512_set1_epi32, _mm512_setzero_si512, _mm512_srav_epi32, _mm512_storeu_si512, _mm512_unpackhi_epi8,
-    _mm512_unpackhi_epi16, _mm512_unpacklo_epi8, _mm512_unpacklo_epi16,
+    __m128i, __m512, __m512i, _mm_mask_storeu_epi8, _mm_maskz_loadu_epi8, _mm256_mask_storeu_epi8,
+    _mm256_maskz_loadu_epi8, _mm512_add_ps, _mm512_adds_epi16, _mm512_castsi128_si512, _mm512_castsi256_si512,
+    _mm512_castsi512_ps, _mm512_castsi512_si128, _mm512_castsi512_si256, _mm512_cvtepi32_ps, _mm512_cvtps_epi32,
+    _mm512_dpbusd_epi32, _mm512_extracti32x4_epi32, _mm512_extracti64x4_epi64, _mm512_inserti32x4, _mm512_inserti64x4,
+    _mm512_loadu_ps, _mm512_loadu_si512, _mm512_mask_blend_epi8, _mm512_mask_storeu_epi8, _mm512_maskz_loadu_epi8,
+    _mm512_movepi8_mask, _mm512_mul_ps, _mm512_packs_epi32, _mm512_packus_epi16, _mm512_permutex2var_epi8,
+    _mm512_permutexvar_epi32, _mm512_set1_epi16, _mm512_set1_epi32, _mm512_set1_ps, _mm512_setzero_si512,
+    _mm512_storeu_si512, _mm512_sub_ps, _mm512_unpackhi_epi8, _mm512_unpackhi_epi16, _mm512_unpacklo_epi8,
+    _mm512_unpacklo_epi16,
 };
 
 use super::{Call, Dest, Kernel, MAX_BLOCK, MAX_TILE_PIXELS, Mix, Split, finish};
@@ -202,7 +204,7 @@ unsafe fn tile<const P: usize, const N: usize, const VBMI: bool>(call: &Call<'_>
 
 #[target_feature(enable = "avx512f")]
 #[inline]
-fn rounded(acc: __m512i, scale: std::arch::x86_64::__m512) -> __m512i {
+fn rounded(acc: __m512i, scale: __m512) -> __m512i {
     _mm512_cvtps_epi32(_mm512_mul_ps(_mm512_cvtepi32_ps(acc), scale))
 }
 
@@ -229,30 +231,28 @@ unsafe fn in_order<const N: usize>(packed: __m512i) -> __m512i {
 unsafe fn write<const P: usize, const N: usize>(codes: &[__m512i; P], first: usize, dest: &Dest) {
     // SAFETY: the destinations are the caller's promise; masks keep every store within the channels that were asked for.
     unsafe {
-        let mut table = [_mm512_setzero_si512(); 4];
-        if !dest.table.is_null() {
-            for (i, part) in table.iter_mut().enumerate() {
-                *part = _mm512_loadu_si512(dest.table.cast::<u8>().add(i * 64).cast());
-            }
-        }
+        let table = if dest.table.is_null() { [_mm512_setzero_si512(); 4] } else { quarters(dest.table) };
+        let mix = dest.residual.as_ref().map(|r| &*r.mix);
         let width = N * LANES;
-        let is_dense = N <= 2 && dest.step == width && dest.from == 0 && dest.to == width && dest.residual.is_none();
+        let is_dense = N <= 2 && dest.step == width && dest.from == 0 && dest.to == width;
         let keep = (u64::MAX >> (64 - (dest.to - dest.from))) << dest.from;
         // Masks select the channels, so that pointers begin where channel 0 would be.
         let out = dest.out.wrapping_add(first * dest.step).wrapping_sub(dest.from);
         for (v, pixel) in (0..P).step_by(per_vector(N)).enumerate() {
-            let codes = if dest.table.is_null() { codes[v] } else { looked_up(codes[v], &table) };
             let pixels = (P - pixel).min(per_vector(N));
+            let mut codes = codes[v];
+            if let (Some(mix), Some(r)) = (mix, &dest.residual) {
+                let from = r.codes.wrapping_add((first + pixel) * r.step).wrapping_sub(dest.from);
+                codes = mixed(codes, residual::<N>(from, r.step, pixels, keep), mix);
+            }
+            if !dest.table.is_null() {
+                codes = looked_up(codes, &table);
+            }
             if is_dense && pixels == per_vector(N) {
                 _mm512_storeu_si512(out.wrapping_add(v * 64).cast(), codes);
                 continue;
             }
-            for (i, part) in parts::<N>(codes).into_iter().take(pixels).enumerate() {
-                let mut codes = part;
-                if let Some(r) = &dest.residual {
-                    let other = r.codes.wrapping_add((first + pixel + i) * r.step).wrapping_sub(dest.from);
-                    codes = mixed(codes, _mm512_maskz_loadu_epi8(keep, other.cast()), r.mix);
-                }
+            for (i, codes) in parts::<N>(codes).into_iter().take(pixels).enumerate() {
                 let out = out.wrapping_add((pixel + i) * dest.step);
                 match N {
                     1 => _mm_mask_storeu_epi8(out.cast(), keep as u16, _mm512_castsi512_si128(codes)),
@@ -264,11 +264,40 @@ unsafe fn write<const P: usize, const N: usize>(codes: &[__m512i; P], first: usi
     }
 }
 
+/// The residual's codes of the pixels of one vector.
+#[target_feature(enable = "avx512f,avx512bw,avx512vl")]
+#[inline]
+unsafe fn residual<const N: usize>(from: *const u8, step: usize, pixels: usize, keep: u64) -> __m512i {
+    // SAFETY: masks keep every load within the channels that were asked for, of pixels that are there.
+    unsafe {
+        match N {
+            1 => {
+                let load = |i: usize| {
+                    let keep = if i < pixels { keep as u16 } else { 0 };
+                    _mm_maskz_loadu_epi8(keep, from.wrapping_add(i * step).cast())
+                };
+                let codes = _mm512_castsi128_si512(load(0));
+                let codes = _mm512_inserti32x4::<1>(codes, load(1));
+                let codes = _mm512_inserti32x4::<2>(codes, load(2));
+                _mm512_inserti32x4::<3>(codes, load(3))
+            }
+            2 => {
+                let load = |i: usize| {
+                    let keep = if i < pixels { keep as u32 } else { 0 };
+                    _mm256_maskz_loadu_epi8(keep, from.wrapping_add(i * step).cast())
+                };
+                _mm512_inserti64x4::<1>(_mm512_castsi256_si512(load(0)), load(1))
+            }
+            _ => _mm512_maskz_loadu_epi8(keep, from.cast()),
+        }
+    }
+}
+
 /// The pixels of one vector, each in the low bytes of its own.
 #[target_feature(enable = "avx512f")]
 #[inline]
 fn parts<const N: usize>(codes: __m512i) -> [__m512i; 4] {
-    let widen = |low: __m128i| std::arch::x86_64::_mm512_castsi128_si512(low);
+    let widen = |low: __m128i| _mm512_castsi128_si512(low);
     match N {
         1 => [
             codes,
@@ -277,7 +306,7 @@ fn parts<const N: usize>(codes: __m512i) -> [__m512i; 4] {
             widen(_mm512_extracti32x4_epi32::<3>(codes)),
         ],
         2 => {
-            let high = std::arch::x86_64::_mm512_castsi256_si512(_mm512_extracti64x4_epi64::<1>(codes));
+            let high = _mm512_castsi256_si512(_mm512_extracti64x4_epi64::<1>(codes));
             [codes, high, codes, codes]
         }
         _ => [codes; 4],
@@ -293,18 +322,44 @@ fn looked_up(codes: __m512i, table: &[__m512i; 4]) -> __m512i {
 }
 
 /// [`Mix::apply`] on 64 pairs of codes.
-#[target_feature(enable = "avx512f,avx512bw")]
+#[target_feature(enable = "avx512f,avx512bw,avx512vbmi")]
 #[inline]
-fn mixed(own: __m512i, other: __m512i, mix: Mix) -> __m512i {
-    let zero = _mm512_setzero_si512();
-    let factors = _mm512_set1_epi32((i32::from(mix.other) << 16) | (i32::from(mix.own) & 0xffff));
-    let offset = _mm512_set1_epi32(mix.offset);
-    let shift = _mm512_set1_epi32(mix.shift as i32);
-    let sum = |pairs: __m512i| _mm512_srav_epi32(_mm512_add_epi32(_mm512_madd_epi16(pairs, factors), offset), shift);
-    let half = |own: __m512i, other: __m512i| {
-        _mm512_packs_epi32(sum(_mm512_unpacklo_epi16(own, other)), sum(_mm512_unpackhi_epi16(own, other)))
+unsafe fn mixed(own: __m512i, other: __m512i, mix: &Mix) -> __m512i {
+    // Bytes become floats by interleaving planes: registers and lanes come in the order that packs undo.
+    // SAFETY: tables of 256 bytes.
+    let planes: [__m512i; 4] = std::array::from_fn(|i| unsafe { looked_up(own, &quarters(&mix.own[i])) });
+    let (low, high) = (_mm512_unpacklo_epi8(planes[0], planes[1]), _mm512_unpackhi_epi8(planes[0], planes[1]));
+    let (top_low, top_high) = (_mm512_unpacklo_epi8(planes[2], planes[3]), _mm512_unpackhi_epi8(planes[2], planes[3]));
+    let own = [
+        _mm512_unpacklo_epi16(low, top_low),
+        _mm512_unpackhi_epi16(low, top_low),
+        _mm512_unpacklo_epi16(high, top_high),
+        _mm512_unpackhi_epi16(high, top_high),
+    ];
+    let none = _mm512_setzero_si512();
+    let (low, high) = (_mm512_unpacklo_epi8(other, none), _mm512_unpackhi_epi8(other, none));
+    let other = [
+        _mm512_unpacklo_epi16(low, none),
+        _mm512_unpackhi_epi16(low, none),
+        _mm512_unpacklo_epi16(high, none),
+        _mm512_unpackhi_epi16(high, none),
+    ];
+    let (zero, scale) = (_mm512_set1_ps(mix.other_zero), _mm512_set1_ps(mix.other_scale));
+    let inverse = _mm512_set1_ps(mix.inverse);
+    let sum = |i: usize| {
+        let other = _mm512_mul_ps(_mm512_sub_ps(_mm512_cvtepi32_ps(other[i]), zero), scale);
+        _mm512_cvtps_epi32(_mm512_mul_ps(_mm512_add_ps(_mm512_castsi512_ps(own[i]), other), inverse))
     };
-    let low = half(_mm512_unpacklo_epi8(own, zero), _mm512_unpacklo_epi8(other, zero));
-    let high = half(_mm512_unpackhi_epi8(own, zero), _mm512_unpackhi_epi8(other, zero));
+    let zero = _mm512_set1_epi16(i16::from(mix.zero));
+    let low = _mm512_adds_epi16(_mm512_packs_epi32(sum(0), sum(1)), zero);
+    let high = _mm512_adds_epi16(_mm512_packs_epi32(sum(2), sum(3)), zero);
     _mm512_packus_epi16(low, high)
+}
+
+/// A table in four registers.
+#[target_feature(enable = "avx512f")]
+#[inline]
+unsafe fn quarters(table: *const [u8; 256]) -> [__m512i; 4] {
+    // SAFETY: the table has 256 bytes.
+    std::array::from_fn(|i| unsafe { _mm512_loadu_si512(table.cast::<u8>().add(i * 64).cast()) })
 }

@@ -5,7 +5,7 @@
 /// A destination of a block's codes, for one row.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::infer::int8) struct Dest {
-    /// Code in, code out; null leaves codes as they are.
+    /// Code in, code out, after the residual; null leaves codes as they are.
     pub table: *const [u8; 256],
     /// Where the row's first pixel has the channel `from`.
     pub out: *mut u8,
@@ -15,7 +15,7 @@ pub(in crate::infer::int8) struct Dest {
     pub from: usize,
     /// One past the last channel of the block that goes there.
     pub to: usize,
-    /// What is added after the table.
+    /// What is added first.
     pub residual: Option<Residual>,
 }
 
@@ -43,28 +43,33 @@ pub(in crate::infer::int8) struct Residual {
     /// Bytes from one pixel to the next.
     pub step: usize,
     /// How both become one.
-    pub mix: Mix,
+    pub mix: *const Mix,
 }
 
-/// `clamp((own · a + other · b + offset) >> shift, 0, 255)`: a sum of two quantised tensors in integers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// A sum of two quantised tensors in steps of a third, in floats and in this order:
+/// `clamp(round_half_even((own[a] + (b - other_zero) * other_scale) * inverse) + zero, 0, 255)`.
+#[derive(Debug, Clone, PartialEq)]
 pub(in crate::infer::int8) struct Mix {
-    /// Factor of the first code.
-    pub own: i16,
-    /// Factor of the second.
-    pub other: i16,
-    /// Zero points and rounding.
-    pub offset: i32,
-    /// Bits after the point.
-    pub shift: u32,
+    /// What a code of the first stands for: byte `i` of its float in plane `i`, as vector instructions look them up.
+    pub own: [[u8; 256]; 4],
+    /// The zero point of the second.
+    pub other_zero: f32,
+    /// The step of the second.
+    pub other_scale: f32,
+    /// One by the step of the sum.
+    pub inverse: f32,
+    /// The zero point of the sum.
+    pub zero: u8,
 }
 
 impl Mix {
     /// The sum of two codes.
     #[inline(always)]
-    pub(in crate::infer::int8) fn apply(self, own: u8, other: u8) -> u8 {
-        let sum = i32::from(own) * i32::from(self.own) + i32::from(other) * i32::from(self.other) + self.offset;
-        (sum >> self.shift).clamp(0, 255) as u8
+    pub(in crate::infer::int8) fn apply(&self, own: u8, other: u8) -> u8 {
+        let own = f32::from_le_bytes(std::array::from_fn(|i| self.own[i][usize::from(own)]));
+        let sum = own + (f32::from(other) - self.other_zero) * self.other_scale;
+        let rounded = (sum * self.inverse).round_ties_even() as i32;
+        rounded.saturating_add(i32::from(self.zero)).clamp(0, 255) as u8
     }
 }
 
@@ -81,13 +86,19 @@ pub(super) unsafe fn write(codes: *const u8, width: usize, first: usize, pixels:
             unsafe {
                 let codes = std::slice::from_raw_parts(codes.add(p * width + dest.from), channels);
                 let out = std::slice::from_raw_parts_mut(dest.out.add((first + p) * dest.step), channels);
-                match dest.table.as_ref() {
-                    Some(table) => out.iter_mut().zip(codes).for_each(|(o, &c)| *o = table[usize::from(c)]),
-                    None => out.copy_from_slice(codes),
-                }
-                if let Some(r) = dest.residual {
-                    let other = std::slice::from_raw_parts(r.codes.add((first + p) * r.step), channels);
-                    out.iter_mut().zip(other).for_each(|(o, &x)| *o = r.mix.apply(*o, x));
+                match dest.residual {
+                    Some(r) => {
+                        let other = std::slice::from_raw_parts(r.codes.add((first + p) * r.step), channels);
+                        let mix = &*r.mix;
+                        out.iter_mut().zip(codes.iter().zip(other)).for_each(|(o, (&c, &x))| *o = mix.apply(c, x));
+                        if let Some(table) = dest.table.as_ref() {
+                            out.iter_mut().for_each(|o| *o = table[usize::from(*o)]);
+                        }
+                    }
+                    None => match dest.table.as_ref() {
+                        Some(table) => out.iter_mut().zip(codes).for_each(|(o, &c)| *o = table[usize::from(c)]),
+                        None => out.copy_from_slice(codes),
+                    },
                 }
             }
         }

@@ -3,7 +3,7 @@
 //! Belongs here: what a kernel is given and must give, to the bit. Does not: what is computed in which order and by whom (see `plan`, `run`).
 //!
 //! The contract, the same for all: `acc = bias + Σ code · weight` in 32 bits; `code = clamp(round_half_even(acc · scale) + zero, 0, 255)` with one
-//! float multiplication; then every destination takes its channels through a table of 256 bytes, and perhaps mixes in a residual with integers.
+//! float multiplication; then every destination perhaps adds a residual to its channels and takes them through a table of 256 bytes.
 //! The zero point of the input is folded into the bias, and borders hold it, so that no kernel knows of either. Whoever builds a call sees to it
 //! that neither `acc` nor `acc · scale` leaves 32 bits.
 

@@ -59,7 +59,9 @@ fn computed(kernel: &dyn Kernel, case: &Case) -> (Vec<u8>, Vec<u8>) {
     let input: Vec<u8> = (0..case.pixels * case.step + 200).map(|_| extreme(noise.byte())).collect();
     let table: [u8; 256] = std::array::from_fn(|_| noise.byte());
     let other: Vec<u8> = (0..case.pixels * case.channels).map(|_| noise.byte()).collect();
-    let mix = Mix { own: 9000, other: 12345, offset: -100_000, shift: 14 };
+    let values: [f32; 256] = std::array::from_fn(|_| (f32::from(noise.byte()) - 100.0) * case.scale);
+    let own = std::array::from_fn(|i| std::array::from_fn(|code| values[code].to_le_bytes()[i]));
+    let mix = Mix { own, other_zero: 77.0, other_scale: 0.013, inverse: f32::from(noise.byte()), zero: noise.byte() };
 
     let packed = pack(kernel, &case.runs, &weights, &bias, &scale);
     let (from, to) = case.cut;
@@ -83,7 +85,7 @@ fn computed(kernel: &dyn Kernel, case: &Case) -> (Vec<u8>, Vec<u8>) {
                 step: slice_step,
                 from: lo - block.first,
                 to: hi - block.first,
-                residual: case.has_residual.then_some(Residual { codes, step: case.channels, mix }),
+                residual: case.has_residual.then_some(Residual { codes, step: case.channels, mix: &mix }),
             });
         }
         let call = Call { runs: &case.runs, block, step: case.step, zero: case.zero, dests: &dests };
