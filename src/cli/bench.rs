@@ -9,9 +9,10 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 
 use super::Failure;
+use super::layers::{self, Share};
 use super::model_choice::ModelChoice;
 use super::output::say;
-use crate::infer::{Engine, Focus, InputMut, Kind};
+use crate::infer::{Engine, Explanation, Focus, InputMut, Kind};
 use crate::pixels::CodesMut;
 use crate::runtime::{Clock, environment};
 
@@ -19,6 +20,8 @@ use crate::runtime::{Clock, environment};
 const WARM_UP_RUNS: usize = 2;
 /// Even a slow engine is measured this often, whatever `--seconds` says.
 const LEAST_RUNS: usize = 3;
+/// Each layer's time is the median of so many runs.
+const LAYER_RUNS: usize = 51;
 /// The knee is the smallest batch with at least this share of the best throughput.
 const KNEE_SHARE: f64 = 0.95;
 
@@ -36,6 +39,12 @@ pub(super) struct Args {
     /// Of a detector, the whole output tensor is computed, as other runtimes do; else only what the daemon would read of it
     #[arg(long)]
     whole: bool,
+    /// Also measures each layer alone: time, share, products and speed (engine int8)
+    #[arg(long)]
+    layers: bool,
+    /// Also tells what of the model is computed how, and why (engine int8)
+    #[arg(long)]
+    explain: bool,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -76,6 +85,10 @@ struct Report {
     /// "places" where the engine computes only what is read of a detector's output, else "whole".
     output: &'static str,
     runs: Vec<Run>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    layers: Option<Vec<Share>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    explain: Option<Explanation>,
 }
 
 /// One batch size.
@@ -114,11 +127,14 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     }
     bar.finish_and_clear();
     let cpu = environment::processor_name();
-    let report = Report { model: card.name, engine: engine.name(), cpu, output, runs };
+    let cost = args.layers.then(|| engine.layers(LAYER_RUNS, &Clock::start()));
+    let layers = cost.map(|cost| layers::shares(&cost));
+    let explain = engine.explain().filter(|_| args.explain).cloned();
+    let report = Report { model: card.name, engine: engine.name(), cpu, output, runs, layers, explain };
     let text = if args.json {
         serde_json::to_string_pretty(&report).map_err(|e| Failure::Bug(e.to_string()))?
     } else {
-        table(&report)
+        table(&report, args)
     };
     say(&format!("{}\n", text.trim_end()))
 }
@@ -185,7 +201,7 @@ fn knee(runs: &[Run]) -> Option<&Run> {
     runs.iter().find(|r| r.throughput_fps >= KNEE_SHARE * best).filter(|_| runs.len() > 1)
 }
 
-fn table(report: &Report) -> String {
+fn table(report: &Report, asked: &Args) -> String {
     let threads = report.runs.first().map_or(0, |r| r.threads);
     let threads = if threads == 1 { "1 thread".to_owned() } else { format!("{threads} threads") };
     let mut out =
@@ -207,6 +223,16 @@ fn table(report: &Report) -> String {
             "\nknee: batch {}, the smallest with {share:.0} % of the best throughput ({:.2} frames/s at p50 {:.2} ms)",
             knee.batch, knee.throughput_fps, knee.latency_ms.p50
         );
+    }
+    match &report.explain {
+        Some(explain) => out = format!("{out}\n{}", layers::explained(explain)),
+        None if asked.explain => out.push_str(&format!("\nengine {} has nothing to explain\n", report.engine)),
+        None => {}
+    }
+    match report.layers.as_deref() {
+        Some([]) => out.push_str(&format!("\nengine {} does not tell its layers\n", report.engine)),
+        Some(layers) => out = format!("{out}\n{}", layers::table(layers)),
+        None => {}
     }
     out
 }
@@ -250,8 +276,15 @@ mod tests {
 
     #[test]
     fn the_json_has_the_promised_shape() {
-        let report =
-            Report { model: "m".into(), engine: "tract", cpu: "c".into(), output: "whole", runs: vec![a_run(1, 2.0)] };
+        let report = Report {
+            model: "m".into(),
+            engine: "tract",
+            cpu: "c".into(),
+            output: "whole",
+            runs: vec![a_run(1, 2.0)],
+            layers: None,
+            explain: None,
+        };
         let v = serde_json::to_value(report).expect("JSON");
         let keys = |v: &serde_json::Value| v.as_object().map(|o| o.keys().cloned().collect::<Vec<_>>().join(" "));
         assert_eq!(keys(&v).as_deref(), Some("cpu engine model output runs"));

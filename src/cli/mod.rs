@@ -10,6 +10,7 @@ mod check;
 mod configuration;
 mod detect;
 mod exit;
+mod layers;
 mod model;
 mod model_choice;
 mod output;

@@ -392,8 +392,8 @@ impl Convolution {
                     d.for_block(memory, 0, filter.channels(), (row, columns.0), &mut dest).then_some(dest)
                 })
                 .collect();
-            // SAFETY: the caller's promise.
             for dests in dests.chunks(MAX_DESTS) {
+                // SAFETY: the caller's promise.
                 unsafe { filter.row(input(row), step, self.zero, columns.1 - columns.0, dests) };
             }
         }
@@ -446,7 +446,8 @@ fn integers(conv: &Conv, place: &Place) -> Result<(Vec<i32>, Vec<f32>), String> 
         let factor = (f64::from(conv.sum_scale[c]) / f64::from(quant.scale)) as f32;
         // Kernels that shift codes add 128 times the weights on the way.
         let most = own.abs() + (2 * reach) as f64;
-        if !(most < f64::from(i32::MAX)) || !(most * f64::from(factor) < f64::from(i32::MAX)) {
+        let fits = most < f64::from(i32::MAX) && most * f64::from(factor) < f64::from(i32::MAX);
+        if !fits {
             return Err(too_large());
         }
         bias.push(i32::try_from(own as i64 - zero * sum).map_err(|_| too_large())?);

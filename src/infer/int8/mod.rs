@@ -27,15 +27,15 @@ use plan::Plan;
 use quant::Values;
 use run::Machine;
 
-pub use nodes::Refused;
+pub(super) use nodes::Refused;
 
 /// The name of the kernel that this processor gets.
-pub fn best_kernel() -> &'static str {
+pub(super) fn best_kernel() -> &'static str {
     kernel::all()[0].name()
 }
 
 /// A model, or the covered part of one, in 8 bits.
-pub struct Compiled {
+pub(super) struct Compiled {
     machine: Machine,
     exits: Vec<Exit>,
     head: Option<Head>,
@@ -45,11 +45,11 @@ pub struct Compiled {
 
 /// A tensor that leaves the 8 bits.
 #[derive(Debug)]
-pub struct Exit {
+pub(super) struct Exit {
     /// Its name in the file.
-    pub name: String,
+    pub(super) name: String,
     /// [1, C, H, W] or [1, C].
-    pub dims: Vec<usize>,
+    pub(super) dims: Vec<usize>,
     slot: Slot,
     values: Box<Values>,
 }
@@ -70,17 +70,17 @@ pub struct LayerCost {
 }
 
 /// How a model is to be compiled.
-pub struct Settings<'a> {
+pub(super) struct Settings<'a> {
     /// Channels, height and width of the picture.
     pub input_chw: [usize; 3],
     /// Threads that run it.
-    pub threads: usize,
+    pub(super) threads: usize,
     /// Pictures that are held at a time.
-    pub slots: usize,
+    pub(super) slots: usize,
     /// The kernel by name; None takes the best.
-    pub kernel: Option<&'a str>,
+    pub(super) kernel: Option<&'a str>,
     /// Least and greatest value of a tensor, where calibration knows them.
-    pub ranges: &'a dyn Fn(&str) -> Option<(f32, f32)>,
+    pub(super) ranges: &'a dyn Fn(&str) -> Option<(f32, f32)>,
 }
 
 impl Compiled {
@@ -88,7 +88,7 @@ impl Compiled {
     ///
     /// # Errors
     /// A line for people when that is nothing worth while.
-    pub fn new(graph: &Graph<'_>, settings: &Settings<'_>) -> Result<Self, String> {
+    pub(super) fn new(graph: &Graph<'_>, settings: &Settings<'_>) -> Result<Self, String> {
         let kernel = kernel::choose(settings.kernel)?;
         let pattern = Pattern::find(graph);
         let beyond = pattern.as_ref().map(|p| p.beyond(graph)).unwrap_or_default();
@@ -122,27 +122,27 @@ impl Compiled {
     }
 
     /// Tensors at which the 8 bits end; none when the head is computed here too.
-    pub fn exits(&self) -> &[Exit] {
+    pub(super) fn exits(&self) -> &[Exit] {
         &self.exits
     }
 
     /// What is not done in 8 bits, and why.
-    pub fn refused(&self) -> &[Refused] {
+    pub(super) fn refused(&self) -> &[Refused] {
         &self.refused
     }
 
     /// The kernel's name.
-    pub fn kernel(&self) -> &'static str {
+    pub(super) fn kernel(&self) -> &'static str {
         self.machine.kernel().name()
     }
 
     /// Whether the head of a detector is computed here, and the dimensions of its whole output.
-    pub fn head_dims(&self) -> Option<[usize; 2]> {
+    pub(super) fn head_dims(&self) -> Option<[usize; 2]> {
         self.head.as_ref().map(Head::dims)
     }
 
     /// The picture of a slot: codes from the first pixel on, bytes of a row and of a pixel, scale and zero point.
-    pub fn image(&mut self, slot: usize) -> (&mut [u8], usize, usize, f32, u8) {
+    pub(super) fn image(&mut self, slot: usize) -> (&mut [u8], usize, usize, f32, u8) {
         let plan = self.machine.plan();
         let quant = plan.places[plan.image.buffer].buffer.quant;
         let (codes, row, pixel) = self.machine.image(slot);
@@ -150,12 +150,12 @@ impl Compiled {
     }
 
     /// Computes one slot.
-    pub fn run(&mut self, slot: usize) {
+    pub(super) fn run(&mut self, slot: usize) {
         self.machine.run(slot);
     }
 
     /// Which places and classes [`Compiled::places`] is to give: a least score, and for each class whether it counts. None: no places.
-    pub fn want(&mut self, wanted: Option<(f32, Option<&[bool]>)>) {
+    pub(super) fn want(&mut self, wanted: Option<(f32, Option<&[bool]>)>) {
         let Some(head) = &self.head else { return };
         self.wanted = wanted.map(|(confidence, classes)| head.wanted(confidence, classes));
         let classes = wanted.and_then(|(_, classes)| classes);
@@ -164,36 +164,36 @@ impl Compiled {
     }
 
     /// Layers of the part in 8 bits.
-    pub fn layers(&self) -> usize {
+    pub(super) fn layers(&self) -> usize {
         self.machine.plan().layers.len()
     }
 
     /// Memory for the tensors of a frame.
-    pub fn arena_bytes(&self) -> usize {
+    pub(super) fn arena_bytes(&self) -> usize {
         self.machine.plan().arena_bytes
     }
 
     /// Whether [`Compiled::want`] was asked and there is a head to give it.
-    pub fn gives_places(&self) -> bool {
+    pub(super) fn gives_places(&self) -> bool {
         self.wanted.is_some()
     }
 
     /// The places of the last run; see [`super::Engine::places`].
-    pub fn places(&self, out: &mut Vec<f32>) {
+    pub(super) fn places(&self, out: &mut Vec<f32>) {
         if let (Some(head), Some(wanted)) = (&self.head, &self.wanted) {
             head.places(&self.machine, wanted, out);
         }
     }
 
     /// The head's whole output of the last run.
-    pub fn whole(&self, out: &mut [f32]) {
+    pub(super) fn whole(&self, out: &mut [f32]) {
         if let Some(head) = &self.head {
             head.whole(&self.machine, out);
         }
     }
 
     /// The values of an exit of the last run, channel after channel.
-    pub fn values(&self, exit: &Exit, out: &mut [f32]) {
+    pub(super) fn values(&self, exit: &Exit, out: &mut [f32]) {
         let [h, w] = self.machine.hw(exit.slot);
         for y in 0..h {
             let (codes, step) = self.machine.row(exit.slot, y);
@@ -206,7 +206,7 @@ impl Compiled {
     }
 
     /// How long each layer takes, alone on one thread.
-    pub fn profile(&mut self, runs: usize, now: impl FnMut() -> Duration) -> Vec<LayerCost> {
+    pub(super) fn profile(&mut self, runs: usize, now: impl FnMut() -> Duration) -> Vec<LayerCost> {
         let took = self.machine.profile(runs, now);
         let layers = self.machine.plan().layers.iter().zip(took);
         layers

@@ -27,13 +27,13 @@ pub(super) struct Entry {
 
 /// A tensor that is not, and why.
 #[derive(Debug, Clone)]
-pub struct Refused {
+pub(in crate::infer) struct Refused {
     /// The operator that made it.
-    pub op: String,
+    pub(in crate::infer) op: String,
     /// Its name.
-    pub tensor: String,
+    pub(in crate::infer) tensor: String,
     /// Why it is not done in 8 bits.
-    pub reason: String,
+    pub(in crate::infer) reason: String,
 }
 
 /// A graph on its way to operations.
@@ -222,7 +222,7 @@ impl<'a> Lowering<'a> {
     /// Bounds on values. Where codes are yet to be made, their range is that of the bounded values, and none are spent on what is cut off.
     fn clip(&mut self, node: &Node<'_>, low: Option<f32>, high: Option<f32>) -> Result<Entry, Refusal> {
         let (low, high) = (low.unwrap_or(f32::NEG_INFINITY), high.unwrap_or(f32::INFINITY));
-        if !(low <= high) {
+        if low.is_nan() || high.is_nan() || low > high {
             return Err("its bounds make no sense".to_owned());
         }
         let entry = self.entry(node, 0)?;

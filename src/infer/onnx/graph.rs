@@ -116,7 +116,7 @@ impl Node<'_> {
 
 impl Tensor<'_> {
     /// How many values it has by its dimensions; None when the number is beyond all sense.
-    pub fn len(&self) -> Option<usize> {
+    pub fn count(&self) -> Option<usize> {
         self.dims.iter().try_fold(1usize, |n, &d| n.checked_mul(d))
     }
 
@@ -130,7 +130,7 @@ impl Tensor<'_> {
         };
         let listed = if self.element == 1 { self.floats.len() } else { self.ints.len() };
         let there = if self.raw.is_empty() { Some(listed) } else { Some(self.raw.len() / bytes) };
-        self.len() == there
+        self.count() == there
     }
 
     /// Its values as floats; None when it is of another type or its bytes do not fit its dimensions.
@@ -140,7 +140,7 @@ impl Tensor<'_> {
             1 => self.raw.chunks_exact(4).map(|c| f32::from_le_bytes([c[0], c[1], c[2], c[3]])).collect(),
             _ => return None,
         };
-        (Some(found.len()) == self.len()).then_some(found)
+        (Some(found.len()) == self.count()).then_some(found)
     }
 
     /// Its values as whole numbers; None when it is of another type or its bytes do not fit its dimensions.
@@ -157,7 +157,7 @@ impl Tensor<'_> {
             }
             _ => return None,
         };
-        (Some(found.len()) == self.len()).then_some(found)
+        (Some(found.len()) == self.count()).then_some(found)
     }
 
     /// Whether codes of this tensor are bytes without a sign.

@@ -18,7 +18,6 @@ use super::onnx::{Header, ImageInput};
 use super::{Engine, InferError, InputMut, ModelShape, Options, OutputShape};
 
 // Its caller is the engine that takes what it covers itself and leaves the rest to tract.
-#[cfg_attr(not(test), expect(dead_code, reason = "called by the tests only, as yet"))]
 pub(super) mod part;
 pub(super) mod ranges;
 
