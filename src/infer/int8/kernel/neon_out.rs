@@ -1,0 +1,208 @@
+//! From sums to bytes on aarch64: requantisation, tables, residuals and stores, shared by all its kernels.
+//!
+//! Belongs here: what happens to a tile once its sums are complete. Does not: how they come about.
+
+use std::arch::aarch64::{
+    int32x4_t, uint8x16_t, uint8x16x4_t, vaddq_s32, vcombine_s16, vcombine_u8, vcombine_u16, vcvtnq_s32_f32,
+    vcvtq_f32_s32, vdupq_n_s16, vdupq_n_s32, vdupq_n_u8, veorq_u8, vget_high_s16, vget_high_u8, vget_low_s16,
+    vget_low_u8, vgetq_lane_u64, vld1q_f32, vld1q_u8, vld1q_u8_x4, vmlal_n_s16, vmovl_u8, vmull_n_s16, vmulq_f32,
+    vorrq_u8, vqaddq_s16, vqmovn_s32, vqmovn_u16, vqmovun_s16, vqmovun_s32, vqtbl4q_u8, vreinterpretq_s16_u16,
+    vreinterpretq_u64_u8, vshlq_s32, vst1q_u8,
+};
+
+use super::{Call, Dest, Mix, Residual};
+
+/// Channels of one vector of codes, and the widest block.
+pub(super) const LANES: usize = 16;
+
+/// Blocks of sixteen channels, then of eight and of four, the last perhaps wider than what is left.
+pub(super) fn widths(channels: usize) -> Vec<usize> {
+    let rest = channels % LANES;
+    let mut widths = vec![LANES; channels / LANES];
+    match rest.div_ceil(4) {
+        0 => {}
+        3 => widths.extend([8, 4]),
+        quads => widths.push(quads * 4),
+    }
+    widths
+}
+
+/// How codes go through a table of 256 bytes.
+pub(super) trait Lookup {
+    /// What is kept of the table while a tile is written.
+    type Table: Copy;
+    /// # Safety
+    /// `table` can be read.
+    unsafe fn load(table: *const [u8; 256]) -> Self::Table;
+    /// # Safety
+    /// The table from [`Lookup::load`] can still be read.
+    unsafe fn look_up(table: Self::Table, codes: uint8x16_t) -> uint8x16_t;
+}
+
+/// One load a code: for processors whose `tbl` of four registers is slow and would queue up before the multiplier.
+pub(super) struct OneByOne;
+
+impl Lookup for OneByOne {
+    type Table = *const [u8; 256];
+
+    #[inline(always)]
+    unsafe fn load(table: *const [u8; 256]) -> Self::Table {
+        table
+    }
+
+    #[inline(always)]
+    unsafe fn look_up(table: Self::Table, codes: uint8x16_t) -> uint8x16_t {
+        // SAFETY: every index of a byte lies in the table, which the caller vouches for.
+        unsafe {
+            let halves = vreinterpretq_u64_u8(codes);
+            let (low, high) = (vgetq_lane_u64::<0>(halves), vgetq_lane_u64::<1>(halves));
+            let mut out = [0u8; LANES];
+            for i in 0..8 {
+                out[i] = (*table)[usize::from((low >> (8 * i)) as u8)];
+                out[i + 8] = (*table)[usize::from((high >> (8 * i)) as u8)];
+            }
+            vld1q_u8(out.as_ptr())
+        }
+    }
+}
+
+/// The table in sixteen registers.
+pub(super) struct InRegisters;
+
+impl Lookup for InRegisters {
+    type Table = [uint8x16x4_t; 4];
+
+    #[inline(always)]
+    unsafe fn load(table: *const [u8; 256]) -> Self::Table {
+        // SAFETY: four times 64 of 256 bytes.
+        unsafe { std::array::from_fn(|i| vld1q_u8_x4(table.cast::<u8>().add(i * 64))) }
+    }
+
+    #[inline(always)]
+    unsafe fn look_up(table: Self::Table, codes: uint8x16_t) -> uint8x16_t {
+        // SAFETY: arithmetic. `tbl` gives zero for an index of 64 or more, so exactly one of the four has the byte.
+        unsafe {
+            let part = |i: usize| vqtbl4q_u8(table[i], veorq_u8(codes, vdupq_n_u8(64 * i as u8)));
+            vorrq_u8(vorrq_u8(part(0), part(1)), vorrq_u8(part(2), part(3)))
+        }
+    }
+}
+
+/// Requantises the sums of `P` pixels, bias included, and brings them to all destinations; the tile begins at the row's pixel `first`.
+///
+/// # Safety
+/// As [`super::Kernel::row`]; block widths are multiples of four.
+#[inline(always)]
+pub(super) unsafe fn write<const P: usize, L: Lookup>(sums: &[[int32x4_t; 4]; P], first: usize, call: &Call<'_>) {
+    // SAFETY: scales were packed for the block's width; the rest is the caller's promise.
+    unsafe {
+        let mut scale = [vld1q_f32([0.0; 4].as_ptr()); 4];
+        for (scale, from) in scale.iter_mut().zip(call.block.scale.chunks_exact(4)) {
+            *scale = vld1q_f32(from.as_ptr());
+        }
+        let zero = vdupq_n_s16(i16::from(call.zero));
+        let codes: [uint8x16_t; P] = std::array::from_fn(|p| {
+            let half = |j: usize| {
+                let rounded = |j: usize| vqmovn_s32(vcvtnq_s32_f32(vmulq_f32(vcvtq_f32_s32(sums[p][j]), scale[j])));
+                vqmovun_s16(vqaddq_s16(vcombine_s16(rounded(j), rounded(j + 1)), zero))
+            };
+            vcombine_u8(half(0), half(2))
+        });
+        for dest in call.dests {
+            write_to::<P, L>(&codes, first, dest);
+        }
+    }
+}
+
+#[inline(always)]
+unsafe fn write_to<const P: usize, L: Lookup>(codes: &[uint8x16_t; P], first: usize, dest: &Dest) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        let mut codes = *codes;
+        if !dest.table.is_null() {
+            let table = L::load(dest.table);
+            codes.iter_mut().for_each(|c| *c = L::look_up(table, *c));
+        }
+        let channels = dest.to - dest.from;
+        if let Some(r) = &dest.residual {
+            for (p, codes) in codes.iter_mut().enumerate() {
+                *codes = mixed(*codes, other(r, first + p, dest.from, channels), r.mix);
+            }
+        }
+        for (p, codes) in codes.into_iter().enumerate() {
+            let out = dest.out.add((first + p) * dest.step);
+            if channels == LANES {
+                vst1q_u8(out, codes);
+            } else {
+                store_some(codes, dest.from, channels, out);
+            }
+        }
+    }
+}
+
+/// A pixel of the tensor that is added, each channel in the lane of its partner.
+#[inline(always)]
+unsafe fn other(residual: &Residual, pixel: usize, from: usize, channels: usize) -> uint8x16_t {
+    // SAFETY: the caller's promise; `from + channels` is at most 16.
+    unsafe {
+        let codes = residual.codes.add(pixel * residual.step);
+        if channels == LANES {
+            return vld1q_u8(codes);
+        }
+        let mut lanes = [0u8; LANES];
+        copy(codes, lanes.as_mut_ptr().add(from), channels);
+        vld1q_u8(lanes.as_ptr())
+    }
+}
+
+/// Lanes `from..from + channels`.
+#[inline(always)]
+unsafe fn store_some(codes: uint8x16_t, from: usize, channels: usize, out: *mut u8) {
+    let mut lanes = [0u8; LANES];
+    // SAFETY: the caller's promise; `from + channels` is at most 16.
+    unsafe {
+        vst1q_u8(lanes.as_mut_ptr(), codes);
+        copy(lanes.as_ptr().add(from), out, channels);
+    }
+}
+
+/// Copies up to 16 bytes with two loads and two stores, which overlap where the number is not a power of two.
+#[inline(always)]
+unsafe fn copy(from: *const u8, to: *mut u8, len: usize) {
+    // SAFETY: every access lies within `len` bytes of both, for which the caller vouches.
+    unsafe {
+        if len >= 8 {
+            let (head, tail) = (from.cast::<u64>().read_unaligned(), from.add(len - 8).cast::<u64>().read_unaligned());
+            to.cast::<u64>().write_unaligned(head);
+            to.add(len - 8).cast::<u64>().write_unaligned(tail);
+        } else if len >= 4 {
+            let (head, tail) = (from.cast::<u32>().read_unaligned(), from.add(len - 4).cast::<u32>().read_unaligned());
+            to.cast::<u32>().write_unaligned(head);
+            to.add(len - 4).cast::<u32>().write_unaligned(tail);
+        } else {
+            for i in 0..len {
+                *to.add(i) = *from.add(i);
+            }
+        }
+    }
+}
+
+/// [`Mix::apply`] on 16 pairs of codes.
+#[inline(always)]
+fn mixed(own: uint8x16_t, other: uint8x16_t, mix: Mix) -> uint8x16_t {
+    // SAFETY: arithmetic alone, and every aarch64 processor has NEON.
+    unsafe {
+        let (offset, shift) = (vdupq_n_s32(mix.offset), vdupq_n_s32(-(mix.shift as i32)));
+        let half = |own, other| {
+            let (own, other) = (vreinterpretq_s16_u16(vmovl_u8(own)), vreinterpretq_s16_u16(vmovl_u8(other)));
+            let sum = |own, other| {
+                let sum = vmlal_n_s16(vmull_n_s16(own, mix.own), other, mix.other);
+                vqmovun_s32(vshlq_s32(vaddq_s32(sum, offset), shift))
+            };
+            let low = sum(vget_low_s16(own), vget_low_s16(other));
+            vqmovn_u16(vcombine_u16(low, sum(vget_high_s16(own), vget_high_s16(other))))
+        };
+        let low = half(vget_low_u8(own), vget_low_u8(other));
+        vcombine_u8(low, half(vget_high_u8(own), vget_high_u8(other)))
+    }
+}
