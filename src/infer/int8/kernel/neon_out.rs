@@ -3,12 +3,13 @@
 //! Belongs here: what happens to a tile once its sums are complete. Does not: how they come about.
 
 use std::arch::aarch64::{
-    int32x4_t, uint8x16_t, uint8x16x4_t, vaddq_s32, vcombine_s16, vcombine_u8, vcombine_u16, vcvtnq_s32_f32,
-    vcvtq_f32_s32, vdupq_n_s16, vdupq_n_s32, vdupq_n_u8, veorq_u8, vget_high_s16, vget_high_u8, vget_low_s16,
-    vget_low_u8, vgetq_lane_u64, vld1q_f32, vld1q_u8, vld1q_u8_x4, vmlal_n_s16, vmovl_u8, vmull_n_s16, vmulq_f32,
-    vorrq_u8, vqaddq_s16, vqmovn_s32, vqmovn_u16, vqmovun_s16, vqmovun_s32, vqtbl4q_u8, vreinterpretq_s16_u16,
-    vreinterpretq_u64_u8, vshlq_s32, vst1q_u8,
+    int32x4_t, uint8x16_t, uint8x16x4_t, vaddq_s32, vcombine_s16, vcombine_u8, vcombine_u16, vcreate_u8,
+    vcvtnq_s32_f32, vcvtq_f32_s32, vdupq_n_s16, vdupq_n_s32, vdupq_n_u8, veorq_u8, vget_high_s16, vget_high_u8,
+    vget_low_s16, vget_low_u8, vgetq_lane_u64, vld1q_f32, vld1q_u8, vld1q_u8_x4, vmlal_n_s16, vmovl_u8, vmull_n_s16,
+    vmulq_f32, vorrq_u8, vqaddq_s16, vqmovn_s32, vqmovn_u16, vqmovun_s16, vqmovun_s32, vqtbl4q_u8,
+    vreinterpretq_s16_u16, vreinterpretq_u64_u8, vshlq_s32, vst1q_u8,
 };
+use std::arch::asm;
 
 use super::{Call, Dest, Mix, Residual};
 
@@ -52,18 +53,25 @@ impl Lookup for OneByOne {
 
     #[inline(always)]
     unsafe fn look_up(table: Self::Table, codes: uint8x16_t) -> uint8x16_t {
-        // SAFETY: every index of a byte lies in the table, which the caller vouches for.
+        // SAFETY: an index of eight bits lies in the table, which the caller vouches for.
         unsafe {
+            let eight = |codes: u64| (0..8).fold(0, |out, i| out | one(table, (codes >> (8 * i)) & 0xff) << (8 * i));
             let halves = vreinterpretq_u64_u8(codes);
-            let (low, high) = (vgetq_lane_u64::<0>(halves), vgetq_lane_u64::<1>(halves));
-            let mut out = [0u8; LANES];
-            for i in 0..8 {
-                out[i] = (*table)[usize::from((low >> (8 * i)) as u8)];
-                out[i + 8] = (*table)[usize::from((high >> (8 * i)) as u8)];
-            }
-            vld1q_u8(out.as_ptr())
+            let (low, high) = (eight(vgetq_lane_u64::<0>(halves)), eight(vgetq_lane_u64::<1>(halves)));
+            vcombine_u8(vcreate_u8(low), vcreate_u8(high))
         }
     }
+}
+
+/// A byte of the table. In assembly, since the compiler would rather load into lanes, one instruction for the vector units each.
+#[inline(always)]
+unsafe fn one(table: *const [u8; 256], index: u64) -> u64 {
+    let byte;
+    // SAFETY: reads the one byte that the caller vouches for.
+    unsafe {
+        asm!("ldrb {0:w}, [{1}, {2}]", lateout(reg) byte, in(reg) table, in(reg) index, options(pure, readonly, nostack, preserves_flags));
+    }
+    byte
 }
 
 /// The table in sixteen registers.
