@@ -6,12 +6,12 @@
 //! everything else (loads, `sadalp`, the shift of the codes) finds room beside it.
 
 use std::arch::aarch64::{
-    int16x8_t, int32x4_t, vaddq_s32, vdupq_n_s32, vdupq_n_u8, veorq_u8, vget_low_s8, vld1q_s8, vld1q_s32, vld1q_u8,
-    vmlal_high_s8, vmull_s8, vpadalq_s16, vpaddq_s32, vreinterpretq_s8_u8,
+    int16x8_t, int32x4_t, vdupq_n_s32, vdupq_n_u8, veorq_u8, vget_low_s8, vld1q_s8, vld1q_u8, vmlal_high_s8, vmull_s8,
+    vpadalq_s16, vpaddq_s32, vreinterpretq_s8_u8, vsetq_lane_s32,
 };
 
 use super::neon_out::{self, OneByOne};
-use super::{Call, Kernel, Run, Split};
+use super::{Call, Kernel, Split};
 
 /// Bytes of one register, and thus of a group.
 const GROUP: usize = 16;
@@ -70,43 +70,43 @@ unsafe fn tile<const P: usize>(call: &Call<'_>, input: *const u8, first: usize) 
         let mut sums = [[vdupq_n_s32(0); 4]; P];
         for quad in 0..call.block.width / QUAD {
             let weights = call.block.weights.as_ptr().add(quad * QUAD * GROUP).cast();
-            let bias = vld1q_s32(call.block.bias.as_ptr().add(quad * QUAD));
-            let here = quad_of_channels::<P>(call.runs, call.step, input, weights, call.block.width * GROUP);
+            let bias = call.block.bias.as_ptr().add(quad * QUAD);
+            let here = quad_of_channels::<P>(call, input, weights, bias);
             for (sums, here) in sums.iter_mut().zip(here) {
-                sums[quad] = vaddq_s32(here, bias);
+                sums[quad] = here;
             }
         }
         neon_out::write::<P, OneByOne>(&sums, first, call);
     }
 }
 
-/// The sums of four channels for `P` pixels; `stride` bytes lie between the weights of one group and those of the next.
+/// The sums of four channels for `P` pixels, bias included; `weights` and `bias` are those of the first channel.
 #[inline(always)]
 unsafe fn quad_of_channels<const P: usize>(
-    runs: &[Run],
-    step: usize,
+    call: &Call<'_>,
     input: *const u8,
     mut weights: *const i8,
-    stride: usize,
+    bias: *const i32,
 ) -> [int32x4_t; P] {
     // SAFETY: the caller's promise.
     unsafe {
-        let mut acc = [[vdupq_n_s32(0); QUAD]; P];
-        for run in runs {
+        let mut acc: [[int32x4_t; QUAD]; P] =
+            [std::array::from_fn(|j| vsetq_lane_s32::<0>(*bias.add(j), vdupq_n_s32(0))); P];
+        for run in call.runs {
             let mut from = input.add(run.offset);
             for _ in 0..run.bytes.div_ceil(GROUP) {
                 let w: [_; QUAD] = std::array::from_fn(|j| vld1q_s8(weights.add(j * GROUP)));
                 for (p, acc) in acc.iter_mut().enumerate() {
-                    let codes = vreinterpretq_s8_u8(veorq_u8(vld1q_u8(from.add(p * step)), vdupq_n_u8(0x80)));
+                    let codes = vreinterpretq_s8_u8(veorq_u8(vld1q_u8(from.add(p * call.step)), vdupq_n_u8(0x80)));
                     for (acc, w) in acc.iter_mut().zip(w) {
                         let low: int16x8_t = vmull_s8(vget_low_s8(codes), vget_low_s8(w));
                         *acc = vpadalq_s16(*acc, vmlal_high_s8(low, codes, w));
                     }
                 }
-                weights = weights.add(stride);
+                weights = weights.add(call.block.width * GROUP);
                 from = from.add(GROUP);
             }
         }
-        acc.map(|a| vpaddq_s32(vpaddq_s32(a[0], a[1]), vpaddq_s32(a[2], a[3])))
+        acc.map(|a: [int32x4_t; QUAD]| vpaddq_s32(vpaddq_s32(a[0], a[1]), vpaddq_s32(a[2], a[3])))
     }
 }

@@ -104,10 +104,9 @@ impl Lookup for InRegisters {
 pub(super) unsafe fn write<const P: usize, L: Lookup>(sums: &[[int32x4_t; 4]; P], first: usize, call: &Call<'_>) {
     // SAFETY: scales were packed for the block's width; the rest is the caller's promise.
     unsafe {
-        let mut scale = [vld1q_f32([0.0; 4].as_ptr()); 4];
-        for (scale, from) in scale.iter_mut().zip(call.block.scale.chunks_exact(4)) {
-            *scale = vld1q_f32(from.as_ptr());
-        }
+        // A block of fewer channels repeats its last scales in lanes that nobody looks at.
+        let scale: [_; 4] =
+            std::array::from_fn(|j| vld1q_f32(call.block.scale.as_ptr().add((4 * j).min(call.block.width - 4))));
         let zero = vdupq_n_s16(i16::from(call.zero));
         let codes: [uint8x16_t; P] = std::array::from_fn(|p| {
             let half = |j: usize| {
