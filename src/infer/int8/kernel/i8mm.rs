@@ -9,8 +9,7 @@ use std::arch::aarch64::{
 };
 use std::arch::{asm, is_aarch64_feature_detected};
 
-use super::neon_out::{self, InRegisters};
-use super::{Call, Kernel, Split};
+use super::{Call, Kernel, Split, neon_out};
 
 /// Codes of one pixel that an instruction takes.
 const GROUP: usize = 8;
@@ -111,7 +110,7 @@ unsafe fn tile<const P: usize, const H: usize, const N: usize>(call: &Call<'_>, 
                 };
             }
         }
-        neon_out::write::<P, InRegisters>(&sums, first, call);
+        neon_out::write::<P>(&sums, first, call);
     }
 }
 

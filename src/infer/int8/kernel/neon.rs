@@ -6,12 +6,13 @@
 //! everything else (loads, `sadalp`, the shift of the codes) finds room beside it.
 
 use std::arch::aarch64::{
-    int16x8_t, int32x4_t, vdupq_n_s32, vdupq_n_u8, veorq_u8, vget_low_s8, vld1q_s8, vld1q_u8, vmlal_high_s8, vmull_s8,
-    vpadalq_s16, vpaddq_s32, vreinterpretq_s8_u8, vsetq_lane_s32,
+    int16x8_t, int32x4_t, uint8x16_t, vcombine_u8, vcreate_u8, vdupq_n_s32, vdupq_n_u8, veorq_u8, vget_low_s8,
+    vgetq_lane_u64, vld1q_f32, vld1q_s8, vld1q_u8, vmlal_high_s8, vmull_s8, vpadalq_s16, vpaddq_s32,
+    vreinterpretq_s8_u8, vreinterpretq_u64_u8, vsetq_lane_s32, vst1q_u8,
 };
+use std::arch::asm;
 
-use super::neon_out::{self, OneByOne};
-use super::{Call, Kernel, Split};
+use super::{Call, Dest, Kernel, Split, neon_out};
 
 /// Bytes of one register, and thus of a group.
 const GROUP: usize = 16;
@@ -63,20 +64,20 @@ impl Kernel for Neon {
     }
 }
 
-/// All channels of the block for `P` pixels.
+/// All channels of the block for `P` pixels, four by four: while one four are brought to their destinations, the next are multiplied.
 unsafe fn tile<const P: usize>(call: &Call<'_>, input: *const u8, first: usize) {
-    // SAFETY: weights and bias were packed for this width, a multiple of four; the rest is the caller's promise.
-    unsafe {
-        let mut sums = [[vdupq_n_s32(0); 4]; P];
-        for quad in 0..call.block.width / QUAD {
-            let weights = call.block.weights.as_ptr().add(quad * QUAD * GROUP).cast();
-            let bias = call.block.bias.as_ptr().add(quad * QUAD);
-            let here = quad_of_channels::<P>(call, input, weights, bias);
-            for (sums, here) in sums.iter_mut().zip(here) {
-                sums[quad] = here;
+    let zero = i16::from(call.zero);
+    for channel in (0..call.block.width).step_by(QUAD) {
+        // SAFETY: weights, bias and scale were packed for this width, a multiple of four; the rest is the caller's promise.
+        unsafe {
+            let weights = call.block.weights.as_ptr().add(channel * GROUP).cast();
+            let sums = quad_of_channels::<P>(call, input, weights, call.block.bias.as_ptr().add(channel));
+            let scale = vld1q_f32(call.block.scale.as_ptr().add(channel));
+            let codes = neon_out::requantised(std::array::from_fn(|p| sums[p.min(P - 1)]), [scale; 4], zero);
+            for dest in call.dests {
+                write::<P>(codes, first, channel, dest);
             }
         }
-        neon_out::write::<P, OneByOne>(&sums, first, call);
     }
 }
 
@@ -109,4 +110,106 @@ unsafe fn quad_of_channels<const P: usize>(
         }
         acc.map(|a: [int32x4_t; QUAD]| vpaddq_s32(vpaddq_s32(a[0], a[1]), vpaddq_s32(a[2], a[3])))
     }
+}
+
+/// Brings four channels of `P` pixels, pixel after pixel in `codes`, to one destination.
+#[inline(always)]
+unsafe fn write<const P: usize>(codes: uint8x16_t, first: usize, channel: usize, dest: &Dest) {
+    if dest.from > channel || dest.to < channel + QUAD || dest.residual.is_some() {
+        // SAFETY: the caller's promise.
+        return unsafe { write_some::<P>(codes, first, channel, dest) };
+    }
+    // SAFETY: the caller's promise; the destination takes all four channels.
+    unsafe {
+        let mut halves = split(codes);
+        if !dest.table.is_null() {
+            halves = halves.map(|half| looked_up(dest.table, half));
+        }
+        let out = dest.out.add(first * dest.step + channel - dest.from);
+        for p in 0..P {
+            let four = (halves[p / 2] >> (32 * (p % 2))) as u32;
+            out.add(p * dest.step).cast::<u32>().write_unaligned(four);
+        }
+    }
+}
+
+/// As [`write`], with a residual, or where the destination ends or begins amid the four channels.
+#[inline(never)]
+unsafe fn write_some<const P: usize>(mut codes: uint8x16_t, first: usize, channel: usize, dest: &Dest) {
+    let (from, to) = (dest.from.max(channel), dest.to.min(channel + QUAD));
+    if from >= to {
+        return;
+    }
+    // SAFETY: the caller's promise; `from..to` is what the destination takes of these four channels.
+    unsafe {
+        if !dest.table.is_null() {
+            let halves = split(codes).map(|half| vcreate_u8(looked_up(dest.table, half)));
+            codes = vcombine_u8(halves[0], halves[1]);
+        }
+        if let Some(r) = &dest.residual {
+            let mut others = [[0u8; QUAD]; 4];
+            for (p, others) in others.iter_mut().enumerate().take(P) {
+                let other = r.codes.add((first + p) * r.step + from - dest.from);
+                copy(other, others.as_mut_ptr().add(from - channel), to - from);
+            }
+            codes = neon_out::mixed(codes, vld1q_u8(others.as_ptr().cast()), r.mix);
+        }
+        let mut lanes = [[0u8; QUAD]; 4];
+        vst1q_u8(lanes.as_mut_ptr().cast(), codes);
+        for (p, lanes) in lanes.iter().enumerate().take(P) {
+            let out = dest.out.add((first + p) * dest.step + from - dest.from);
+            copy(lanes.as_ptr().add(from - channel), out, to - from);
+        }
+    }
+}
+
+/// Copies at most four bytes. Volatile, lest the compiler make a call of the few bytes.
+#[inline(always)]
+unsafe fn copy(from: *const u8, to: *mut u8, len: usize) {
+    // SAFETY: both have `len` bytes, for which the caller vouches.
+    unsafe {
+        if len == QUAD {
+            to.cast::<u32>().write_unaligned(from.cast::<u32>().read_unaligned());
+        } else {
+            (0..len).for_each(|i| to.add(i).write_volatile(*from.add(i)));
+        }
+    }
+}
+
+#[inline(always)]
+fn split(codes: uint8x16_t) -> [u64; 2] {
+    // SAFETY: arithmetic alone, and every aarch64 processor has NEON.
+    unsafe {
+        let halves = vreinterpretq_u64_u8(codes);
+        [vgetq_lane_u64::<0>(halves), vgetq_lane_u64::<1>(halves)]
+    }
+}
+
+/// Eight codes through the table, one load each: `tbl` of four registers is slow on these processors and would stand in the multiplier's way.
+#[inline(always)]
+unsafe fn looked_up(table: *const [u8; 256], codes: u64) -> u64 {
+    // SAFETY: the caller vouches for the table.
+    unsafe {
+        let low = one::<0>(table, codes)
+            | one::<8>(table, codes) << 8
+            | one::<16>(table, codes) << 16
+            | one::<24>(table, codes) << 24;
+        let high = one::<32>(table, codes)
+            | one::<40>(table, codes) << 8
+            | one::<48>(table, codes) << 16
+            | one::<56>(table, codes) << 24;
+        low | high << 32
+    }
+}
+
+/// The byte of the table for the code at the bit `AT`. In assembly, since the compiler would rather load into the lanes of a vector.
+#[inline(always)]
+unsafe fn one<const AT: u32>(table: *const [u8; 256], codes: u64) -> u64 {
+    let byte;
+    // SAFETY: an index of eight bits lies in the table, which the caller vouches for.
+    unsafe {
+        asm!("ubfx {0:x}, {2:x}, {at}, #8", "ldrb {0:w}, [{1}, {0}]", out(reg) byte, in(reg) table, in(reg) codes, at = const AT,
+            options(pure, readonly, nostack, preserves_flags));
+    }
+    byte
 }

@@ -7,8 +7,7 @@
 use std::arch::aarch64::{int8x8_t, int8x16_t, int32x4_t, vdupq_n_s32, vld1q_s8, vld1q_s32};
 use std::arch::{asm, is_aarch64_feature_detected};
 
-use super::neon_out::{self, InRegisters};
-use super::{Call, Kernel, Split};
+use super::{Call, Kernel, Split, neon_out};
 
 /// Channels of one register.
 const QUAD: usize = 4;
@@ -115,7 +114,7 @@ unsafe fn tile<const P: usize, const N: usize>(call: &Call<'_>, input: *const u8
                 weights = weights.add(N * 16);
             }
         }
-        neon_out::write::<P, InRegisters>(&acc, first, call);
+        neon_out::write::<P>(&acc, first, call);
     }
 }
 

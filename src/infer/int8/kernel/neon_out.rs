@@ -1,15 +1,14 @@
-//! From sums to bytes on aarch64: requantisation, tables, residuals and stores, shared by all its kernels.
+//! From sums to bytes on aarch64: requantisation, tables, residuals and stores, shared by its kernels.
 //!
 //! Belongs here: what happens to a tile once its sums are complete. Does not: how they come about.
 
 use std::arch::aarch64::{
-    int32x4_t, uint8x16_t, uint8x16x4_t, vaddq_s32, vcombine_s16, vcombine_u8, vcombine_u16, vcreate_u8,
+    float32x4_t, int32x4_t, uint8x16_t, uint8x16x4_t, vaddq_s32, vcombine_s16, vcombine_u8, vcombine_u16, vcreate_u8,
     vcvtnq_s32_f32, vcvtq_f32_s32, vdupq_n_s16, vdupq_n_s32, vdupq_n_u8, veorq_u8, vget_high_s16, vget_high_u8,
-    vget_low_s16, vget_low_u8, vgetq_lane_u64, vld1q_f32, vld1q_u8, vld1q_u8_x4, vmlal_n_s16, vmovl_u8, vmull_n_s16,
-    vmulq_f32, vorrq_u8, vqaddq_s16, vqmovn_s32, vqmovn_u16, vqmovun_s16, vqmovun_s32, vqtbl4q_u8,
-    vreinterpretq_s16_u16, vreinterpretq_u64_u8, vshlq_s32, vst1q_u8,
+    vget_low_s16, vget_low_u8, vld1q_f32, vld1q_u8, vld1q_u8_x4, vmlal_n_s16, vmovl_u8, vmull_n_s16, vmulq_f32,
+    vorrq_u8, vqaddq_s16, vqmovn_s32, vqmovn_u16, vqmovun_s16, vqmovun_s32, vqtbl4q_u8, vreinterpretq_s16_u16,
+    vshlq_s32, vst1q_u8,
 };
-use std::arch::asm;
 
 use super::{Call, Dest, Mix, Residual};
 
@@ -28,71 +27,30 @@ pub(super) fn widths(channels: usize) -> Vec<usize> {
     widths
 }
 
-/// How codes go through a table of 256 bytes.
-pub(super) trait Lookup {
-    /// What is kept of the table while a tile is written.
-    type Table: Copy;
-    /// # Safety
-    /// `table` can be read.
-    unsafe fn load(table: *const [u8; 256]) -> Self::Table;
-    /// # Safety
-    /// The table from [`Lookup::load`] can still be read.
-    unsafe fn look_up(table: Self::Table, codes: uint8x16_t) -> uint8x16_t;
-}
-
-/// One load a code: for processors whose `tbl` of four registers is slow and would queue up before the multiplier.
-pub(super) struct OneByOne;
-
-impl Lookup for OneByOne {
-    type Table = *const [u8; 256];
-
-    #[inline(always)]
-    unsafe fn load(table: *const [u8; 256]) -> Self::Table {
-        table
-    }
-
-    #[inline(always)]
-    unsafe fn look_up(table: Self::Table, codes: uint8x16_t) -> uint8x16_t {
-        // SAFETY: an index of eight bits lies in the table, which the caller vouches for.
-        unsafe {
-            let eight = |codes: u64| (0..8).fold(0, |out, i| out | one(table, (codes >> (8 * i)) & 0xff) << (8 * i));
-            let halves = vreinterpretq_u64_u8(codes);
-            let (low, high) = (eight(vgetq_lane_u64::<0>(halves)), eight(vgetq_lane_u64::<1>(halves)));
-            vcombine_u8(vcreate_u8(low), vcreate_u8(high))
-        }
-    }
-}
-
-/// A byte of the table. In assembly, since the compiler would rather load into lanes, one instruction for the vector units each.
+/// Four vectors of sums as codes.
 #[inline(always)]
-unsafe fn one(table: *const [u8; 256], index: u64) -> u64 {
-    let byte;
-    // SAFETY: reads the one byte that the caller vouches for.
+pub(super) fn requantised(sums: [int32x4_t; 4], scale: [float32x4_t; 4], zero: i16) -> uint8x16_t {
+    // SAFETY: arithmetic alone, and every aarch64 processor has NEON.
     unsafe {
-        asm!("ldrb {0:w}, [{1}, {2}]", lateout(reg) byte, in(reg) table, in(reg) index, options(pure, readonly, nostack, preserves_flags));
+        let rounded = |j: usize| vqmovn_s32(vcvtnq_s32_f32(vmulq_f32(vcvtq_f32_s32(sums[j]), scale[j])));
+        let half = |j: usize| vqmovun_s16(vqaddq_s16(vcombine_s16(rounded(j), rounded(j + 1)), vdupq_n_s16(zero)));
+        vcombine_u8(half(0), half(2))
     }
-    byte
 }
 
 /// The table in sixteen registers.
-pub(super) struct InRegisters;
+#[inline(always)]
+unsafe fn loaded(table: *const [u8; 256]) -> [uint8x16x4_t; 4] {
+    // SAFETY: four times 64 of 256 bytes.
+    unsafe { std::array::from_fn(|i| vld1q_u8_x4(table.cast::<u8>().add(i * 64))) }
+}
 
-impl Lookup for InRegisters {
-    type Table = [uint8x16x4_t; 4];
-
-    #[inline(always)]
-    unsafe fn load(table: *const [u8; 256]) -> Self::Table {
-        // SAFETY: four times 64 of 256 bytes.
-        unsafe { std::array::from_fn(|i| vld1q_u8_x4(table.cast::<u8>().add(i * 64))) }
-    }
-
-    #[inline(always)]
-    unsafe fn look_up(table: Self::Table, codes: uint8x16_t) -> uint8x16_t {
-        // SAFETY: arithmetic. `tbl` gives zero for an index of 64 or more, so exactly one of the four has the byte.
-        unsafe {
-            let part = |i: usize| vqtbl4q_u8(table[i], veorq_u8(codes, vdupq_n_u8(64 * i as u8)));
-            vorrq_u8(vorrq_u8(part(0), part(1)), vorrq_u8(part(2), part(3)))
-        }
+#[inline(always)]
+fn looked_up(table: [uint8x16x4_t; 4], codes: uint8x16_t) -> uint8x16_t {
+    // SAFETY: arithmetic. `tbl` gives zero for an index of 64 or more, so exactly one of the four has the byte.
+    unsafe {
+        let part = |i: usize| vqtbl4q_u8(table[i], veorq_u8(codes, vdupq_n_u8(64 * i as u8)));
+        vorrq_u8(vorrq_u8(part(0), part(1)), vorrq_u8(part(2), part(3)))
     }
 }
 
@@ -101,34 +59,27 @@ impl Lookup for InRegisters {
 /// # Safety
 /// As [`super::Kernel::row`]; block widths are multiples of four.
 #[inline(always)]
-pub(super) unsafe fn write<const P: usize, L: Lookup>(sums: &[[int32x4_t; 4]; P], first: usize, call: &Call<'_>) {
+pub(super) unsafe fn write<const P: usize>(sums: &[[int32x4_t; 4]; P], first: usize, call: &Call<'_>) {
     // SAFETY: scales were packed for the block's width; the rest is the caller's promise.
     unsafe {
         // A block of fewer channels repeats its last scales in lanes that nobody looks at.
         let scale: [_; 4] =
             std::array::from_fn(|j| vld1q_f32(call.block.scale.as_ptr().add((4 * j).min(call.block.width - 4))));
-        let zero = vdupq_n_s16(i16::from(call.zero));
-        let codes: [uint8x16_t; P] = std::array::from_fn(|p| {
-            let half = |j: usize| {
-                let rounded = |j: usize| vqmovn_s32(vcvtnq_s32_f32(vmulq_f32(vcvtq_f32_s32(sums[p][j]), scale[j])));
-                vqmovun_s16(vqaddq_s16(vcombine_s16(rounded(j), rounded(j + 1)), zero))
-            };
-            vcombine_u8(half(0), half(2))
-        });
+        let codes: [uint8x16_t; P] = sums.map(|sums| requantised(sums, scale, i16::from(call.zero)));
         for dest in call.dests {
-            write_to::<P, L>(&codes, first, dest);
+            write_to::<P>(&codes, first, dest);
         }
     }
 }
 
 #[inline(always)]
-unsafe fn write_to<const P: usize, L: Lookup>(codes: &[uint8x16_t; P], first: usize, dest: &Dest) {
+unsafe fn write_to<const P: usize>(codes: &[uint8x16_t; P], first: usize, dest: &Dest) {
     // SAFETY: the caller's promise.
     unsafe {
         let mut codes = *codes;
         if !dest.table.is_null() {
-            let table = L::load(dest.table);
-            codes.iter_mut().for_each(|c| *c = L::look_up(table, *c));
+            let table = loaded(dest.table);
+            codes.iter_mut().for_each(|c| *c = looked_up(table, *c));
         }
         let channels = dest.to - dest.from;
         if let Some(r) = &dest.residual {
@@ -196,7 +147,7 @@ unsafe fn copy(from: *const u8, to: *mut u8, len: usize) {
 
 /// [`Mix::apply`] on 16 pairs of codes.
 #[inline(always)]
-fn mixed(own: uint8x16_t, other: uint8x16_t, mix: Mix) -> uint8x16_t {
+pub(super) fn mixed(own: uint8x16_t, other: uint8x16_t, mix: Mix) -> uint8x16_t {
     // SAFETY: arithmetic alone, and every aarch64 processor has NEON.
     unsafe {
         let (offset, shift) = (vdupq_n_s32(mix.offset), vdupq_n_s32(-(mix.shift as i32)));
