@@ -327,7 +327,7 @@ fn looked_up(codes: __m512i, table: &[__m512i; 4]) -> __m512i {
 unsafe fn mixed(own: __m512i, other: __m512i, mix: &Mix) -> __m512i {
     // Bytes become floats by interleaving planes: registers and lanes come in the order that packs undo.
     // SAFETY: tables of 256 bytes.
-    let planes: [__m512i; 4] = std::array::from_fn(|i| unsafe { looked_up(own, &quarters(&mix.own[i])) });
+    let planes: [__m512i; 4] = std::array::from_fn(|i| unsafe { looked_up(own, &quarters(&mix.planes[i])) });
     let (low, high) = (_mm512_unpacklo_epi8(planes[0], planes[1]), _mm512_unpackhi_epi8(planes[0], planes[1]));
     let (top_low, top_high) = (_mm512_unpacklo_epi8(planes[2], planes[3]), _mm512_unpackhi_epi8(planes[2], planes[3]));
     let own = [

@@ -142,17 +142,17 @@ unsafe fn write_some<const P: usize>(mut codes: uint8x16_t, first: usize, channe
     }
     // SAFETY: the caller's promise; `from..to` is what the destination takes of these four channels.
     unsafe {
-        if !dest.table.is_null() {
-            let halves = split(codes).map(|half| vcreate_u8(looked_up(dest.table, half)));
-            codes = vcombine_u8(halves[0], halves[1]);
-        }
         if let Some(r) = &dest.residual {
             let mut others = [[0u8; QUAD]; 4];
             for (p, others) in others.iter_mut().enumerate().take(P) {
                 let other = r.codes.add((first + p) * r.step + from - dest.from);
                 copy(other, others.as_mut_ptr().add(from - channel), to - from);
             }
-            codes = neon_out::mixed(codes, vld1q_u8(others.as_ptr().cast()), r.mix);
+            codes = neon_out::mixed(codes, vld1q_u8(others.as_ptr().cast()), &*r.mix);
+        }
+        if !dest.table.is_null() {
+            let halves = split(codes).map(|half| vcreate_u8(looked_up(dest.table, half)));
+            codes = vcombine_u8(halves[0], halves[1]);
         }
         let mut lanes = [[0u8; QUAD]; 4];
         vst1q_u8(lanes.as_mut_ptr().cast(), codes);

@@ -3,11 +3,10 @@
 //! Belongs here: what happens to a tile once its sums are complete. Does not: how they come about.
 
 use std::arch::aarch64::{
-    float32x4_t, int32x4_t, uint8x16_t, uint8x16x4_t, vaddq_s32, vcombine_s16, vcombine_u8, vcombine_u16, vcreate_u8,
-    vcvtnq_s32_f32, vcvtq_f32_s32, vdupq_n_s16, vdupq_n_s32, vdupq_n_u8, veorq_u8, vget_high_s16, vget_high_u8,
-    vget_low_s16, vget_low_u8, vld1q_f32, vld1q_u8, vld1q_u8_x4, vmlal_n_s16, vmovl_u8, vmull_n_s16, vmulq_f32,
-    vorrq_u8, vqaddq_s16, vqmovn_s32, vqmovn_u16, vqmovun_s16, vqmovun_s32, vqtbl4q_u8, vreinterpretq_s16_u16,
-    vshlq_s32, vst1q_u8,
+    float32x4_t, int32x4_t, uint8x16_t, uint8x16x4_t, vaddq_f32, vcombine_s16, vcombine_u8, vcvtnq_s32_f32,
+    vcvtq_f32_s32, vcvtq_f32_u32, vdupq_n_f32, vdupq_n_s16, vdupq_n_u8, veorq_u8, vget_high_u8, vget_high_u16,
+    vget_low_u8, vget_low_u16, vld1q_f32, vld1q_u8, vld1q_u8_x4, vmovl_u8, vmovl_u16, vmulq_f32, vmulq_n_f32, vorrq_u8,
+    vqaddq_s16, vqmovn_s32, vqmovun_s16, vqtbl4q_u8, vst1q_u8, vsubq_f32,
 };
 
 use super::{Call, Dest, Mix, Residual};
@@ -77,15 +76,15 @@ unsafe fn write_to<const P: usize>(codes: &[uint8x16_t; P], first: usize, dest: 
     // SAFETY: the caller's promise.
     unsafe {
         let mut codes = *codes;
-        if !dest.table.is_null() {
-            let table = loaded(dest.table);
-            codes.iter_mut().for_each(|c| *c = looked_up(table, *c));
-        }
         let channels = dest.to - dest.from;
         if let Some(r) = &dest.residual {
             for (p, codes) in codes.iter_mut().enumerate() {
-                *codes = mixed(*codes, other(r, first + p, dest.from, channels), r.mix);
+                *codes = mixed(*codes, other(r, first + p, dest.from, channels), &*r.mix);
             }
+        }
+        if !dest.table.is_null() {
+            let table = loaded(dest.table);
+            codes.iter_mut().for_each(|c| *c = looked_up(table, *c));
         }
         for (p, codes) in codes.into_iter().enumerate() {
             let out = dest.out.add((first + p) * dest.step);
@@ -145,22 +144,29 @@ unsafe fn copy(from: *const u8, to: *mut u8, len: usize) {
     }
 }
 
-/// [`Mix::apply`] on 16 pairs of codes.
+/// [`Mix::apply`] on 16 pairs of codes. Floats are looked up one by one: four planes of bytes would take more registers than there are.
 #[inline(always)]
-pub(super) fn mixed(own: uint8x16_t, other: uint8x16_t, mix: Mix) -> uint8x16_t {
-    // SAFETY: arithmetic alone, and every aarch64 processor has NEON.
+pub(super) fn mixed(own: uint8x16_t, other: uint8x16_t, mix: &Mix) -> uint8x16_t {
+    // SAFETY: arithmetic and arrays of our own; every aarch64 processor has NEON.
     unsafe {
-        let (offset, shift) = (vdupq_n_s32(mix.offset), vdupq_n_s32(-(mix.shift as i32)));
-        let half = |own, other| {
-            let (own, other) = (vreinterpretq_s16_u16(vmovl_u8(own)), vreinterpretq_s16_u16(vmovl_u8(other)));
-            let sum = |own, other| {
-                let sum = vmlal_n_s16(vmull_n_s16(own, mix.own), other, mix.other);
-                vqmovun_s32(vshlq_s32(vaddq_s32(sum, offset), shift))
-            };
-            let low = sum(vget_low_s16(own), vget_low_s16(other));
-            vqmovn_u16(vcombine_u16(low, sum(vget_high_s16(own), vget_high_s16(other))))
+        let mut codes = [0u8; LANES];
+        vst1q_u8(codes.as_mut_ptr(), own);
+        let own: [f32; LANES] = codes.map(|code| mix.own[usize::from(code)]);
+        let (low, high) = (vmovl_u8(vget_low_u8(other)), vmovl_u8(vget_high_u8(other)));
+        let other = [
+            vmovl_u16(vget_low_u16(low)),
+            vmovl_u16(vget_high_u16(low)),
+            vmovl_u16(vget_low_u16(high)),
+            vmovl_u16(vget_high_u16(high)),
+        ];
+        let zero = vdupq_n_f32(mix.other_zero);
+        let sum = |j: usize| {
+            let other = vmulq_n_f32(vsubq_f32(vcvtq_f32_u32(other[j]), zero), mix.other_scale);
+            let sum = vaddq_f32(vld1q_f32(own.as_ptr().add(4 * j)), other);
+            vqmovn_s32(vcvtnq_s32_f32(vmulq_n_f32(sum, mix.inverse)))
         };
-        let low = half(vget_low_u8(own), vget_low_u8(other));
-        vcombine_u8(low, half(vget_high_u8(own), vget_high_u8(other)))
+        let zero = vdupq_n_s16(i16::from(mix.zero));
+        let half = |j: usize| vqmovun_s16(vqaddq_s16(vcombine_s16(sum(j), sum(j + 1)), zero));
+        vcombine_u8(half(0), half(2))
     }
 }
