@@ -73,14 +73,7 @@ pub(super) fn mix(own: &Values, other: Quant, to: Quant) -> Option<Mix> {
     let (low, high) = range(own);
     let (other_low, other_high) = other.range();
     let reach = low.abs().max(high.abs()) + other_low.abs().max(other_high.abs());
-    let own = std::array::from_fn(|i| std::array::from_fn(|code| own[code].to_le_bytes()[i]));
-    let mix = Mix {
-        own,
-        other_zero: f32::from(other.zero),
-        other_scale: other.scale,
-        inverse: 1.0 / to.scale,
-        zero: to.zero,
-    };
+    let mix = Mix::new(*own, (other.scale, other.zero), (to.scale, to.zero));
     (reach * mix.inverse < FARTHEST).then_some(mix)
 }
 

@@ -2,29 +2,47 @@
 //!
 //! Belongs here: the same contract as `Kernel`'s, channel by channel. Does not: tables and residuals (see `finish`).
 
-use super::scalar::requantise;
-use super::{Dest, MAX_BLOCK, Run, finish};
+use super::{Dest, Run, finish};
 
-/// Weights of a depthwise convolution.
+/// Channels whose sums are held in registers.
+const CHUNK: usize = 32;
+/// Pixels that go to their destinations together.
+const TILE: usize = 8;
+
+/// Weights of a depthwise convolution, padded to whole chunks of channels.
 #[derive(Debug)]
 pub(in crate::infer::int8) struct Depthwise {
+    channels: usize,
     offsets: Vec<usize>,
-    /// `[tap][channel]`.
-    weights: Vec<i16>,
-    bias: Vec<i32>,
-    scale: Vec<f32>,
+    /// `[chunk][tap][channel]`.
+    weights: Vec<[i16; CHUNK]>,
+    bias: Vec<[i32; CHUNK]>,
+    scale: Vec<[f32; CHUNK]>,
 }
 
 impl Depthwise {
     /// From `[channel][tap]`; one run is one tap.
-    pub(in crate::infer::int8) fn new(runs: &[Run], weights: &[i8], bias: Vec<i32>, scale: Vec<f32>) -> Self {
-        let taps = runs.len();
-        let weights = (0..taps).flat_map(|t| (0..bias.len()).map(move |c| i16::from(weights[c * taps + t]))).collect();
-        Self { offsets: runs.iter().map(|r| r.offset).collect(), weights, bias, scale }
+    pub(in crate::infer::int8) fn new(runs: &[Run], weights: &[i8], bias: &[i32], scale: &[f32]) -> Self {
+        let (channels, taps) = (bias.len(), runs.len());
+        let weight = |c: usize, tap: usize| weights.get(c * taps + tap).map_or(0, |&w| i16::from(w));
+        let chunks = (0..channels).step_by(CHUNK);
+        Self {
+            channels,
+            offsets: runs.iter().map(|r| r.offset).collect(),
+            weights: chunks
+                .clone()
+                .flat_map(|first| (0..taps).map(move |tap| std::array::from_fn(|i| weight(first + i, tap))))
+                .collect(),
+            bias: chunks
+                .clone()
+                .map(|first| std::array::from_fn(|i| bias.get(first + i).copied().unwrap_or(0)))
+                .collect(),
+            scale: chunks.map(|first| std::array::from_fn(|i| scale.get(first + i).copied().unwrap_or(0.0))).collect(),
+        }
     }
 
     pub(in crate::infer::int8) fn channels(&self) -> usize {
-        self.bias.len()
+        self.channels
     }
 
     /// Computes one row.
@@ -58,30 +76,53 @@ impl Depthwise {
 
     #[inline(always)]
     unsafe fn row_plain(&self, input: *const u8, step: usize, zero: u8, pixels: usize, dests: &[Dest]) {
-        let channels = self.channels();
-        for first in (0..channels).step_by(MAX_BLOCK) {
-            let width = MAX_BLOCK.min(channels - first);
+        for chunk in 0..self.bias.len() {
+            let first = chunk * CHUNK;
+            let width = CHUNK.min(self.channels - first);
+            let mut inner = [Dest::NONE; super::MAX_DESTS];
             let cut = dests.iter().filter_map(|d| d.within(first, width));
-            let mut inner = [Dest::NONE; 8];
             let used = inner.iter_mut().zip(cut).map(|(slot, dest)| *slot = dest).count();
-            for pixel in 0..pixels {
-                let mut acc = [0i32; MAX_BLOCK];
-                acc[..width].copy_from_slice(&self.bias[first..first + width]);
-                for (tap, offset) in self.offsets.iter().enumerate() {
-                    let weights = &self.weights[tap * channels + first..][..width];
-                    // SAFETY: the caller promised the input.
-                    let codes = unsafe { std::slice::from_raw_parts(input.add(pixel * step + offset + first), width) };
-                    for ((acc, &code), &weight) in acc.iter_mut().zip(codes).zip(weights) {
-                        *acc += i32::from(code) * i32::from(weight);
-                    }
+            for left in (0..pixels).step_by(TILE) {
+                let count = TILE.min(pixels - left);
+                let mut codes = [[0u8; CHUNK]; TILE];
+                for (p, codes) in codes.iter_mut().enumerate().take(count) {
+                    // SAFETY: the caller promised the input of every pixel, in all channels.
+                    *codes = unsafe { self.pixel(input.add((left + p) * step + first), chunk, width, zero) };
                 }
-                let mut codes = [0u8; MAX_BLOCK];
-                for ((code, &acc), &scale) in codes.iter_mut().zip(&acc).zip(&self.scale[first..first + width]) {
-                    *code = requantise(acc, scale, zero);
-                }
-                // SAFETY: one pixel of `width` codes; destinations as promised.
-                unsafe { finish::write(codes.as_ptr(), width, pixel, 1, &inner[..used]) };
+                // SAFETY: so many pixels of `CHUNK` codes; destinations as promised, none beyond `width`.
+                unsafe { finish::write(codes.as_ptr().cast(), CHUNK, left, count, &inner[..used]) };
             }
         }
+    }
+
+    /// The codes of one pixel's chunk of channels.
+    #[inline(always)]
+    unsafe fn pixel(&self, input: *const u8, chunk: usize, width: usize, zero: u8) -> [u8; CHUNK] {
+        let taps = self.offsets.len();
+        let mut acc = self.bias[chunk];
+        for (offset, weights) in self.offsets.iter().zip(&self.weights[chunk * taps..][..taps]) {
+            let mut codes = [0u8; CHUNK];
+            // SAFETY: `width` channels of this tap can be read.
+            unsafe {
+                if width == CHUNK {
+                    codes = input.add(*offset).cast::<[u8; CHUNK]>().read();
+                } else {
+                    codes[..width].copy_from_slice(std::slice::from_raw_parts(input.add(*offset), width));
+                }
+            }
+            for ((acc, &code), &weight) in acc.iter_mut().zip(&codes).zip(weights) {
+                // 255 · 127 fits 16 bits.
+                *acc += i32::from(i16::from(code) * weight);
+            }
+        }
+        let zero = f32::from(zero);
+        let mut codes = [0u8; CHUNK];
+        for ((code, &acc), &scale) in codes.iter_mut().zip(&acc).zip(&self.scale[chunk]) {
+            // Whole numbers this small are exact in floats, so that this is the contract's integer addition.
+            let rounded = ((acc as f32 * scale).round_ties_even().clamp(-1024.0, 1024.0) + zero).clamp(0.0, 255.0);
+            // SAFETY: a whole number from 0 to 255.
+            *code = unsafe { rounded.to_int_unchecked::<u8>() };
+        }
+        codes
     }
 }

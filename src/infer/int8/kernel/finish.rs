@@ -2,6 +2,8 @@
 //!
 //! Belongs here: the portable form, which all kernels share unless they have a better one. Does not: accumulation and requantisation.
 
+use super::translate::translate;
+
 /// A destination of a block's codes, for one row.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::infer::int8) struct Dest {
@@ -50,8 +52,10 @@ pub(in crate::infer::int8) struct Residual {
 /// `clamp(round_half_even((own[a] + (b - other_zero) * other_scale) * inverse) + zero, 0, 255)`.
 #[derive(Debug, Clone, PartialEq)]
 pub(in crate::infer::int8) struct Mix {
-    /// What a code of the first stands for: byte `i` of its float in plane `i`, as vector instructions look them up.
-    pub own: [[u8; 256]; 4],
+    /// What a code of the first stands for.
+    pub own: [f32; 256],
+    /// The same: byte `i` of each float in plane `i`, as vector instructions look them up.
+    pub planes: [[u8; 256]; 4],
     /// The zero point of the second.
     pub other_zero: f32,
     /// The step of the second.
@@ -63,11 +67,17 @@ pub(in crate::infer::int8) struct Mix {
 }
 
 impl Mix {
+    /// `other` and `to` are a step and a zero point each.
+    pub(in crate::infer::int8) fn new(own: [f32; 256], other: (f32, u8), to: (f32, u8)) -> Self {
+        let planes = std::array::from_fn(|i| std::array::from_fn(|code| own[code].to_le_bytes()[i]));
+        let other_zero = f32::from(other.1);
+        Self { own, planes, other_zero, other_scale: other.0, inverse: 1.0 / to.0, zero: to.1 }
+    }
+
     /// The sum of two codes.
     #[inline(always)]
     pub(in crate::infer::int8) fn apply(&self, own: u8, other: u8) -> u8 {
-        let own = f32::from_le_bytes(std::array::from_fn(|i| self.own[i][usize::from(own)]));
-        let sum = own + (f32::from(other) - self.other_zero) * self.other_scale;
+        let sum = self.own[usize::from(own)] + (f32::from(other) - self.other_zero) * self.other_scale;
         let rounded = (sum * self.inverse).round_ties_even() as i32;
         rounded.saturating_add(i32::from(self.zero)).clamp(0, 255) as u8
     }
@@ -96,7 +106,7 @@ pub(super) unsafe fn write(codes: *const u8, width: usize, first: usize, pixels:
                         }
                     }
                     None => match dest.table.as_ref() {
-                        Some(table) => out.iter_mut().zip(codes).for_each(|(o, &c)| *o = table[usize::from(c)]),
+                        Some(table) => translate(codes, table, out),
                         None => out.copy_from_slice(codes),
                     },
                 }

@@ -5,7 +5,8 @@
 //! The contract, the same for all: `acc = bias + Σ code · weight` in 32 bits; `code = clamp(round_half_even(acc · scale) + zero, 0, 255)` with one
 //! float multiplication; then every destination perhaps adds a residual to its channels and takes them through a table of 256 bytes.
 //! The zero point of the input is folded into the bias, and borders hold it, so that no kernel knows of either. Whoever builds a call sees to it
-//! that neither `acc` nor `acc · scale` leaves 32 bits.
+//! that neither `acc` nor `acc · scale` leaves 32 bits, and that weights lie within -127..=127: processors without an 8-bit dot product add two
+//! products in 16 bits.
 
 #![allow(unsafe_code, reason = "vector instructions and raw rows of tensors")]
 
@@ -17,17 +18,29 @@ mod avx2;
 mod avx512;
 mod depthwise;
 mod finish;
+#[cfg(target_arch = "aarch64")]
+mod i8mm;
+#[cfg(target_arch = "aarch64")]
+mod neon;
+#[cfg(target_arch = "aarch64")]
+mod neon_dot;
+#[cfg(target_arch = "aarch64")]
+mod neon_out;
 mod pack;
 mod pool;
 mod scalar;
+mod translate;
 
 pub(super) use depthwise::Depthwise;
 pub(super) use finish::{Dest, Mix, Residual};
 pub(super) use pack::{Aligned, Block, Packed, Run, pack};
 pub(super) use pool::raise;
+pub(super) use translate::translate;
 
 /// Output pixels that one call may ask for at most in one tile, whatever the kernel: the size of scratch memory follows from it.
 const MAX_TILE_PIXELS: usize = 16;
+/// Destinations of one call, at most; a layer with more is asked for several times.
+pub(super) const MAX_DESTS: usize = 8;
 /// Output channels of one block, at most.
 const MAX_BLOCK: usize = 64;
 
@@ -89,6 +102,12 @@ pub(super) fn all() -> &'static [&'static dyn Kernel] {
         {
             found.extend(avx512::kernels());
             found.extend(avx2::kernels());
+        }
+        #[cfg(target_arch = "aarch64")]
+        {
+            found.extend(i8mm::kernels());
+            found.extend(neon_dot::kernels());
+            found.push(&neon::Neon);
         }
         found.push(&scalar::Scalar);
         found

@@ -60,8 +60,7 @@ fn computed(kernel: &dyn Kernel, case: &Case) -> (Vec<u8>, Vec<u8>) {
     let table: [u8; 256] = std::array::from_fn(|_| noise.byte());
     let other: Vec<u8> = (0..case.pixels * case.channels).map(|_| noise.byte()).collect();
     let values: [f32; 256] = std::array::from_fn(|_| (f32::from(noise.byte()) - 100.0) * case.scale);
-    let own = std::array::from_fn(|i| std::array::from_fn(|code| values[code].to_le_bytes()[i]));
-    let mix = Mix { own, other_zero: 77.0, other_scale: 0.013, inverse: f32::from(noise.byte()), zero: noise.byte() };
+    let mix = Mix::new(values, (0.013, 77), (1.0 / f32::from(noise.byte().max(1)), noise.byte()));
 
     let packed = pack(kernel, &case.runs, &weights, &bias, &scale);
     let (from, to) = case.cut;
