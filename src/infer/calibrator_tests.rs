@@ -4,15 +4,14 @@ use std::path::PathBuf;
 
 use super::*;
 use crate::config::EngineChoice;
-use crate::infer::{Options, open};
+use crate::infer::{InputMut, Options, open};
 
 fn tiny() -> PathBuf {
     PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/tiny_classifier.onnx"))
 }
 
 fn show(calibrator: &mut Calibrator, value: impl Fn(usize) -> f32) {
-    let InputMut::F32Nchw(tensor) = calibrator.input();
-    tensor.iter_mut().enumerate().for_each(|(i, v)| *v = value(i));
+    calibrator.input().iter_mut().enumerate().for_each(|(i, v)| *v = value(i));
     calibrator.look().expect("ran");
 }
 
@@ -70,7 +69,7 @@ fn a_real_model_s_outputs_have_the_range_that_the_engine_gives_them() {
         }
         let picture = |i: usize| (i % 251) as f32 / 251.0;
         let mut engine = open(EngineChoice::Tract, &path, Options::default()).expect("opened");
-        let InputMut::F32Nchw(tensor) = engine.input(0);
+        let InputMut::F32Nchw(tensor) = engine.input(0) else { unreachable!("tract takes floats") };
         tensor.iter_mut().enumerate().for_each(|(i, v)| *v = picture(i));
         engine.run(1).expect("ran");
         let mut calibrator = Calibrator::open(&path, 2).expect("opened");
