@@ -11,7 +11,13 @@ use super::kernel::Mix;
 use super::quant::{self, Quant};
 
 /// Bytes of all buffers together, at most: a file that wants more is hostile or meant for another kind of machine.
-const MAX_BYTES: usize = 1 << 30;
+pub(super) const MAX_BYTES: usize = 1 << 30;
+/// Bytes of all packed weights together, at most: YOLOv8x has 68 million. Grouped filters grow when they are written out.
+const MAX_WEIGHTS: usize = 1 << 28;
+/// Tables of one channel, at most: each takes a kilobyte.
+const MAX_TABLES: usize = 1 << 19;
+/// Operations and tensors that are stored, at most. Large networks have some thousand; ordering them takes time with the square.
+const MAX_STEPS: usize = 1 << 13;
 
 /// A tensor in memory: pixels after pixels, all channels of one together, with a border of zero points for filters that look beyond the edge.
 #[derive(Debug, Clone)]
@@ -84,6 +90,24 @@ impl Conv {
     }
 }
 
+impl Buffer {
+    /// Its size in memory; None when it is beyond all numbers.
+    fn bytes(&self) -> Option<usize> {
+        let [c, h, w] = self.chw;
+        let side = |n: usize| n.checked_add(2 * self.border);
+        c.checked_mul(side(h)?)?.checked_mul(side(w)?)
+    }
+}
+
+/// Takes from what all of a model may use; a hostile file is refused before it has filled the memory.
+fn spend(used: &mut usize, more: usize, most: usize, what: &str) -> Result<(), Refusal> {
+    *used = used
+        .checked_add(more)
+        .filter(|&n| n <= most)
+        .ok_or_else(|| format!("the model has more than {most} {what}"))?;
+    Ok(())
+}
+
 /// Collects buffers and operations.
 #[derive(Debug, Default)]
 pub(super) struct Builder {
@@ -94,6 +118,9 @@ pub(super) struct Builder {
     /// What was stored already: which expression, in which step. The expression is kept so that its address stays its own.
     stored: HashMap<(usize, u32, u8), (Rc<Kind>, Slot)>,
     bytes: usize,
+    weights: usize,
+    tables: usize,
+    steps: usize,
 }
 
 /// Why something cannot be done in 8 bits; a line for people.
@@ -101,12 +128,42 @@ pub(super) type Refusal = String;
 
 impl Builder {
     pub(super) fn buffer(&mut self, chw: [usize; 3], quant: Quant) -> Result<Slot, Refusal> {
-        let bytes = chw.iter().try_fold(1usize, |n, &d| n.checked_mul(d)).filter(|&n| n > 0);
-        let total = bytes.and_then(|n| n.checked_add(self.bytes)).filter(|&n| n <= MAX_BYTES);
-        self.bytes =
-            total.ok_or_else(|| format!("a tensor of {chw:?} is empty, or all of them need more than 1 GiB"))?;
-        self.buffers.push(Buffer { chw, border: 0, quant });
+        let buffer = Buffer { chw, border: 0, quant };
+        let bytes = buffer.bytes().filter(|&n| n > 0).ok_or_else(|| format!("a tensor of {chw:?} is empty or huge"))?;
+        spend(&mut self.bytes, bytes, MAX_BYTES, "bytes of tensors")?;
+        self.buffers.push(buffer);
         Ok(Slot { buffer: self.buffers.len() - 1, first: 0, channels: chw[0] })
+    }
+
+    /// Sees to it that a buffer has at least this border.
+    pub(super) fn widen(&mut self, buffer: usize, border: usize) -> Result<(), Refusal> {
+        let old = &self.buffers[buffer];
+        if old.border >= border {
+            return Ok(());
+        }
+        let new = Buffer { border, ..old.clone() };
+        let more = new.bytes().zip(old.bytes()).map_or(usize::MAX, |(new, old)| new - old);
+        spend(&mut self.bytes, more, MAX_BYTES, "bytes of tensors")?;
+        self.buffers[buffer] = new;
+        Ok(())
+    }
+
+    /// Counts one more thing that is done or stored.
+    pub(super) fn step(&mut self) -> Result<(), Refusal> {
+        spend(&mut self.steps, 1, MAX_STEPS, "operations")
+    }
+
+    /// Counts weights before they are read: those of so many outputs with a filter of these sides over so many inputs each.
+    pub(super) fn weigh(&mut self, outputs: usize, taps: usize, inputs: usize) -> Result<(), Refusal> {
+        // As kernels pack them, outputs go by sixteen and inputs by four.
+        let rounded = (outputs.checked_next_multiple_of(16), inputs.checked_next_multiple_of(4));
+        let bytes = rounded.0.zip(rounded.1).and_then(|(o, i)| o.checked_mul(taps)?.checked_mul(i));
+        spend(&mut self.weights, bytes.unwrap_or(usize::MAX), MAX_WEIGHTS, "weights")
+    }
+
+    /// Counts tables that channels have for themselves.
+    pub(super) fn tabulate(&mut self, tables: usize) -> Result<(), Refusal> {
+        spend(&mut self.tables, tables, MAX_TABLES, "tables")
     }
 
     pub(super) fn conv(&mut self, index: usize) -> &mut Conv {
@@ -158,6 +215,7 @@ impl Builder {
 
     /// Writes the expression's codes into a slot, whose step is `quant`.
     fn fill(&mut self, expr: &Expr, quant: Quant, to: Slot) -> Result<(), Refusal> {
+        self.step()?;
         match &*expr.kind {
             Kind::Image | Kind::Raw(_) => return Err("its values have no known range".to_owned()),
             Kind::Map { source, first, tables } => self.fill_map(*source, *first, tables, quant, to)?,
@@ -178,7 +236,7 @@ impl Builder {
                 self.ops.push(Op::Copy { from, to, y: *y, x: *x, tables: Vec::new() });
             }
             Kind::Average(of) => {
-                let natural = self.natural(of);
+                let natural = Self::natural(of);
                 let from = self.store(of, natural)?;
                 self.ops.push(Op::Average { from, to });
             }
@@ -221,7 +279,10 @@ impl Builder {
         };
         let tables = match tables {
             Tables::One(t) => vec![quant.codes(t)],
-            Tables::Each(all) => all.iter().map(|t| quant.codes(t)).collect(),
+            Tables::Each(all) => {
+                self.tabulate(all.len())?;
+                all.iter().map(|t| quant.codes(t)).collect()
+            }
         };
         self.ops.push(Op::Copy { from, to, y: Pick::ALL, x: Pick::ALL, tables });
         Ok(())
@@ -235,6 +296,7 @@ impl Builder {
         if let Some(found) = self.conv(op).dests.iter().find(is_whole) {
             return Ok(found.to);
         }
+        self.step()?;
         let to = self.buffer(chw, quant)?;
         self.conv(op).dests.push(Dest { first: 0, to, table: None, residual: None });
         Ok(to)
@@ -248,7 +310,7 @@ impl Builder {
             _ => None,
         };
         let (own, other) = if producer(a) >= producer(b) { (a, b) } else { (b, a) };
-        let other_quant = self.natural(other);
+        let other_quant = Self::natural(other);
         let too_far = || "two tensors that are added have values far beyond their sum".to_owned();
         let table = again.map(|q| q.codes(&quant.values())).filter(|t| *t != IDENTITY).map(Box::new);
         if let (Some(op), Kind::Map { first, tables: Tables::One(values), .. }) = (producer(own), &*own.kind) {
@@ -257,7 +319,7 @@ impl Builder {
             self.conv(op).dests.push(Dest { first: *first, to, residual: Some((other, Box::new(mix))), table });
             return Ok(());
         }
-        let own_quant = self.natural(own);
+        let own_quant = Self::natural(own);
         let mix = quant::mix(&own_quant.values(), other_quant, quant).ok_or_else(too_far)?;
         let (own, other) = (self.store(own, own_quant)?, self.store(other, other_quant)?);
         match table {
@@ -272,33 +334,11 @@ impl Builder {
     }
 
     /// The step in which an expression is best stored when nothing asks for another: the file's, or one that covers all that it can be.
-    pub(super) fn natural(&self, expr: &Expr) -> Quant {
+    pub(super) fn natural(expr: &Expr) -> Quant {
         expr.natural.unwrap_or_else(|| {
-            let (low, high) = self.reach(expr);
+            let (low, high) = expr.reach();
             Quant::covering(low, high)
         })
-    }
-
-    /// Least and greatest value that an expression can have, by its parts.
-    fn reach(&self, expr: &Expr) -> (f32, f32) {
-        if let Some(quant) = expr.natural {
-            return quant.range();
-        }
-        match &*expr.kind {
-            Kind::Image | Kind::Raw(_) => (0.0, 0.0),
-            Kind::Map { tables, .. } => tables.range(),
-            Kind::Sum(a, b) => {
-                let (a, b) = (self.reach(a), self.reach(b));
-                (a.0 + b.0, a.1 + b.1)
-            }
-            Kind::Concat(parts) => {
-                parts.iter().map(|p| self.reach(p)).fold((0.0, 0.0), |a, b| (a.0.min(b.0), a.1.max(b.1)))
-            }
-            Kind::Part { of, .. } | Kind::Pool { of, .. } | Kind::Sample { of, .. } | Kind::Average(of) => {
-                self.reach(of)
-            }
-            Kind::Fixed { quant, .. } => quant.range(),
-        }
     }
 }
 

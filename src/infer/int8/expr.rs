@@ -16,6 +16,10 @@ pub(super) struct Expr {
     pub kind: Rc<Kind>,
     /// The step in which the file wants it, if it says so.
     pub natural: Option<Quant>,
+    /// How many expressions lie within each other here, at most.
+    pub depth: usize,
+    /// Least and greatest value that it can have, by its parts. Kept, since a tensor may be part of another one many times over.
+    reach: (f32, f32),
 }
 
 /// How it comes to be.
@@ -41,6 +45,32 @@ pub(super) enum Kind {
     Average(Expr),
     /// Codes of a given step, then values again.
     Fixed { of: Expr, quant: Quant },
+}
+
+impl Kind {
+    fn depth(&self) -> usize {
+        1 + match self {
+            Self::Image | Self::Raw(_) | Self::Map { .. } => 0,
+            Self::Sum(a, b) => a.depth.max(b.depth),
+            Self::Concat(parts) => parts.iter().map(|p| p.depth).max().unwrap_or(0),
+            Self::Part { of, .. } | Self::Pool { of, .. } | Self::Sample { of, .. } => of.depth,
+            Self::Average(of) | Self::Fixed { of, .. } => of.depth,
+        }
+    }
+
+    fn reach(&self) -> (f32, f32) {
+        match self {
+            Self::Image | Self::Raw(_) => (0.0, 0.0),
+            Self::Map { tables, .. } => tables.range(),
+            Self::Sum(a, b) => {
+                let (a, b) = (a.reach(), b.reach());
+                (a.0 + b.0, a.1 + b.1)
+            }
+            Self::Concat(parts) => parts.iter().map(Expr::reach).fold((0.0, 0.0), |a, b| (a.0.min(b.0), a.1.max(b.1))),
+            Self::Part { of, .. } | Self::Pool { of, .. } | Self::Sample { of, .. } | Self::Average(of) => of.reach(),
+            Self::Fixed { quant, .. } => quant.range(),
+        }
+    }
 }
 
 /// Whose codes.
@@ -155,7 +185,13 @@ impl Tables {
 
 impl Expr {
     pub(super) fn new(chw: [usize; 3], kind: Kind) -> Self {
-        Self { chw, kind: Rc::new(kind), natural: None }
+        let (depth, reach) = (kind.depth(), kind.reach());
+        Self { chw, kind: Rc::new(kind), natural: None, depth, reach }
+    }
+
+    /// Least and greatest value that it can have.
+    pub(super) fn reach(&self) -> (f32, f32) {
+        self.natural.map_or(self.reach, Quant::range)
     }
 
     pub(super) fn with_natural(mut self, natural: Option<Quant>) -> Self {

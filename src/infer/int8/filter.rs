@@ -2,13 +2,10 @@
 //!
 //! Belongs here: `Conv`, `Gemm`, their weights and biases. Does not: packing for a processor (see `kernel`).
 
-use super::super::onnx::graph::Node;
-use super::build::{Conv, Op, Refusal};
+use super::super::onnx::graph::{Node, Tensor};
+use super::build::{Builder, Conv, Op, Refusal};
 use super::expr::{Expr, Kind, Window};
 use super::nodes::{Lowering, window};
-
-/// Weights of one layer, at most: beyond it a file is hostile. Grouped filters grow when they are written out.
-const MAX_WEIGHTS: usize = 1 << 28;
 
 /// Weights `[output][input][row][column]` as integers with a step for each output.
 struct Weights {
@@ -73,14 +70,16 @@ fn finish(
     dims: [usize; 4],
     layer: Layer<'_>,
 ) -> Result<Expr, Refusal> {
-    let quant = lowering.builder.natural(input);
+    let inputs = if layer.is_depthwise { 1 } else { input.chw[0] };
+    lowering.builder.weigh(dims[0], dims[2] * dims[3], inputs)?;
+    lowering.builder.step()?;
+    let quant = Builder::natural(input);
     let weights = weights_of(lowering, weights, dims, &layer.bias, quant.scale)?;
     let sum_scale: Vec<f32> = weights.scale.iter().map(|&s| s * quant.scale).collect();
     let weights = in_memory_order(&weights, layer.groups, layer.is_depthwise)?;
     let from = lowering.builder.store(input, quant)?;
     let border = border_for(layer.window, input.chw, layer.out_chw);
-    let buffer = &mut lowering.builder.buffers[from.buffer];
-    buffer.border = buffer.border.max(border);
+    lowering.builder.widen(from.buffer, border)?;
     lowering.builder.ops.push(Op::Conv(Box::new(Conv {
         name: layer.name.to_owned(),
         from,
@@ -112,12 +111,12 @@ fn dims_of(lowering: &Lowering<'_>, name: &str) -> Option<Vec<usize>> {
 
 fn bias_of(lowering: &Lowering<'_>, name: Option<&str>, outputs: usize) -> Result<Vec<f64>, Refusal> {
     let Some(name) = name else { return Ok(vec![0.0; outputs]) };
-    let constants = &lowering.graph.constants;
+    let few = |name: &str| lowering.few(name, outputs);
     let values: Option<Vec<f64>> = match lowering.integers.get(name) {
-        None => constants.get(name).and_then(|t| t.floats()).map(|v| v.into_iter().map(f64::from).collect()),
+        None => few(name).and_then(Tensor::floats).map(|v| v.into_iter().map(f64::from).collect()),
         Some((ints, scales, _)) => {
-            let ints = constants.get(ints).and_then(|t| t.ints());
-            let scales = constants.get(scales).and_then(|t| t.floats());
+            let ints = few(ints).and_then(Tensor::ints);
+            let scales = few(scales).and_then(Tensor::floats);
             ints.zip(scales).filter(|(i, s)| s.len() == i.len() || s.len() == 1).map(|(ints, scales)| {
                 let scale = |c: usize| f64::from(scales[if scales.len() == 1 { 0 } else { c }]);
                 ints.iter().enumerate().map(|(c, &n)| n as f64 * scale(c)).collect()
@@ -140,8 +139,14 @@ fn weights_of(
     let depth = dims[1] * dims[2] * dims[3];
     if let Some((ints, scales, zeros)) = lowering.integers.get(name) {
         let values = constants.get(ints).and_then(|t| t.ints()).ok_or("its weights are no constant")?;
-        let scales = constants.get(scales).and_then(|t| t.floats()).ok_or("its weights' scales are no constant")?;
-        let zeros = zeros.as_ref().and_then(|z| constants.get(z)).and_then(|t| t.ints()).unwrap_or_default();
+        let scales = lowering.few(scales, dims[0]).and_then(Tensor::floats);
+        let scales = scales.ok_or("its weights have scales along another axis than the outputs")?;
+        let zeros = match zeros {
+            None => Vec::new(),
+            Some(name) => {
+                lowering.few(name, dims[0]).and_then(Tensor::ints).ok_or("its weights' zero points are odd")?
+            }
+        };
         if zeros.iter().any(|&z| z != 0) || values.iter().any(|v| i8::try_from(*v).is_err()) {
             return Err("its weights are not signed bytes with the zero point 0".to_owned());
         }
@@ -186,8 +191,7 @@ fn in_memory_order(weights: &Weights, groups: usize, is_depthwise: bool) -> Resu
         return Ok(weights.values.clone());
     }
     let all = inputs * groups;
-    let total = outputs.checked_mul(all * h * w).filter(|&n| n <= MAX_WEIGHTS).ok_or("its weights are too many")?;
-    let mut out = vec![0i8; total];
+    let mut out = vec![0i8; outputs * all * h * w];
     for o in 0..outputs {
         let base = o / (outputs / groups) * inputs;
         for i in 0..inputs {

@@ -146,7 +146,7 @@ impl Layer {
         let [channels, h, w] = conv.out_chw;
         let [kh, kw] = conv.window.size;
         let per_output = conv.weights.len() / channels;
-        let macs = h * w * channels * per_output;
+        let macs = (h * w * channels).saturating_mul(per_output);
         let depth = if conv.is_depthwise { "depthwise" } else { "conv" };
         let what = format!(
             "{depth} {kh}x{kw}{}",
@@ -185,7 +185,7 @@ impl Layer {
     pub(super) fn tasks(&self, number: usize, threads: usize, task_macs: usize) -> Vec<Task> {
         let [_, h, w] = self.out_chw;
         // A byte that is moved costs about as much as a few products.
-        let work = if self.macs > 0 { self.macs } else { self.out_chw.iter().product::<usize>() * 8 };
+        let work = if self.macs > 0 { self.macs } else { self.out_chw.iter().product::<usize>().saturating_mul(8) };
         let pieces = if threads == 1 { 1 } else { (work / task_macs).clamp(1, threads * 8) };
         let pieces = if pieces > 1 { pieces.next_multiple_of(threads) } else { 1 };
         let cut = |len: usize, unit: usize| {

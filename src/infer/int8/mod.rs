@@ -15,6 +15,8 @@ mod plan;
 mod quant;
 mod run;
 mod team;
+#[cfg(test)]
+mod tests;
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -237,9 +239,8 @@ fn grids(lowering: &mut Lowering<'_>, names: &[String]) -> Option<Vec<Grid>> {
 fn frontier(graph: &Graph<'_>, lowering: &mut Lowering<'_>) -> Result<Vec<Exit>, String> {
     let mut needed: HashSet<&str> = graph.header.outputs.iter().map(|p| p.name.as_str()).collect();
     let mut names: Vec<&str> = Vec::new();
-    let is_known = |lowering: &Lowering<'_>, name: &str| {
-        lowering.known.contains_key(name) && graph.header.inputs.iter().all(|i| i.name != name)
-    };
+    let inputs: HashSet<&str> = graph.header.inputs.iter().map(|p| p.name.as_str()).collect();
+    let is_known = |lowering: &Lowering<'_>, name: &str| lowering.known.contains_key(name) && !inputs.contains(name);
     for output in &graph.header.outputs {
         if is_known(lowering, &output.name) {
             names.push(&output.name);
@@ -257,7 +258,7 @@ fn frontier(graph: &Graph<'_>, lowering: &mut Lowering<'_>) -> Result<Vec<Exit>,
             }
         }
     }
-    if needed.iter().any(|n| graph.header.inputs.iter().any(|i| i.name == *n)) {
+    if needed.iter().any(|n| inputs.contains(n)) {
         return Err("what is not covered needs the picture itself".to_owned());
     }
     names

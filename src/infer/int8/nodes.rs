@@ -5,14 +5,26 @@
 use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 
-use super::super::onnx::graph::{Graph, Node};
-use super::build::{Builder, Refusal};
+use super::super::onnx::graph::{Graph, Node, Tensor};
+use super::build::{Builder, MAX_BYTES, Refusal};
 use super::expr::{Expr, Kind, Pick, Source, Tables, Window};
 use super::filter;
 use super::quant::{Quant, Values};
 
 /// Sides of a filter, strides, pads, at most: beyond it a file is hostile.
 const MAX_TAPS: usize = 64;
+
+/// Channels of a tensor, at most.
+const MAX_CHANNELS: usize = 1 << 16;
+
+/// Expressions that lie within each other, at most: whoever goes through them calls himself so often.
+const MAX_DEPTH: usize = 128;
+
+/// Pixels whose codes can be summed up in 32 bits.
+const MAX_AVERAGED: usize = i32::MAX as usize / 255;
+
+/// Numbers of a list, at most: sizes of a split, axes of a slice.
+const MAX_LIST: usize = 1 << 10;
 
 /// Where ranges come from that the file does not tell.
 pub(super) type Ranges<'a> = &'a dyn Fn(&str) -> Option<(f32, f32)>;
@@ -60,7 +72,8 @@ impl<'a> Lowering<'a> {
     /// Reads the whole graph. `stop` names tensors that somebody else computes from here on; nodes beyond them need not be looked at.
     pub(super) fn run(graph: &'a Graph<'a>, input_chw: [usize; 3], ranges: Ranges<'a>, stop: &HashSet<String>) -> Self {
         let mut uses = HashMap::new();
-        for name in graph.nodes.iter().flat_map(|n| &n.inputs) {
+        let outputs = graph.header.outputs.iter().map(|p| &p.name);
+        for name in graph.nodes.iter().flat_map(|n| &n.inputs).chain(outputs) {
             *uses.entry(name.as_str()).or_insert(0) += 1;
         }
         let (builder, known, refused, integers) = Default::default();
@@ -79,7 +92,8 @@ impl<'a> Lowering<'a> {
     }
 
     fn node(&mut self, node: &'a Node<'a>) {
-        match self.interpret(node) {
+        let outcome = self.interpret(node).and_then(|outcome| self.within_bounds(outcome));
+        match outcome {
             Ok(Outcome::Known(entries)) => {
                 for (name, entry) in node.outputs.iter().zip(entries) {
                     self.known.insert(name.clone(), entry);
@@ -87,11 +101,32 @@ impl<'a> Lowering<'a> {
             }
             Ok(Outcome::Nothing) => {}
             Err(reason) => {
-                for tensor in &node.outputs {
-                    self.refused.push(Refused { op: node.op.clone(), tensor: tensor.clone(), reason: reason.clone() });
-                }
+                self.refused.push(Refused { op: node.op.clone(), tensor: node.output().to_owned(), reason });
             }
         }
+    }
+
+    /// Refuses what no model needs and what would take time or memory without end further on.
+    fn within_bounds(&mut self, outcome: Outcome) -> Result<Outcome, Refusal> {
+        let Outcome::Known(entries) = &outcome else { return Ok(outcome) };
+        for Entry { expr, .. } in entries {
+            let size = expr.chw.iter().try_fold(1usize, |n, &d| n.checked_mul(d));
+            if size.is_none_or(|n| n > MAX_BYTES) || expr.chw[0] > MAX_CHANNELS {
+                return Err(format!("a tensor of {:?} is too large", expr.chw));
+            }
+            if expr.depth > MAX_DEPTH {
+                return Err("too many operations follow each other without a convolution".to_owned());
+            }
+            if let (Kind::Map { tables: Tables::Each(all), .. }, 1) = (&*expr.kind, Rc::strong_count(&expr.kind)) {
+                self.builder.tabulate(all.len())?;
+            }
+        }
+        Ok(outcome)
+    }
+
+    /// A constant of a few values, so that no large one is read again and again.
+    pub(super) fn few(&self, name: &str, most: usize) -> Option<&'a Tensor<'a>> {
+        self.graph.constants.get(name).filter(|t| t.count().is_some_and(|n| n <= most))
     }
 
     fn interpret(&mut self, node: &'a Node<'a>) -> Result<Outcome, Refusal> {
@@ -174,6 +209,12 @@ impl<'a> Lowering<'a> {
     fn fixed(&mut self, expr: &Expr, quant: Quant) -> Result<Expr, Refusal> {
         match &*expr.kind {
             Kind::Image => {
+                if let Some(slot) = self.builder.image {
+                    if self.builder.quant(slot) != quant {
+                        return Err("the picture is wanted in two steps".to_owned());
+                    }
+                    return Ok(Expr::codes(expr.chw, Source::Stored(slot), quant));
+                }
                 let [c, h, w] = expr.chw;
                 // Pixels of three channels lie in four bytes, so that rows of taps lie together.
                 let slot = self.builder.buffer([c.next_multiple_of(4), h, w], quant)?.part(0, c);
@@ -205,7 +246,7 @@ impl<'a> Lowering<'a> {
         let (source, first, tables) = match &*expr.kind {
             Kind::Map { source, first, tables } => (*source, *first, change(tables)),
             _ => {
-                let quant = self.builder.natural(expr);
+                let quant = Builder::natural(expr);
                 let slot = self.builder.store(expr, quant)?;
                 (Source::Stored(slot), 0, change(&Tables::One(Rc::new(quant.values()))))
             }
@@ -272,13 +313,12 @@ impl<'a> Lowering<'a> {
     }
 
     fn scalar(&self, name: Option<&str>) -> Option<f32> {
-        let values = self.graph.constants.get(name?)?.floats()?;
-        (values.len() == 1).then(|| values[0])
+        self.few(name?, 1)?.floats()?.first().copied()
     }
 
     /// One number for each channel, or one for all; None if the input is no such constant.
     fn per_channel(&self, node: &Node<'_>, i: usize, channels: usize) -> Option<Vec<f32>> {
-        let tensor = self.graph.constants.get(node.input(i)?)?;
+        let tensor = self.few(node.input(i)?, channels)?;
         let values = tensor.floats()?;
         let is_per_channel =
             tensor.dims.len() >= 3 && tensor.dims[tensor.dims.len() - 3] == channels && values.len() == channels;
@@ -319,8 +359,12 @@ impl<'a> Lowering<'a> {
         for (constant, other) in [(1, 0), (0, 1)] {
             let Ok(Entry { expr, is_flat }) = self.entry(node, other) else { continue };
             let Some(summands) = self.per_channel(node, constant, expr.chw[0]) else { continue };
-            let only_use = self.uses.get(node.input(other).unwrap_or("")) == Some(&1);
-            if let (Kind::Raw(op), true) = (&*expr.kind, only_use) {
+            let name = node.input(other).unwrap_or("");
+            let only_use = self.uses.get(name) == Some(&1);
+            // Under another name the sums may be wanted without the summands.
+            if let (Kind::Raw(op), true) = (&*expr.kind, only_use)
+                && self.builder.conv(*op).name == name
+            {
                 let conv = self.builder.conv(*op);
                 conv.bias.iter_mut().zip(&summands).for_each(|(b, s)| *b += f64::from(*s));
                 return Ok(Entry { expr, is_flat });
@@ -376,7 +420,7 @@ impl<'a> Lowering<'a> {
     }
 
     fn whole(&self, name: &str) -> Option<Vec<i64>> {
-        self.graph.constants.get(name)?.ints()
+        self.few(name, MAX_LIST)?.ints()
     }
 
     fn slice(&mut self, node: &Node<'_>) -> Result<Entry, Refusal> {
@@ -385,7 +429,7 @@ impl<'a> Lowering<'a> {
         let (starts, ends) = (list(1).ok_or("its starts are no constant")?, list(2).ok_or("its ends are no constant")?);
         let axes = list(3).unwrap_or_else(|| (0..starts.len() as i64).collect());
         let steps = list(4).unwrap_or_else(|| vec![1; starts.len()]);
-        if is_flat || [ends.len(), axes.len(), steps.len()].iter().any(|&n| n != starts.len()) {
+        if is_flat || starts.len() > 4 || [ends.len(), axes.len(), steps.len()].iter().any(|&n| n != starts.len()) {
             return Err("its lists have different lengths".to_owned());
         }
         for (((&start, &end), &axis), &step) in starts.iter().zip(&ends).zip(&axes).zip(&steps) {
@@ -436,8 +480,7 @@ impl<'a> Lowering<'a> {
             return Err(format!("it resizes by {mode}, {place}, {nearest}; covered is nearest, by whole factors"));
         }
         let [c, h, w] = expr.chw;
-        let scales =
-            node.input(2).and_then(|n| self.graph.constants.get(n)).and_then(|t| t.floats()).filter(|s| s.len() == 4);
+        let scales = node.input(2).and_then(|n| self.few(n, 4)).and_then(|t| t.floats()).filter(|s| s.len() == 4);
         let sizes = node.input(3).and_then(|n| self.whole(n)).filter(|s| s.len() == 4);
         let factors = match (scales, sizes) {
             (Some(s), _) => [s[2], s[3]],
@@ -451,11 +494,17 @@ impl<'a> Lowering<'a> {
         let repeat = |repeat| Pick { start: 0, step: 1, repeat };
         let natural = expr.natural;
         let kind = Kind::Sample { of: expr, y: repeat(y), x: repeat(x) };
-        Ok(Entry { expr: Expr::new([c, h * y, w * x], kind).with_natural(natural), is_flat: false })
+        Ok(Entry {
+            expr: Expr::new([c, h.saturating_mul(y), w.saturating_mul(x)], kind).with_natural(natural),
+            is_flat: false,
+        })
     }
 
     fn average(&mut self, node: &Node<'_>) -> Result<Entry, Refusal> {
         let Entry { expr, .. } = self.value(node, 0)?;
+        if expr.chw[1] * expr.chw[2] > MAX_AVERAGED {
+            return Err("it averages so many pixels that their sum does not fit 32 bits".to_owned());
+        }
         let expr = Expr::new([expr.chw[0], 1, 1], Kind::Average(expr));
         Ok(Entry { expr: self.with_range(node.output(), expr), is_flat: false })
     }
@@ -501,7 +550,7 @@ impl<'a> Lowering<'a> {
             };
             return Ok((slot.part(*first, expr.chw[0]), Box::new(**values)));
         }
-        let quant = self.builder.natural(&expr);
+        let quant = Builder::natural(&expr);
         Ok((self.builder.store(&expr, quant)?, Box::new(quant.values())))
     }
 }

@@ -10,6 +10,9 @@ use super::layer::Layer;
 /// Bytes between tensors, so that a kernel that reads a group too far reads nothing that another thread writes.
 const SLACK: usize = 64;
 
+/// Bytes of the arena, and of one picture, at most: edge devices have hardly more for all that they do.
+const MAX_ARENA: usize = 1 << 28;
+
 /// Work that pays for handing it to another thread, in multiply-accumulates.
 const TASK_MACS: usize = 1_500_000;
 
@@ -87,6 +90,9 @@ impl Plan {
         let depth = level_of.iter().max().map_or(0, |l| l + 1);
         let spans = spans(&layers, &level_of, exits, depth, places.len());
         let arena_bytes = place(&mut places, &spans, image.buffer);
+        if arena_bytes.max(places[image.buffer].bytes()) > MAX_ARENA {
+            return Err(format!("its tensors need {arena_bytes} bytes at a time, which is more than {MAX_ARENA}"));
+        }
         let mut levels = vec![Vec::new(); depth];
         for (number, (layer, &level)) in layers.iter().zip(&level_of).enumerate() {
             levels[level].extend(layer.tasks(number, threads, TASK_MACS));
@@ -118,15 +124,16 @@ pub(super) fn traffic(op: &Op) -> (Vec<Slot>, Vec<Slot>) {
 
 /// Which operations the exits need; destinations that nobody reads are taken away.
 fn alive(ops: &mut [Op], exits: &[Slot]) -> Vec<bool> {
+    let traffic: Vec<_> = ops.iter().map(traffic).collect();
     let mut is_alive = vec![false; ops.len()];
     let mut wanted: Vec<Slot> = exits.to_vec();
     let mut next = 0;
     while let Some(&slot) = wanted.get(next) {
         next += 1;
-        for (i, op) in ops.iter().enumerate() {
-            if !is_alive[i] && traffic(op).1.iter().any(|w| overlap(*w, slot)) {
+        for (i, (reads, writes)) in traffic.iter().enumerate() {
+            if !is_alive[i] && writes.iter().any(|w| overlap(*w, slot)) {
                 is_alive[i] = true;
-                wanted.extend(traffic(op).0);
+                wanted.extend(reads);
             }
         }
     }
@@ -141,30 +148,32 @@ fn alive(ops: &mut [Op], exits: &[Slot]) -> Vec<bool> {
 /// The level of each operation: one more than the highest of those that write what it reads.
 fn levels(ops: &[Op]) -> Result<Vec<usize>, String> {
     let traffic: Vec<_> = ops.iter().map(traffic).collect();
-    let needs: Vec<Vec<usize>> = traffic
-        .iter()
-        .map(|(reads, _)| {
-            let writes = |j: &usize| traffic[*j].1.iter().any(|w| reads.iter().any(|r| overlap(*w, *r)));
-            (0..ops.len()).filter(writes).collect()
-        })
-        .collect();
-    let mut level = vec![0; ops.len()];
-    // A chain is no longer than the number of operations: one more round that still changes something means a circle.
-    for round in 0..=ops.len() {
-        let mut has_changed = false;
-        for i in 0..ops.len() {
-            let least = needs[i].iter().map(|&j| level[j] + 1).max().unwrap_or(0);
-            has_changed |= least > level[i];
-            level[i] = level[i].max(least);
-        }
-        if !has_changed {
-            return Ok(level);
-        }
-        if round == ops.len() {
-            break;
+    let mut waits = vec![0usize; ops.len()];
+    let mut users: Vec<Vec<u32>> = vec![Vec::new(); ops.len()];
+    for (i, (reads, _)) in traffic.iter().enumerate() {
+        for (users, (_, writes)) in users.iter_mut().zip(&traffic) {
+            if writes.iter().any(|w| reads.iter().any(|r| overlap(*w, *r))) {
+                users.push(i as u32);
+                waits[i] += 1;
+            }
         }
     }
-    Err("its operations need each other in a circle".to_owned())
+    let mut level = vec![0; ops.len()];
+    let mut ready: Vec<usize> = (0..ops.len()).filter(|&i| waits[i] == 0).collect();
+    let mut next = 0;
+    while let Some(&done) = ready.get(next) {
+        next += 1;
+        for &user in &users[done] {
+            let user = user as usize;
+            level[user] = level[user].max(level[done] + 1);
+            waits[user] -= 1;
+            if waits[user] == 0 {
+                ready.push(user);
+            }
+        }
+    }
+    // Those that wait for each other never got ready.
+    if ready.len() == ops.len() { Ok(level) } else { Err("its operations need each other in a circle".to_owned()) }
 }
 
 /// First and last level at which each buffer is needed.
@@ -205,8 +214,7 @@ fn place(places: &mut [Place], spans: &[Option<(usize, usize)>], image: usize) -
             }
         }
         places[i].offset = Some(offset);
-        taken.push((offset, offset + bytes, span));
-        taken.sort_unstable_by_key(|t| t.0);
+        taken.insert(taken.partition_point(|t| t.0 < offset), (offset, offset + bytes, span));
         total = total.max(offset + bytes);
     }
     total

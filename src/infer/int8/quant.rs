@@ -67,6 +67,9 @@ pub(super) fn range(values: &Values) -> (f32, f32) {
 pub(super) fn mix(own: &Values, other: Quant, to: Quant) -> Option<Mix> {
     /// Sums are rounded to 32 bits; this is far from them and farther from anything that a code can hold.
     const FARTHEST: f32 = 1e8;
+    if own.iter().any(|v| !v.is_finite()) {
+        return None;
+    }
     let (low, high) = range(own);
     let (other_low, other_high) = other.range();
     let reach = low.abs().max(high.abs()) + other_low.abs().max(other_high.abs());

@@ -8,6 +8,14 @@ use std::collections::{BTreeMap, HashMap};
 use super::wire::{Fields, Value, floats, numbers, text};
 use super::{Header, OnnxError, read};
 
+/// Names of tensors in all nodes, and constants, at most: a name takes two bytes of a file and many more here, so that a file of nothing else
+/// would fill the memory. The largest models have some ten thousand.
+const MAX_NAMES: usize = 1 << 18;
+/// Operations, at most.
+const MAX_NODES: usize = 1 << 15;
+/// `TensorProto.DataLocation.EXTERNAL`.
+const EXTERNAL: u64 = 1;
+
 /// A model with all that it computes.
 #[derive(Debug, Default)]
 pub struct Graph<'a> {
@@ -57,13 +65,14 @@ pub struct Tensor<'a> {
 /// # Errors
 /// As [`read`].
 pub fn graph(bytes: &[u8]) -> Result<Graph<'_>, OnnxError> {
-    let mut graph = Graph { header: read(bytes)?, ..Graph::default() };
+    let (mut graph, mut names) = (Graph { header: read(bytes)?, ..Graph::default() }, 0);
     for field in Fields(bytes) {
         let (7, Value::Bytes(inner)) = field? else { continue };
         for field in Fields(inner) {
             match field? {
                 (1, Value::Bytes(node)) => {
                     let node = read_node(node)?;
+                    names += node.inputs.len() + node.outputs.len();
                     match (node.op.as_str(), node.attributes.get("value")) {
                         ("Constant", Some(Attribute::Tensor(t))) if node.outputs.len() == 1 => {
                             graph.constants.insert(node.outputs[0].clone(), t.clone());
@@ -74,8 +83,12 @@ pub fn graph(bytes: &[u8]) -> Result<Graph<'_>, OnnxError> {
                 (5, Value::Bytes(tensor)) => {
                     let (name, tensor) = read_tensor(tensor)?;
                     graph.constants.insert(name, tensor);
+                    names += 1;
                 }
                 _ => {}
+            }
+            if names > MAX_NAMES || graph.nodes.len() > MAX_NODES {
+                return Err(OnnxError::Damaged("it has more operations than any model"));
             }
         }
     }
@@ -135,16 +148,22 @@ impl Tensor<'_> {
 
     /// Its values as floats; None when it is of another type or its bytes do not fit its dimensions.
     pub fn floats(&self) -> Option<Vec<f32>> {
+        if !self.is_whole() {
+            return None;
+        }
         let found: Vec<f32> = match self.element {
             1 if self.raw.is_empty() => self.floats.clone(),
             1 => self.raw.chunks_exact(4).map(|c| f32::from_le_bytes([c[0], c[1], c[2], c[3]])).collect(),
             _ => return None,
         };
-        (Some(found.len()) == self.count()).then_some(found)
+        Some(found)
     }
 
     /// Its values as whole numbers; None when it is of another type or its bytes do not fit its dimensions.
     pub fn ints(&self) -> Option<Vec<i64>> {
+        if !self.is_whole() {
+            return None;
+        }
         let raw = self.raw;
         let found: Vec<i64> = match self.element {
             2 | 3 | 6 | 7 if raw.is_empty() => self.ints.clone(),
@@ -157,7 +176,7 @@ impl Tensor<'_> {
             }
             _ => return None,
         };
-        (Some(found.len()) == self.count()).then_some(found)
+        Some(found)
     }
 
     /// Whether codes of this tensor are bytes without a sign.
@@ -179,6 +198,9 @@ fn read_node(bytes: &[u8]) -> Result<Node<'_>, OnnxError> {
             }
             (7, Value::Bytes(b)) => domain = text(b),
             _ => {}
+        }
+        if node.inputs.len() + node.outputs.len() > MAX_NAMES {
+            return Err(OnnxError::Damaged("an operation has more inputs and outputs than any model"));
         }
     }
     if !matches!(domain.as_str(), "" | "ai.onnx") {
@@ -215,16 +237,21 @@ fn read_attribute(bytes: &[u8]) -> Result<(String, Attribute<'_>), OnnxError> {
 
 fn read_tensor(bytes: &[u8]) -> Result<(String, Tensor<'_>), OnnxError> {
     let (mut name, mut tensor, mut dims) = (String::new(), Tensor::default(), Vec::new());
+    let mut is_external = false;
     for field in Fields(bytes) {
         match field? {
             (1, value) => numbers(&value, &mut dims)?,
             (2, Value::Number(n)) => tensor.element = n,
+            (13, Value::Bytes(_)) | (14, Value::Number(EXTERNAL)) => is_external = true,
             (4, value) => floats(&value, &mut tensor.floats),
             (5 | 7, value) => numbers(&value, &mut tensor.ints)?,
             (8, Value::Bytes(b)) => name = text(b),
             (9, Value::Bytes(b)) => tensor.raw = b,
             _ => {}
         }
+    }
+    if is_external {
+        return Err(OnnxError::External { tensor: name });
     }
     let dim = |d: &i64| usize::try_from(*d).map_err(|_| OnnxError::Damaged("a tensor has a negative dimension"));
     tensor.dims = dims.iter().map(dim).collect::<Result<_, _>>()?;

@@ -3,7 +3,7 @@
 //! Belongs here: whether a file is a model that takes one picture, told in words that help its owner. Does not: operators and weights,
 //! which are the engines' affair. Pure and total: no bytes, however odd, make it panic.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 pub mod graph;
 mod wire;
@@ -14,6 +14,8 @@ use wire::{Fields, Value, text};
 const MAX_SIDE_PX: usize = 8192;
 /// `TensorProto.DataType.FLOAT`.
 const FLOAT: u64 = 1;
+/// Inputs and outputs, at most: beyond it a file is hostile, and its list would be much larger than itself.
+const MAX_PORTS: usize = 1 << 16;
 
 /// What stands at the head of a model.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -171,14 +173,19 @@ fn recognise(bytes: &[u8]) -> Option<String> {
 }
 
 fn read_graph(graph: &[u8], header: &mut Header) -> Result<(), OnnxError> {
-    let mut initialized = Vec::new();
+    let mut initialized = HashSet::new();
     for field in Fields(graph) {
         match field? {
-            (5, Value::Bytes(tensor)) => initialized.push(read_initializer(tensor)?),
+            (5, Value::Bytes(tensor)) => {
+                initialized.insert(read_initializer(tensor)?);
+            }
             (11, Value::Bytes(port)) => header.inputs.push(read_port(port)?),
             (12, Value::Bytes(port)) => header.outputs.push(read_port(port)?),
             _ => {}
         }
+    }
+    if header.inputs.len() + header.outputs.len() > MAX_PORTS {
+        return Err(OnnxError::Damaged("it has more inputs and outputs than any model"));
     }
     header.inputs.retain(|p| !initialized.contains(&p.name));
     Ok(())

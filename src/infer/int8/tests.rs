@@ -1,0 +1,274 @@
+//! Whole models: hostile ones are refused, right ones give the same bytes from every kernel and any number of threads.
+
+use proptest::prelude::{ProptestConfig, any, prop_assert, prop_assert_eq, proptest};
+use proptest::{collection, sample};
+
+use super::super::onnx::OnnxError;
+use super::super::onnx::graph::graph;
+use super::{Compiled, Settings, kernel};
+use written::{Attr, Model};
+
+mod drawn;
+mod written;
+
+fn compiled(file: &[u8], kernel: &str, threads: usize) -> Result<Compiled, String> {
+    let graph = graph(file).map_err(|e| e.to_string())?;
+    let input = graph.header.image_input().map_err(|e| e.to_string())?;
+    let settings = Settings { input_chw: input.chw, threads, slots: 1, kernel: Some(kernel), ranges: &|_| None };
+    Compiled::new(&graph, &settings)
+}
+
+/// The values of every exit, by name, for a picture of noise.
+fn outputs(compiled: &mut Compiled) -> Vec<(String, Vec<f32>)> {
+    let (codes, ..) = compiled.image(0);
+    codes.iter_mut().enumerate().for_each(|(i, code)| *code = (i.wrapping_mul(2_654_435_761) >> 7) as u8);
+    compiled.run(0);
+    let values = |exit: &super::Exit| {
+        let mut out = vec![0.0; exit.dims.iter().product()];
+        compiled.values(exit, &mut out);
+        (exit.name.clone(), out)
+    };
+    compiled.exits().iter().map(values).collect()
+}
+
+/// A picture as codes, "x", to begin a model with.
+fn picture(chw: [i64; 3]) -> Model {
+    let mut model = Model::of_picture(chw);
+    model.rounded("images", "x", 1.0 / 255.0, 0);
+    model
+}
+
+/// A convolution of one output and one tap over `inputs` channels, rounded.
+fn conv(model: &mut Model, from: &str, to: &str, inputs: usize, attributes: &[(&str, Attr)]) {
+    let [weights, sums] = ["w", "sums"].map(|part| format!("{to}.{part}"));
+    model.floats(&weights, &[1, inputs as i64, 1, 1], &vec![0.5; inputs]);
+    model.node("Conv", &[from, &weights], &sums, attributes);
+    model.rounded(&sums, to, 0.02, 3);
+}
+
+/// What is said of a model whose tensor `last` goes into a convolution that makes the output.
+fn ending(mut model: Model, last: &str, inputs: usize) -> Result<Compiled, String> {
+    conv(&mut model, last, "y", inputs, &[]);
+    model.output("y");
+    compiled(&model.file(), "scalar", 1)
+}
+
+fn refusal(result: Result<Compiled, String>, word: &str) {
+    match result {
+        Ok(_) => panic!("compiled; expected a refusal that says {word:?}"),
+        Err(told) => assert!(told.contains(word), "{told}"),
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 60, ..ProptestConfig::default() })]
+
+    #[test]
+    fn every_kernel_and_any_number_of_threads_give_the_same_values(dice in collection::vec(any::<u8>(), 50..600)) {
+        let file = drawn::model(drawn::Dice::new(&dice, false));
+        let mut oracle = compiled(&file, "scalar", 1).map_err(proptest::test_runner::TestCaseError::fail)?;
+        prop_assert!(oracle.refused().is_empty(), "{:?}", oracle.refused());
+        let expected = outputs(&mut oracle);
+        prop_assert!(!expected.is_empty());
+        for kernel in kernel::all() {
+            for threads in [1, 2, 3] {
+                let mut other = compiled(&file, kernel.name(), threads).map_err(proptest::test_runner::TestCaseError::fail)?;
+                prop_assert_eq!(&outputs(&mut other), &expected, "{} with {} threads", kernel.name(), threads);
+            }
+        }
+    }
+
+    #[test]
+    fn no_damage_to_a_model_makes_it_panic(
+        dice in collection::vec(any::<u8>(), 50..400),
+        damage in collection::vec((any::<sample::Index>(), any::<u8>()), 1..4),
+        is_wild: bool,
+    ) {
+        let mut file = drawn::model(drawn::Dice::new(&dice, is_wild));
+        for (at, byte) in damage {
+            let at = at.index(file.len());
+            file[at] = byte;
+        }
+        if let Ok(mut compiled) = compiled(&file, "scalar", 1) {
+            outputs(&mut compiled);
+        }
+    }
+}
+
+#[test]
+fn a_tensor_that_is_resized_again_and_again_is_refused_in_time() {
+    let mut model = picture([3, 8, 8]);
+    model.floats("factors", &[4], &[1.0, 1.0, 64.0, 64.0]);
+    let mut from = "x".to_owned();
+    for i in 0..12 {
+        let to = format!("r{i}");
+        let mode =
+            [("coordinate_transformation_mode", Attr::Text("asymmetric")), ("nearest_mode", Attr::Text("floor"))];
+        model.node("Resize", &[&from, "", "factors"], &to, &mode);
+        from = to;
+    }
+    refusal(ending(model, &from, 3), "too large");
+}
+
+#[test]
+fn a_sum_of_a_sum_of_a_sum_takes_no_more_time_than_it_has_terms() {
+    let mut model = picture([3, 8, 8]);
+    model.node("MaxPool", &["x"], "a0", &[("kernel_shape", Attr::Ints(vec![1, 1]))]);
+    for i in 0..60 {
+        let [from, to] = [i, i + 1].map(|i| format!("a{i}"));
+        model.node("Add", &[&from, &from], &to, &[]);
+    }
+    assert!(ending(model, "a60", 3).is_ok());
+}
+
+#[test]
+fn a_chain_of_pools_without_end_is_refused_and_not_followed_to_the_end_of_the_stack() {
+    for (length, is_taken) in [(100, true), (20_000, false)] {
+        let mut model = picture([3, 8, 8]);
+        for i in 0..length {
+            let [from, to] = [i, i + 1].map(|i| if i == 0 { "x".to_owned() } else { format!("p{i}") });
+            model.node("MaxPool", &[&from], &to, &[("kernel_shape", Attr::Ints(vec![1, 1]))]);
+        }
+        let result = ending(model, &format!("p{length}"), 3);
+        if is_taken { assert!(result.is_ok()) } else { refusal(result, "follow each other") }
+    }
+}
+
+#[test]
+fn a_concatenation_that_doubles_each_time_is_refused() {
+    let mut model = picture([3, 1, 1]);
+    let mut from = "x".to_owned();
+    for i in 0..40 {
+        let to = format!("c{i}");
+        model.node("Concat", &[&from, &from], &to, &[("axis", Attr::Int(1))]);
+        from = to;
+    }
+    refusal(ending(model, &from, 3), "too large");
+}
+
+#[test]
+fn a_border_counts_as_memory() {
+    // 8192 channels of one pixel are 8 kB; with a border of 64 they are 136 MB.
+    let mut model = picture([8192, 1, 1]);
+    for i in 0..9 {
+        let to = format!("p{i}");
+        model.node("MaxPool", &["x"], &format!("{to}.of"), &[("kernel_shape", Attr::Ints(vec![1, 1]))]);
+        model.rounded(&format!("{to}.of"), &to, 0.5 + i as f32, 0);
+        conv(&mut model, &to, &format!("{to}.conv"), 8192, &[("pads", Attr::Ints(vec![64; 4]))]);
+        model.output(&format!("{to}.conv"));
+    }
+    refusal(compiled(&model.file(), "scalar", 1), "bytes of tensors");
+}
+
+#[test]
+fn filters_that_many_layers_share_count_for_each_of_them() {
+    let mut model = picture([4096, 1, 1]);
+    // Two outputs for each channel: not one filter for each, so that they are written out with zeros.
+    model.floats("w", &[8192, 1, 1, 1], &vec![0.5; 8192]);
+    for i in 0..20 {
+        model.node("Conv", &["x", "w"], &format!("s{i}"), &[("group", Attr::Int(4096))]);
+        model.rounded(&format!("s{i}"), &format!("y{i}"), 0.1, 0);
+        model.output(&format!("y{i}"));
+    }
+    refusal(compiled(&model.file(), "scalar", 1), "weights");
+}
+
+#[test]
+fn tables_of_channels_are_counted() {
+    let mut model = picture([8192, 1, 1]);
+    model.floats("factors", &[1, 8192, 1, 1], &vec![1.5; 8192]);
+    let mut from = "x".to_owned();
+    for i in 0..100 {
+        let to = format!("m{i}");
+        model.node("Mul", &[&from, "factors"], &to, &[]);
+        from = to;
+    }
+    refusal(ending(model, &from, 8192), "tables");
+}
+
+#[test]
+fn an_average_over_more_pixels_than_32_bits_can_sum_is_refused() {
+    let mut model = picture([1, 4096, 4096]);
+    model.node("GlobalAveragePool", &["x"], "mean", &[]);
+    refusal(ending(model, "mean", 1), "32 bits");
+}
+
+#[test]
+fn a_picture_that_is_wanted_in_two_steps_is_refused() {
+    let mut model = picture([3, 8, 8]);
+    model.rounded("images", "z", 0.5, 7);
+    conv(&mut model, "x", "a", 3, &[]);
+    model.output("a");
+    refusal(ending(model, "z", 3), "two steps");
+}
+
+#[test]
+fn a_slice_with_a_list_longer_than_a_tensor_has_sides_is_refused() {
+    let mut model = picture([3, 8, 8]);
+    for (name, value) in [("starts", 0), ("ends", 8), ("axes", 2)] {
+        model.int64s(name, &[value; 900]);
+    }
+    model.node("Slice", &["x", "starts", "ends", "axes"], "s", &[]);
+    refusal(ending(model, "s", 3), "lengths");
+}
+
+#[test]
+fn numbers_that_are_none_are_refused() {
+    for scale in [f32::NAN, f32::INFINITY, 0.0, -0.1, 1e-40] {
+        let mut model = Model::of_picture([3, 8, 8]);
+        model.rounded("images", "x", scale, 0);
+        refusal(ending(model, "x", 3), "makes no sense");
+    }
+    for number in [f32::NAN, f32::INFINITY] {
+        let mut model = picture([3, 8, 8]);
+        conv(&mut model, "x", "a", 3, &[]);
+        conv(&mut model, "x", "b", 3, &[]);
+        model.floats("factor", &[], &[number]);
+        model.node("Mul", &["b", "factor"], "odd", &[]);
+        model.node("Add", &["a", "odd"], "sum", &[]);
+        model.rounded("sum", "rounded", 0.1, 0);
+        assert!(ending(model, "rounded", 1).is_err(), "{number}");
+    }
+}
+
+#[test]
+fn weights_in_another_file_are_refused_wherever_they_stand() {
+    use written::{bytes, number};
+    let tensor = [number(1, 4), number(2, 1), bytes(8, b"secret"), number(14, 1)].concat();
+    let attribute = [bytes(1, b"value"), bytes(5, &tensor), number(20, 4)].concat();
+    let node = [bytes(2, b"w"), bytes(4, b"Constant"), bytes(5, &attribute)].concat();
+    let file = [number(1, 8), bytes(7, &bytes(1, &node)), bytes(8, &number(2, 13))].concat();
+    let told = graph(&file).expect_err("refused");
+    assert_eq!(told, OnnxError::External { tensor: "secret".to_owned() });
+}
+
+#[test]
+fn a_file_of_nothing_but_empty_operations_is_refused() {
+    let graph_of = |field: &[u8], n: usize| {
+        let file =
+            [written::number(1, 8), written::bytes(7, &field.repeat(n)), written::bytes(8, &written::number(2, 13))]
+                .concat();
+        graph(&file).map(|g| g.nodes.len())
+    };
+    let empty = written::bytes(1, &[]);
+    assert_eq!(graph_of(&empty, 1000), Ok(1000));
+    assert!(matches!(graph_of(&empty, 100_000), Err(OnnxError::Damaged(_))));
+    let many_names = written::bytes(1, &written::bytes(1, &[]).repeat(500_000));
+    assert!(matches!(graph_of(&many_names, 1), Err(OnnxError::Damaged(_))));
+}
+
+#[test]
+fn a_bias_is_not_added_to_sums_that_leave_without_it() {
+    let mut model = picture([3, 8, 8]);
+    model.floats("w", &[1, 3, 1, 1], &[0.5; 3]);
+    model.floats("bias", &[1, 1, 1, 1], &[1.0]);
+    model.node("Conv", &["x", "w"], "sums", &[]);
+    model.node("Identity", &["sums"], "same", &[]);
+    model.node("Add", &["same", "bias"], "more", &[]);
+    model.rounded("more", "a", 0.02, 0);
+    model.rounded("sums", "b", 0.02, 0);
+    for name in ["a", "b"] {
+        model.output(name);
+    }
+    refusal(compiled(&model.file(), "scalar", 1), "range of same");
+}
