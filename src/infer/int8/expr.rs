@@ -91,6 +91,13 @@ pub(super) struct Pick {
 impl Pick {
     pub(super) const ALL: Self = Self { start: 0, step: 1, repeat: 1 };
 
+    /// What picking from what was picked before comes to, unless one of both repeats.
+    pub(super) fn after(self, before: Self) -> Option<Self> {
+        let is_plain = self.repeat == 1 && before.repeat == 1;
+        let start = before.start.checked_add(self.start.checked_mul(before.step)?)?;
+        is_plain.then_some(Self { start, step: before.step.checked_mul(self.step)?, repeat: 1 })
+    }
+
     pub(super) fn of(self, i: usize) -> usize {
         self.start + i / self.repeat * self.step
     }

@@ -8,13 +8,11 @@ use std::sync::atomic::Ordering;
 
 use super::build::{Conv, Dest, Op};
 use super::expr::{Pick, Slot, Window};
-use super::kernel::{self, Block, Call, Depthwise, Kernel, Mix, Packed, Run};
+use super::kernel::{self, Block, Call, Depthwise, Kernel, MAX_DESTS, Mix, Packed, Run};
 use super::plan::{Place, Task, Work, traffic};
 
 /// Input bytes that one round over the blocks of a convolution reads at most, so that they stay in the nearest cache.
 const ROUND_BYTES: usize = 24 << 10;
-/// Destinations of one block that are handled at once; more are handled by calling again.
-const MAX_DESTS: usize = 8;
 
 /// An operation, ready.
 #[derive(Debug)]
@@ -167,7 +165,7 @@ impl Layer {
                 .all(|d| is_borderless(&d.to) && d.residual.as_ref().is_none_or(|(slot, _)| is_borderless(slot)));
         let (runs, weights) = runs(&conv, place);
         let weights = if conv.is_depthwise {
-            Weights::Depthwise(Depthwise::new(&runs, &conv.weights, bias, scale))
+            Weights::Depthwise(Depthwise::new(&runs, &conv.weights, &bias, &scale))
         } else {
             Weights::Packed(kernel::pack(kernel, &runs, &weights, &bias, &scale))
         };
@@ -226,12 +224,7 @@ impl Layer {
         unsafe {
             match &self.doing {
                 Doing::Conv(conv) => conv.perform(kernel, memory, task),
-                Doing::Copy { from, to, y, x, tables } => {
-                    for (row, col) in pixels(task) {
-                        let codes = memory.pixel(*from, y.of(row), x.of(col));
-                        translate(codes, tables, memory.pixel_mut(*to, row, col));
-                    }
-                }
+                Doing::Copy { from, to, y, x, tables } => copy(memory, (*from, *to), (*y, *x), tables, task),
                 Doing::Add { own, other, mix, to } => {
                     for (row, col) in pixels(task) {
                         let (a, b) = (memory.pixel(*own, row, col), memory.pixel(*other, row, col));
@@ -255,11 +248,26 @@ fn pixels(task: Task) -> impl Iterator<Item = (usize, usize)> {
     (task.rows.0..task.rows.1).flat_map(move |row| (task.columns.0..task.columns.1).map(move |col| (row, col)))
 }
 
-fn translate(codes: &[u8], tables: &[[u8; 256]], out: &mut [u8]) {
-    match tables {
-        [] => out.copy_from_slice(codes),
-        [table] => out.iter_mut().zip(codes).for_each(|(o, &c)| *o = table[usize::from(c)]),
-        tables => out.iter_mut().zip(codes).zip(tables).for_each(|((o, &c), table)| *o = table[usize::from(c)]),
+/// Takes picked pixels through tables, one for all channels or one for each.
+unsafe fn copy(memory: Memory<'_>, (from, to): (Slot, Slot), (y, x): (Pick, Pick), tables: &[[u8; 256]], task: Task) {
+    let (pixel, out_pixel) = (memory.step(from), memory.step(to));
+    for row in task.rows.0..task.rows.1 {
+        let line = memory.at(from, y.of(row) as isize, 0).cast_const();
+        let mut out = memory.at(to, row as isize, task.columns.0 as isize);
+        for col in task.columns.0..task.columns.1 {
+            // SAFETY: both pixels are in their buffers; the caller promised that nobody else writes them.
+            let (codes, found) = unsafe {
+                let codes = std::slice::from_raw_parts(line.add(x.of(col) * pixel), from.channels);
+                (codes, std::slice::from_raw_parts_mut(out, to.channels))
+            };
+            match tables {
+                [] if codes.len() < 16 => found.iter_mut().zip(codes).for_each(|(o, &c)| *o = c),
+                [] => found.copy_from_slice(codes),
+                [table] => kernel::translate(codes, table, found),
+                tables => found.iter_mut().zip(codes).zip(tables).for_each(|((o, &c), t)| *o = t[usize::from(c)]),
+            }
+            out = out.wrapping_add(out_pixel);
+        }
     }
 }
 

@@ -402,15 +402,12 @@ impl<'a> Lowering<'a> {
             let pick = Pick { start, step, repeat: 1 };
             let mut chw = expr.chw;
             chw[axis - 1] = kept;
-            expr =
-                match axis {
-                    1 if step == 1 => expr.part(start, kept),
-                    1 => return Err("it picks channels with gaps".to_owned()),
-                    2 => Expr::new(chw, Kind::Sample { of: expr.clone(), y: pick, x: Pick::ALL })
-                        .with_natural(expr.natural),
-                    _ => Expr::new(chw, Kind::Sample { of: expr.clone(), y: Pick::ALL, x: pick })
-                        .with_natural(expr.natural),
-                };
+            expr = match axis {
+                1 if step == 1 => expr.part(start, kept),
+                1 => return Err("it picks channels with gaps".to_owned()),
+                2 => sampled(&expr, chw, pick, Pick::ALL),
+                _ => sampled(&expr, chw, Pick::ALL, pick),
+            };
         }
         Ok(Entry { expr, is_flat })
     }
@@ -507,6 +504,18 @@ impl<'a> Lowering<'a> {
         let quant = self.builder.natural(&expr);
         Ok((self.builder.store(&expr, quant)?, Box::new(quant.values())))
     }
+}
+
+/// Rows and columns picked, at once with those that were picked before.
+fn sampled(expr: &Expr, chw: [usize; 3], y: Pick, x: Pick) -> Expr {
+    let joined = match &*expr.kind {
+        Kind::Sample { of, y: by, x: bx } => {
+            y.after(*by).zip(x.after(*bx)).map(|(y, x)| Kind::Sample { of: of.clone(), y, x })
+        }
+        _ => None,
+    };
+    let kind = joined.unwrap_or_else(|| Kind::Sample { of: expr.clone(), y, x });
+    Expr::new(chw, kind).with_natural(expr.natural)
 }
 
 /// A convolution's or pool's window, and the height and width that come out.

@@ -321,6 +321,23 @@ fn looked_up(codes: __m512i, table: &[__m512i; 4]) -> __m512i {
     _mm512_mask_blend_epi8(_mm512_movepi8_mask(codes), low, high)
 }
 
+/// Codes through a table, 64 at a time.
+///
+/// # Safety
+/// The processor has AVX-512 BW and VBMI; both slices are equally long.
+#[target_feature(enable = "avx512f,avx512bw,avx512vbmi")]
+pub(super) unsafe fn translate(codes: &[u8], table: &[u8; 256], out: &mut [u8]) {
+    // SAFETY: masks keep every access within the slices.
+    unsafe {
+        let table = quarters(table);
+        for (codes, out) in codes.chunks(64).zip(out.chunks_mut(64)) {
+            let keep = u64::MAX >> (64 - codes.len());
+            let found = looked_up(_mm512_maskz_loadu_epi8(keep, codes.as_ptr().cast()), &table);
+            _mm512_mask_storeu_epi8(out.as_mut_ptr().cast(), keep, found);
+        }
+    }
+}
+
 /// [`Mix::apply`] on 64 pairs of codes.
 #[target_feature(enable = "avx512f,avx512bw,avx512vbmi")]
 #[inline]

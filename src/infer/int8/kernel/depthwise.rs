@@ -1,30 +1,49 @@
-//! Convolutions with a filter for each channel: few products, so that plain loops over channels do, compiled for what the processor has.
+//! Convolutions with a filter for each channel: few products, so that loops over channels do, and one form for x86-64 and one for the rest.
 //!
 //! Belongs here: the same contract as `Kernel`'s, channel by channel. Does not: tables and residuals (see `finish`).
 
-use super::scalar::requantise;
-use super::{Dest, MAX_BLOCK, Run, finish};
+use super::{Dest, MAX_DESTS, Run, finish};
 
-/// Weights of a depthwise convolution.
+/// Channels whose sums are held in registers.
+pub(super) const CHUNK: usize = 16;
+/// Pixels that go to their destinations together.
+const TILE: usize = 8;
+
+/// Weights of a depthwise convolution, padded to whole chunks of channels and to pairs of taps.
 #[derive(Debug)]
 pub(in crate::infer::int8) struct Depthwise {
-    offsets: Vec<usize>,
-    /// `[tap][channel]`.
-    weights: Vec<i16>,
-    bias: Vec<i32>,
-    scale: Vec<f32>,
+    channels: usize,
+    /// Of each pair of taps.
+    pub(super) offsets: Vec<[usize; 2]>,
+    /// `[chunk][pair of taps][channel][tap of the pair]`.
+    pub(super) weights: Vec<[i16; 2 * CHUNK]>,
+    pub(super) bias: Vec<[i32; CHUNK]>,
+    pub(super) scale: Vec<[f32; CHUNK]>,
 }
 
 impl Depthwise {
     /// From `[channel][tap]`; one run is one tap.
-    pub(in crate::infer::int8) fn new(runs: &[Run], weights: &[i8], bias: Vec<i32>, scale: Vec<f32>) -> Self {
-        let taps = runs.len();
-        let weights = (0..taps).flat_map(|t| (0..bias.len()).map(move |c| i16::from(weights[c * taps + t]))).collect();
-        Self { offsets: runs.iter().map(|r| r.offset).collect(), weights, bias, scale }
+    pub(in crate::infer::int8) fn new(runs: &[Run], weights: &[i8], bias: &[i32], scale: &[f32]) -> Self {
+        let (channels, taps) = (bias.len(), runs.len());
+        let weight = |c: usize, tap: usize| {
+            let is_there = c < channels && tap < taps;
+            if is_there { i16::from(weights[c * taps + tap]) } else { 0 }
+        };
+        let pairs = taps.div_ceil(2);
+        let pair = |first: usize, pair: usize| std::array::from_fn(|i| weight(first + i / 2, 2 * pair + i % 2));
+        let chunks = || (0..channels).step_by(CHUNK);
+        Self {
+            channels,
+            // The partner of a last single tap has no weight and may be any byte that can be read.
+            offsets: runs.chunks(2).map(|r| [r[0].offset, r[r.len() - 1].offset]).collect(),
+            weights: chunks().flat_map(|first| (0..pairs).map(move |p| pair(first, p))).collect(),
+            bias: chunks().map(|f| std::array::from_fn(|i| bias.get(f + i).copied().unwrap_or(0))).collect(),
+            scale: chunks().map(|f| std::array::from_fn(|i| scale.get(f + i).copied().unwrap_or(0.0))).collect(),
+        }
     }
 
     pub(in crate::infer::int8) fn channels(&self) -> usize {
-        self.bias.len()
+        self.channels
     }
 
     /// Computes one row.
@@ -39,49 +58,59 @@ impl Depthwise {
         pixels: usize,
         dests: &[Dest],
     ) {
-        // SAFETY: the processor is asked for what is enabled; the rest is the caller's promise.
-        unsafe {
-            #[cfg(target_arch = "x86_64")]
-            if is_x86_feature_detected!("avx2") {
-                return self.row_avx2(input, step, zero, pixels, dests);
+        for chunk in 0..self.bias.len() {
+            let first = chunk * CHUNK;
+            let width = CHUNK.min(self.channels - first);
+            let mut inner = [Dest::NONE; MAX_DESTS];
+            let cut = dests.iter().filter_map(|d| d.within(first, width));
+            let used = inner.iter_mut().zip(cut).map(|(slot, dest)| *slot = dest).count();
+            for left in (0..pixels).step_by(TILE) {
+                let count = TILE.min(pixels - left);
+                let mut codes = [[0u8; CHUNK]; TILE];
+                // SAFETY: the caller promised the input of every pixel in all channels, and the destinations; none goes beyond `width`.
+                unsafe {
+                    let input = input.add(left * step + first);
+                    self.tile(input, step, (chunk, width), zero, &mut codes[..count]);
+                    finish::write(codes.as_ptr().cast(), CHUNK, left, count, &inner[..used]);
+                }
             }
-            self.row_plain(input, step, zero, pixels, dests);
         }
     }
 
-    #[cfg(target_arch = "x86_64")]
-    #[target_feature(enable = "avx2")]
-    unsafe fn row_avx2(&self, input: *const u8, step: usize, zero: u8, pixels: usize, dests: &[Dest]) {
-        // SAFETY: the caller's promise.
-        unsafe { self.row_plain(input, step, zero, pixels, dests) }
+    unsafe fn tile(
+        &self,
+        input: *const u8,
+        step: usize,
+        (chunk, width): (usize, usize),
+        zero: u8,
+        codes: &mut [[u8; CHUNK]],
+    ) {
+        #[cfg(target_arch = "x86_64")]
+        if width == CHUNK && is_x86_feature_detected!("avx2") {
+            // SAFETY: the processor was just asked; the rest is the caller's promise.
+            return unsafe { super::avx2::depthwise(self, input, step, chunk, zero, codes) };
+        }
+        for (p, codes) in codes.iter_mut().enumerate() {
+            // SAFETY: the caller's promise.
+            unsafe { self.pixel(input.add(p * step), chunk, width, zero, &mut codes[..width]) };
+        }
     }
 
-    #[inline(always)]
-    unsafe fn row_plain(&self, input: *const u8, step: usize, zero: u8, pixels: usize, dests: &[Dest]) {
-        let channels = self.channels();
-        for first in (0..channels).step_by(MAX_BLOCK) {
-            let width = MAX_BLOCK.min(channels - first);
-            let cut = dests.iter().filter_map(|d| d.within(first, width));
-            let mut inner = [Dest::NONE; 8];
-            let used = inner.iter_mut().zip(cut).map(|(slot, dest)| *slot = dest).count();
-            for pixel in 0..pixels {
-                let mut acc = [0i32; MAX_BLOCK];
-                acc[..width].copy_from_slice(&self.bias[first..first + width]);
-                for (tap, offset) in self.offsets.iter().enumerate() {
-                    let weights = &self.weights[tap * channels + first..][..width];
-                    // SAFETY: the caller promised the input.
-                    let codes = unsafe { std::slice::from_raw_parts(input.add(pixel * step + offset + first), width) };
-                    for ((acc, &code), &weight) in acc.iter_mut().zip(codes).zip(weights) {
-                        *acc += i32::from(code) * i32::from(weight);
-                    }
-                }
-                let mut codes = [0u8; MAX_BLOCK];
-                for ((code, &acc), &scale) in codes.iter_mut().zip(&acc).zip(&self.scale[first..first + width]) {
-                    *code = requantise(acc, scale, zero);
-                }
-                // SAFETY: one pixel of `width` codes; destinations as promised.
-                unsafe { finish::write(codes.as_ptr(), width, pixel, 1, &inner[..used]) };
+    /// The codes of one pixel's chunk of channels.
+    unsafe fn pixel(&self, input: *const u8, chunk: usize, width: usize, zero: u8, codes: &mut [u8]) {
+        let mut acc = self.bias[chunk];
+        let weights = &self.weights[chunk * self.offsets.len()..];
+        for ([a, b], weights) in self.offsets.iter().zip(weights) {
+            // SAFETY: `width` channels of every tap can be read.
+            let (a, b) = unsafe {
+                (std::slice::from_raw_parts(input.add(*a), width), std::slice::from_raw_parts(input.add(*b), width))
+            };
+            for (((acc, &a), &b), pair) in acc.iter_mut().zip(a).zip(b).zip(weights.chunks_exact(2)) {
+                *acc += i32::from(a) * i32::from(pair[0]) + i32::from(b) * i32::from(pair[1]);
             }
+        }
+        for ((code, &acc), &scale) in codes.iter_mut().zip(&acc).zip(&self.scale[chunk]) {
+            *code = super::scalar::requantise(acc, scale, zero);
         }
     }
 }

@@ -2,6 +2,8 @@
 //!
 //! Belongs here: the portable form, which all kernels share unless they have a better one. Does not: accumulation and requantisation.
 
+use super::translate::translate;
+
 /// A destination of a block's codes, for one row.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::infer::int8) struct Dest {
@@ -104,7 +106,7 @@ pub(super) unsafe fn write(codes: *const u8, width: usize, first: usize, pixels:
                         }
                     }
                     None => match dest.table.as_ref() {
-                        Some(table) => out.iter_mut().zip(codes).for_each(|(o, &c)| *o = table[usize::from(c)]),
+                        Some(table) => translate(codes, table, out),
                         None => out.copy_from_slice(codes),
                     },
                 }

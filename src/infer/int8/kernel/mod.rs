@@ -29,14 +29,18 @@ mod neon_out;
 mod pack;
 mod pool;
 mod scalar;
+mod translate;
 
 pub(super) use depthwise::Depthwise;
 pub(super) use finish::{Dest, Mix, Residual};
 pub(super) use pack::{Aligned, Block, Packed, Run, pack};
 pub(super) use pool::raise;
+pub(super) use translate::translate;
 
 /// Output pixels that one call may ask for at most in one tile, whatever the kernel: the size of scratch memory follows from it.
 const MAX_TILE_PIXELS: usize = 16;
+/// Destinations of one call, at most; a layer with more is asked for several times.
+pub(super) const MAX_DESTS: usize = 8;
 /// Output channels of one block, at most.
 const MAX_BLOCK: usize = 64;
 
