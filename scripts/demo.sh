@@ -48,8 +48,8 @@ PATH="$PATH:/usr/sbin"
 
 # What lies in ../shared costs no download; the fetched model has the same head and classes.
 models="$root/models-cache" clip=vtest.avi
-if [ -f "$root/../shared/models/yolov8n_320.onnx" ]; then
-  model=yolov8n_320
+if [ -f "$root/../shared/models/yolov8n_320_int8.onnx" ]; then
+  model=yolov8n_320_int8
 else
   model=yolov12n_640
 fi

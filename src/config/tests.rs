@@ -144,7 +144,7 @@ fn a_profile_stands_under_the_owners_values_and_an_unknown_one_is_refused() {
         resolved(&format!("profile = \"{name}\"\n"));
     }
     let pi = resolved("profile = \"raspberry-pi-4\"\n[detect]\nthreads = 2\n").config.detect;
-    assert_eq!((pi.model.as_str(), pi.threads), ("yolov8n_320", 2));
+    assert_eq!((pi.model.as_str(), pi.threads), ("yolov8n_320_int8", 2));
     assert!(
         refused("profile = \"raspberry-pi-6\"\n")[0].starts_with("line 1: profile: \"raspberry-pi-6\" is not known")
     );

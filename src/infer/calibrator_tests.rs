@@ -11,8 +11,7 @@ fn tiny() -> PathBuf {
 }
 
 fn show(calibrator: &mut Calibrator, value: impl Fn(usize) -> f32) {
-    let tensor = calibrator.input();
-    tensor.iter_mut().enumerate().for_each(|(i, v)| *v = value(i));
+    calibrator.input().iter_mut().enumerate().for_each(|(i, v)| *v = value(i));
     calibrator.look().expect("ran");
 }
 
@@ -70,7 +69,7 @@ fn a_real_model_s_outputs_have_the_range_that_the_engine_gives_them() {
         }
         let picture = |i: usize| (i % 251) as f32 / 251.0;
         let mut engine = open(EngineChoice::Tract, &path, Options::default()).expect("opened");
-        let InputMut::F32Nchw(tensor) = engine.input(0) else { panic!("tract takes floats") };
+        let InputMut::F32Nchw(tensor) = engine.input(0) else { unreachable!("tract takes floats") };
         tensor.iter_mut().enumerate().for_each(|(i, v)| *v = picture(i));
         engine.run(1).expect("ran");
         let mut calibrator = Calibrator::open(&path, 2).expect("opened");

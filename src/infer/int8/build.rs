@@ -8,6 +8,7 @@ use std::rc::Rc;
 
 use super::expr::{Expr, Kind, Pick, Slot, Source, Tables, Window};
 use super::kernel::Mix;
+use super::plan::{overlap, traffic};
 use super::quant::{self, Quant};
 
 /// Bytes of all buffers together, at most: a file that wants more is hostile or meant for another kind of machine.
@@ -16,6 +17,8 @@ pub(super) const MAX_BYTES: usize = 1 << 30;
 const MAX_WEIGHTS: usize = 1 << 28;
 /// Tables of one channel, at most: each takes a kilobyte.
 const MAX_TABLES: usize = 1 << 19;
+/// Operations that are looked at to see what depends on what, at most.
+const MAX_SEARCHED: usize = 1 << 30;
 /// Operations and tensors that are stored, at most. Large networks have some thousand; ordering them takes time with the square.
 const MAX_STEPS: usize = 1 << 13;
 
@@ -121,6 +124,7 @@ pub(super) struct Builder {
     weights: usize,
     tables: usize,
     steps: usize,
+    searched: usize,
 }
 
 /// Why something cannot be done in 8 bits; a line for people.
@@ -315,9 +319,11 @@ impl Builder {
         let table = again.map(|q| q.codes(&quant.values())).filter(|t| *t != IDENTITY).map(Box::new);
         if let (Some(op), Kind::Map { first, tables: Tables::One(values), .. }) = (producer(own), &*own.kind) {
             let mix = quant::mix(values, other_quant, quant).ok_or_else(too_far)?;
-            let other = self.store(other, other_quant)?;
-            self.conv(op).dests.push(Dest { first: *first, to, residual: Some((other, Box::new(mix))), table });
-            return Ok(());
+            let residual = self.store(other, other_quant)?;
+            if !self.needs(residual, op) {
+                self.conv(op).dests.push(Dest { first: *first, to, residual: Some((residual, Box::new(mix))), table });
+                return Ok(());
+            }
         }
         let own_quant = Self::natural(own);
         let mix = quant::mix(&own_quant.values(), other_quant, quant).ok_or_else(too_far)?;
@@ -331,6 +337,33 @@ impl Builder {
             }
         }
         Ok(())
+    }
+
+    /// Whether somebody's codes depend on an operation, which therefore cannot wait for them. When the search takes too long they count as if.
+    fn needs(&mut self, slot: Slot, op: usize) -> bool {
+        let traffic: Vec<_> = self.ops.iter().map(traffic).collect();
+        let mut writers: HashMap<usize, Vec<usize>> = HashMap::new();
+        for (i, (_, writes)) in traffic.iter().enumerate() {
+            writes.iter().for_each(|w| writers.entry(w.buffer).or_default().push(i));
+        }
+        let (mut is_seen, mut wanted) = (vec![false; traffic.len()], vec![slot]);
+        while let Some(slot) = wanted.pop() {
+            let candidates = writers.get(&slot.buffer).map_or(&[][..], Vec::as_slice);
+            if spend(&mut self.searched, traffic.len() + candidates.len(), MAX_SEARCHED, "sums").is_err() {
+                return true;
+            }
+            for &i in candidates {
+                let (reads, writes) = &traffic[i];
+                if !is_seen[i] && writes.iter().any(|w| overlap(*w, slot)) {
+                    if i == op {
+                        return true;
+                    }
+                    is_seen[i] = true;
+                    wanted.extend(reads);
+                }
+            }
+        }
+        false
     }
 
     /// The step in which an expression is best stored when nothing asks for another: the file's, or one that covers all that it can be.

@@ -4,12 +4,15 @@
 //! 16-bit weights, the even and the odd bytes of a group apart: four instructions where `vpdpbusd` is one.
 
 use std::arch::x86_64::{
-    __m256, __m256i, _mm256_add_epi32, _mm256_adds_epi16, _mm256_and_si256, _mm256_cvtepi32_ps, _mm256_cvtps_epi32,
+    __m256, __m256i, _mm_loadu_si128, _mm_storeu_si128, _mm256_add_epi32, _mm256_adds_epi16, _mm256_and_si256,
+    _mm256_castsi256_ps, _mm256_castsi256_si128, _mm256_cvtepi32_ps, _mm256_cvtepu8_epi16, _mm256_cvtps_epi32,
     _mm256_dpbusd_avx_epi32, _mm256_loadu_ps, _mm256_loadu_si256, _mm256_madd_epi16, _mm256_mul_ps, _mm256_packs_epi32,
-    _mm256_packus_epi16, _mm256_permute4x64_epi64, _mm256_permutevar8x32_epi32, _mm256_set1_epi16, _mm256_set1_epi32,
-    _mm256_setr_epi32, _mm256_setzero_si256, _mm256_srli_epi16, _mm256_storeu_si256,
+    _mm256_packus_epi16, _mm256_permute2x128_si256, _mm256_permute4x64_epi64, _mm256_permutevar8x32_epi32,
+    _mm256_set1_epi16, _mm256_set1_epi32, _mm256_setr_epi32, _mm256_setzero_si256, _mm256_srli_epi16,
+    _mm256_storeu_si256, _mm256_unpackhi_epi16, _mm256_unpacklo_epi16,
 };
 
+use super::depthwise::{CHUNK, Depthwise};
 use super::{Call, Kernel, MAX_BLOCK, MAX_TILE_PIXELS, Split, finish};
 
 const LANES: usize = 8;
@@ -200,4 +203,48 @@ unsafe fn tile<const P: usize, const N: usize, S: Step>(call: &Call<'_>, input: 
 unsafe fn rounded(acc: __m256i, scale: __m256) -> __m256i {
     // SAFETY: only called from functions that enable AVX2.
     unsafe { _mm256_cvtps_epi32(_mm256_mul_ps(_mm256_cvtepi32_ps(acc), scale)) }
+}
+
+/// The codes of some pixels' sixteen channels, each with a filter of its own: see [`Depthwise`].
+///
+/// # Safety
+/// The processor has AVX2; sixteen channels of every tap of every pixel can be read.
+#[target_feature(enable = "avx2")]
+pub(super) unsafe fn depthwise(
+    filter: &Depthwise,
+    input: *const u8,
+    step: usize,
+    chunk: usize,
+    zero: u8,
+    codes: &mut [[u8; CHUNK]],
+) {
+    let pairs = filter.offsets.len();
+    let weights = &filter.weights[chunk * pairs..][..pairs];
+    let zero = _mm256_set1_epi16(i16::from(zero));
+    // SAFETY: arrays of sixteen; the input is the caller's promise. Unpacking puts four channels of each lane's eight into one register and
+    // four into the other; bias and scale are read in that order, and packs restore the channels' own.
+    unsafe {
+        let quads = |p: *const i32| {
+            let (low, high) = (_mm256_loadu_si256(p.cast()), _mm256_loadu_si256(p.add(8).cast()));
+            [_mm256_permute2x128_si256::<0x20>(low, high), _mm256_permute2x128_si256::<0x31>(low, high)]
+        };
+        let bias = quads(filter.bias[chunk].as_ptr());
+        let scale = quads(filter.scale[chunk].as_ptr().cast()).map(|s| _mm256_castsi256_ps(s));
+        for (p, codes) in codes.iter_mut().enumerate() {
+            let input = input.add(p * step);
+            let mut acc = bias;
+            for ([a, b], weights) in filter.offsets.iter().zip(weights) {
+                let a = _mm256_cvtepu8_epi16(_mm_loadu_si128(input.add(*a).cast()));
+                let b = _mm256_cvtepu8_epi16(_mm_loadu_si128(input.add(*b).cast()));
+                let (low, high) = (_mm256_unpacklo_epi16(a, b), _mm256_unpackhi_epi16(a, b));
+                let weights = quads(weights.as_ptr().cast());
+                acc[0] = _mm256_add_epi32(acc[0], _mm256_madd_epi16(low, weights[0]));
+                acc[1] = _mm256_add_epi32(acc[1], _mm256_madd_epi16(high, weights[1]));
+            }
+            let sums = _mm256_packs_epi32(rounded(acc[0], scale[0]), rounded(acc[1], scale[1]));
+            let sums = _mm256_adds_epi16(sums, zero);
+            let packed = _mm256_permute4x64_epi64::<0b11_01_10_00>(_mm256_packus_epi16(sums, sums));
+            _mm_storeu_si128(codes.as_mut_ptr().cast(), _mm256_castsi256_si128(packed));
+        }
+    }
 }

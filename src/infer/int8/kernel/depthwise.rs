@@ -1,43 +1,44 @@
-//! Convolutions with a filter for each channel: few products, so that plain loops over channels do, compiled for what the processor has.
+//! Convolutions with a filter for each channel: few products, so that loops over channels do, and one form for x86-64 and one for the rest.
 //!
 //! Belongs here: the same contract as `Kernel`'s, channel by channel. Does not: tables and residuals (see `finish`).
 
-use super::{Dest, Run, finish};
+use super::{Dest, MAX_DESTS, Run, finish};
 
 /// Channels whose sums are held in registers.
-const CHUNK: usize = 32;
+pub(super) const CHUNK: usize = 16;
 /// Pixels that go to their destinations together.
 const TILE: usize = 8;
 
-/// Weights of a depthwise convolution, padded to whole chunks of channels.
+/// Weights of a depthwise convolution, padded to whole chunks of channels and to pairs of taps.
 #[derive(Debug)]
 pub(in crate::infer::int8) struct Depthwise {
     channels: usize,
-    offsets: Vec<usize>,
-    /// `[chunk][tap][channel]`.
-    weights: Vec<[i16; CHUNK]>,
-    bias: Vec<[i32; CHUNK]>,
-    scale: Vec<[f32; CHUNK]>,
+    /// Of each pair of taps.
+    pub(super) offsets: Vec<[usize; 2]>,
+    /// `[chunk][pair of taps][channel][tap of the pair]`.
+    pub(super) weights: Vec<[i16; 2 * CHUNK]>,
+    pub(super) bias: Vec<[i32; CHUNK]>,
+    pub(super) scale: Vec<[f32; CHUNK]>,
 }
 
 impl Depthwise {
     /// From `[channel][tap]`; one run is one tap.
     pub(in crate::infer::int8) fn new(runs: &[Run], weights: &[i8], bias: &[i32], scale: &[f32]) -> Self {
         let (channels, taps) = (bias.len(), runs.len());
-        let weight = |c: usize, tap: usize| weights.get(c * taps + tap).map_or(0, |&w| i16::from(w));
-        let chunks = (0..channels).step_by(CHUNK);
+        let weight = |c: usize, tap: usize| {
+            let is_there = c < channels && tap < taps;
+            if is_there { i16::from(weights[c * taps + tap]) } else { 0 }
+        };
+        let pairs = taps.div_ceil(2);
+        let pair = |first: usize, pair: usize| std::array::from_fn(|i| weight(first + i / 2, 2 * pair + i % 2));
+        let chunks = || (0..channels).step_by(CHUNK);
         Self {
             channels,
-            offsets: runs.iter().map(|r| r.offset).collect(),
-            weights: chunks
-                .clone()
-                .flat_map(|first| (0..taps).map(move |tap| std::array::from_fn(|i| weight(first + i, tap))))
-                .collect(),
-            bias: chunks
-                .clone()
-                .map(|first| std::array::from_fn(|i| bias.get(first + i).copied().unwrap_or(0)))
-                .collect(),
-            scale: chunks.map(|first| std::array::from_fn(|i| scale.get(first + i).copied().unwrap_or(0.0))).collect(),
+            // The partner of a last single tap has no weight and may be any byte that can be read.
+            offsets: runs.chunks(2).map(|r| [r[0].offset, r[r.len() - 1].offset]).collect(),
+            weights: chunks().flat_map(|first| (0..pairs).map(move |p| pair(first, p))).collect(),
+            bias: chunks().map(|f| std::array::from_fn(|i| bias.get(f + i).copied().unwrap_or(0))).collect(),
+            scale: chunks().map(|f| std::array::from_fn(|i| scale.get(f + i).copied().unwrap_or(0.0))).collect(),
         }
     }
 
@@ -57,72 +58,59 @@ impl Depthwise {
         pixels: usize,
         dests: &[Dest],
     ) {
-        // SAFETY: the processor is asked for what is enabled; the rest is the caller's promise.
-        unsafe {
-            #[cfg(target_arch = "x86_64")]
-            if is_x86_feature_detected!("avx2") {
-                return self.row_avx2(input, step, zero, pixels, dests);
-            }
-            self.row_plain(input, step, zero, pixels, dests);
-        }
-    }
-
-    #[cfg(target_arch = "x86_64")]
-    #[target_feature(enable = "avx2")]
-    unsafe fn row_avx2(&self, input: *const u8, step: usize, zero: u8, pixels: usize, dests: &[Dest]) {
-        // SAFETY: the caller's promise.
-        unsafe { self.row_plain(input, step, zero, pixels, dests) }
-    }
-
-    #[inline(always)]
-    unsafe fn row_plain(&self, input: *const u8, step: usize, zero: u8, pixels: usize, dests: &[Dest]) {
         for chunk in 0..self.bias.len() {
             let first = chunk * CHUNK;
             let width = CHUNK.min(self.channels - first);
-            let mut inner = [Dest::NONE; super::MAX_DESTS];
+            let mut inner = [Dest::NONE; MAX_DESTS];
             let cut = dests.iter().filter_map(|d| d.within(first, width));
             let used = inner.iter_mut().zip(cut).map(|(slot, dest)| *slot = dest).count();
             for left in (0..pixels).step_by(TILE) {
                 let count = TILE.min(pixels - left);
                 let mut codes = [[0u8; CHUNK]; TILE];
-                for (p, codes) in codes.iter_mut().enumerate().take(count) {
-                    // SAFETY: the caller promised the input of every pixel, in all channels.
-                    *codes = unsafe { self.pixel(input.add((left + p) * step + first), chunk, width, zero) };
+                // SAFETY: the caller promised the input of every pixel in all channels, and the destinations; none goes beyond `width`.
+                unsafe {
+                    let input = input.add(left * step + first);
+                    self.tile(input, step, (chunk, width), zero, &mut codes[..count]);
+                    finish::write(codes.as_ptr().cast(), CHUNK, left, count, &inner[..used]);
                 }
-                // SAFETY: so many pixels of `CHUNK` codes; destinations as promised, none beyond `width`.
-                unsafe { finish::write(codes.as_ptr().cast(), CHUNK, left, count, &inner[..used]) };
             }
         }
     }
 
+    unsafe fn tile(
+        &self,
+        input: *const u8,
+        step: usize,
+        (chunk, width): (usize, usize),
+        zero: u8,
+        codes: &mut [[u8; CHUNK]],
+    ) {
+        #[cfg(target_arch = "x86_64")]
+        if width == CHUNK && is_x86_feature_detected!("avx2") {
+            // SAFETY: the processor was just asked; the rest is the caller's promise.
+            return unsafe { super::avx2::depthwise(self, input, step, chunk, zero, codes) };
+        }
+        for (p, codes) in codes.iter_mut().enumerate() {
+            // SAFETY: the caller's promise.
+            unsafe { self.pixel(input.add(p * step), chunk, width, zero, &mut codes[..width]) };
+        }
+    }
+
     /// The codes of one pixel's chunk of channels.
-    #[inline(always)]
-    unsafe fn pixel(&self, input: *const u8, chunk: usize, width: usize, zero: u8) -> [u8; CHUNK] {
-        let taps = self.offsets.len();
+    unsafe fn pixel(&self, input: *const u8, chunk: usize, width: usize, zero: u8, codes: &mut [u8]) {
         let mut acc = self.bias[chunk];
-        for (offset, weights) in self.offsets.iter().zip(&self.weights[chunk * taps..][..taps]) {
-            let mut codes = [0u8; CHUNK];
-            // SAFETY: `width` channels of this tap can be read.
-            unsafe {
-                if width == CHUNK {
-                    codes = input.add(*offset).cast::<[u8; CHUNK]>().read();
-                } else {
-                    codes[..width].copy_from_slice(std::slice::from_raw_parts(input.add(*offset), width));
-                }
-            }
-            for ((acc, &code), &weight) in acc.iter_mut().zip(&codes).zip(weights) {
-                // 255 · 127 fits 16 bits.
-                *acc += i32::from(i16::from(code) * weight);
+        let weights = &self.weights[chunk * self.offsets.len()..];
+        for ([a, b], weights) in self.offsets.iter().zip(weights) {
+            // SAFETY: `width` channels of every tap can be read.
+            let (a, b) = unsafe {
+                (std::slice::from_raw_parts(input.add(*a), width), std::slice::from_raw_parts(input.add(*b), width))
+            };
+            for (((acc, &a), &b), pair) in acc.iter_mut().zip(a).zip(b).zip(weights.chunks_exact(2)) {
+                *acc += i32::from(a) * i32::from(pair[0]) + i32::from(b) * i32::from(pair[1]);
             }
         }
-        let zero = f32::from(zero);
-        let mut codes = [0u8; CHUNK];
         for ((code, &acc), &scale) in codes.iter_mut().zip(&acc).zip(&self.scale[chunk]) {
-            // Whole numbers this small are exact in floats, so that this is the contract's integer addition.
-            let rounded = ((acc as f32 * scale).round_ties_even().clamp(-1024.0, 1024.0) + zero).clamp(0.0, 255.0);
-            // SAFETY: a whole number from 0 to 255.
-            *code = unsafe { rounded.to_int_unchecked::<u8>() };
+            *code = super::scalar::requantise(acc, scale, zero);
         }
-        codes
     }
 }

@@ -74,6 +74,7 @@ unsafe fn row<const N: usize>(call: &Call<'_>, input: *const u8, pixels: usize) 
 }
 
 #[target_feature(enable = "neon,dotprod")]
+#[allow(clippy::needless_range_loop, reason = "the number of a register counts sums and weights alike")]
 unsafe fn tile<const P: usize, const N: usize>(call: &Call<'_>, input: *const u8, first: usize) {
     // SAFETY: weights and bias were packed for this width; the rest is the caller's promise.
     unsafe {

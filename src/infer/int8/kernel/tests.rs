@@ -3,7 +3,7 @@
 use proptest::prelude::{ProptestConfig, Strategy, any, prop_assert_eq, proptest};
 use proptest::{collection, sample};
 
-use super::{Call, Dest, Kernel, Mix, Residual, Run, Split, all, choose, pack};
+use super::{Call, Depthwise, Dest, Kernel, Mix, Residual, Run, Split, all, choose, pack};
 
 /// One row to compute, with everything that may go wrong about it.
 #[derive(Debug, Clone)]
@@ -104,6 +104,34 @@ proptest! {
         for kernel in all() {
             prop_assert_eq!(&computed(*kernel, &case), &want, "{}", kernel.name());
         }
+    }
+
+    /// A filter for each channel is a full filter whose other weights are zero.
+    #[test]
+    fn depthwise_gives_the_oracle_s_bytes(taps in 1usize..12, channels in 1usize..70, pixels in 1usize..20, zero in any::<u8>(), seed in any::<u64>()) {
+        let mut noise = Noise(seed);
+        let weights: Vec<i8> = (0..channels * taps).map(|_| noise.byte().cast_signed().max(-127)).collect();
+        let bias: Vec<i32> = (0..channels).map(|_| (i32::from(noise.byte()) - 128) * 100).collect();
+        let scale: Vec<f32> = (0..channels).map(|_| f32::from(noise.byte()) * 1e-4).collect();
+        let input: Vec<u8> = (0..(pixels + taps) * channels + 64).map(|_| noise.byte()).collect();
+        let runs: Vec<Run> = (0..taps).map(|t| Run { offset: t * channels, bytes: channels }).collect();
+        let mut full = vec![0i8; channels * taps * channels];
+        for (c, t) in (0..channels).flat_map(|c| (0..taps).map(move |t| (c, t))) {
+            full[(c * taps + t) * channels + c] = weights[c * taps + t];
+        }
+        let dest = |out: &mut Vec<u8>, first: usize, to: usize| Dest { out: out[first..].as_mut_ptr(), step: channels, to, ..Dest::NONE };
+        let (mut want, mut got) = (vec![0u8; pixels * channels], vec![0u8; pixels * channels]);
+        let oracle = *all().last().expect("the oracle is always there");
+        for block in &pack(oracle, &runs, &full, &bias, &scale).blocks {
+            let dests = [dest(&mut want, block.first, block.channels)];
+            let call = Call { runs: &runs, block, step: channels, zero, dests: &dests };
+            // SAFETY: the input is longer than the runs reach; the output has room for every pixel.
+            unsafe { oracle.row(&call, input.as_ptr(), pixels) };
+        }
+        let dests = [dest(&mut got, 0, channels)];
+        // SAFETY: as above.
+        unsafe { Depthwise::new(&runs, &weights, &bias, &scale).row(input.as_ptr(), channels, zero, pixels, &dests) };
+        prop_assert_eq!(got, want);
     }
 
     #[test]
