@@ -18,7 +18,7 @@ const MAX_WEIGHTS: usize = 1 << 28;
 /// Tables of one channel, at most: each takes a kilobyte.
 const MAX_TABLES: usize = 1 << 19;
 /// Operations that are looked at to see what depends on what, at most.
-const MAX_SEARCHED: usize = 1 << 30;
+const MAX_SEARCHED: usize = 1 << 28;
 /// Operations and tensors that are stored, at most. Large networks have some thousand; ordering them takes time with the square.
 const MAX_STEPS: usize = 1 << 13;
 
@@ -349,7 +349,7 @@ impl Builder {
         let (mut is_seen, mut wanted) = (vec![false; traffic.len()], vec![slot]);
         while let Some(slot) = wanted.pop() {
             let candidates = writers.get(&slot.buffer).map_or(&[][..], Vec::as_slice);
-            if spend(&mut self.searched, traffic.len() + candidates.len(), MAX_SEARCHED, "sums").is_err() {
+            if spend(&mut self.searched, 1 + candidates.len(), MAX_SEARCHED, "sums").is_err() {
                 return true;
             }
             for &i in candidates {
