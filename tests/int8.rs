@@ -84,7 +84,7 @@ fn places_are_those_of_the_whole_output_that_pass() {
     show(engine.as_mut(), 0, 3);
     engine.run(1).expect("ran");
     let whole = engine.output(0, 0).to_vec();
-    let wanted_class = |c: usize| c % 3 == 0;
+    let wanted_class = |c: usize| c.is_multiple_of(3);
     let classes = (0..80).map(wanted_class).collect();
     let best =
         |place: usize| (0..80).filter(|&c| wanted_class(c)).map(|c| whole[(4 + c) * 2100 + place]).fold(0.0, f32::max);

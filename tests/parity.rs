@@ -6,7 +6,6 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use peregrine::infer;
 use peregrine::runtime::environment;
 use serde_json::Value;
 

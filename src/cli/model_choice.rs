@@ -57,6 +57,9 @@ impl ModelChoice {
         }
         let options = infer::Options { threads: self.threads(), max_batch };
         let engine = infer::open(self.engine, &card.path, options).map_err(|e| Failure::Config(e.to_string()))?;
+        if let Some(remark) = engine.remark() {
+            eprintln!("peregrine: {remark}");
+        }
         Ok((card, engine))
     }
 }

@@ -5,7 +5,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use super::int8::{Compiled, LayerCost, Settings};
+use super::int8::{self, Compiled, LayerCost, Settings};
 use super::onnx::graph::Graph;
 use super::onnx::{Header, ImageInput};
 use super::tract::part::{Part, load_part};
@@ -35,6 +35,11 @@ struct Tail {
 /// Whether a file carries the scales that 8 bits need, itself or in a calibration beside it.
 pub(super) fn is_meant_for_it(model: &Path, graph: &Graph<'_>) -> bool {
     graph.nodes.iter().any(|n| n.op == "QuantizeLinear") || calibration::beside(model).is_file()
+}
+
+/// Whether the kernel that the environment forces is one of this processor's.
+pub(super) fn check_kernel() -> Result<(), String> {
+    int8::check_kernel(environment::var("PEREGRINE_KERNEL").as_deref())
 }
 
 /// Loads a model whose head was already found good.

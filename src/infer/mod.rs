@@ -125,6 +125,11 @@ pub trait Engine: Send {
         None
     }
 
+    /// Why this engine runs the model and not the one that was meant; one line for whoever chose.
+    fn remark(&self) -> Option<&str> {
+        None
+    }
+
     /// What of the model is computed how, for people; None from engines that have nothing to tell.
     fn explain(&self) -> Option<&Explanation> {
         None
@@ -206,16 +211,21 @@ pub fn open(choice: EngineChoice, model: &Path, options: Options) -> Result<Box<
     let header = onnx::read(&bytes).map_err(unfit)?;
     let input = header.image_input().map_err(unfit)?;
     let options = Options { threads: options.threads.max(1), max_batch: options.max_batch.max(1) };
+    let mut remark = None;
     if choice != EngineChoice::Tract {
+        let refuse = |reason| InferError::Load { engine: joint::NAME, path: model.to_owned(), reason };
+        joint::check_kernel().map_err(refuse)?;
         let graph = onnx::graph::graph(&bytes).map_err(unfit)?;
         if choice == EngineChoice::Int8 || joint::is_meant_for_it(model, &graph) {
             match joint::load(model, &bytes, &graph, &input, options) {
                 Ok(engine) => return Ok(Box::new(engine)),
-                Err(reason) => log::warn!("{}: not in 8 bits, but through tract: {reason}", model.display()),
+                Err(reason) => {
+                    remark = Some(format!("{}: not in 8 bits, but through tract: {reason}", model.display()))
+                }
             }
         }
     }
-    let loaded = tract::load(bytes, &header, &input, options);
+    let loaded = tract::load(bytes, &header, &input, options, remark);
     Ok(Box::new(loaded.map_err(|reason| InferError::Load { engine: tract::NAME, path: model.to_owned(), reason })?))
 }
 

@@ -54,6 +54,9 @@ pub fn load_analyst(config: &Config, metrics: &Arc<Metrics>, clock: Clock) -> Re
             .map_err(|cause| LoadError::Catalog { key: key.to_owned(), cause })?;
         let engine = infer::open(choice, &card.path, options)
             .map_err(|cause| LoadError::Engine { key: key.to_owned(), cause })?;
+        if let Some(remark) = engine.remark() {
+            log::warn!(stage = "engine"; "{remark}");
+        }
         log::info!(stage = "engine"; "{key} = {model}: {} on {} threads", engine.name(), options.threads);
         Ok::<_, LoadError>((card, engine))
     };

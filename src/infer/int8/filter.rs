@@ -5,7 +5,8 @@
 use super::super::onnx::graph::{Node, Tensor};
 use super::build::{Builder, Conv, Op, Refusal};
 use super::expr::{Expr, Kind, Window};
-use super::nodes::{Lowering, window};
+use super::nodes::Lowering;
+use super::shapes::window;
 
 /// Weights `[output][input][row][column]` as integers with a step for each output.
 struct Weights {

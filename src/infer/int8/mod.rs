@@ -10,10 +10,12 @@ mod filter;
 mod head;
 mod kernel;
 mod layer;
+mod moves;
 mod nodes;
 mod plan;
 mod quant;
 mod run;
+mod shapes;
 mod team;
 #[cfg(test)]
 mod tests;
@@ -30,6 +32,11 @@ use quant::Values;
 use run::Machine;
 
 pub(super) use nodes::Refused;
+
+/// Whether this processor has a kernel of that name.
+pub(super) fn check_kernel(name: Option<&str>) -> Result<(), String> {
+    kernel::choose(name).map(|_| ())
+}
 
 /// The name of the kernel that this processor gets.
 pub(super) fn best_kernel() -> &'static str {

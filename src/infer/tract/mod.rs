@@ -29,6 +29,8 @@ struct Tract {
     inputs: Vec<Arc<Tensor>>,
     /// One list of outputs a slot.
     outputs: Vec<Vec<TValue>>,
+    /// Why it was not the engine that was meant.
+    remark: Option<String>,
 }
 
 /// Loads a model whose head was already found good.
@@ -39,8 +41,9 @@ pub(super) fn load(
     header: &Header,
     input: &ImageInput,
     options: Options,
+    remark: Option<String>,
 ) -> Result<impl Engine + use<>, String> {
-    guarded(|| build(bytes, header, input, options))
+    guarded(|| build(bytes, header, input, options)).map(|loaded| Tract { remark, ..loaded })
 }
 
 fn build(bytes: Vec<u8>, header: &Header, input: &ImageInput, options: Options) -> TractResult<Tract> {
@@ -54,7 +57,13 @@ fn build(bytes: Vec<u8>, header: &Header, input: &ImageInput, options: Options) 
     let zeros = |o: &OutputShape| Tensor::zero::<f32>(&o.dims).map(TValue::from);
     let outputs: Vec<_> = shape.outputs.iter().map(zeros).collect::<TractResult<_>>()?;
     let inputs = (0..options.max_batch).map(|_| Tensor::zero::<f32>(&[1, c, h, w]).map(Arc::new));
-    Ok(Tract { state, inputs: inputs.collect::<TractResult<_>>()?, outputs: vec![outputs; options.max_batch], shape })
+    Ok(Tract {
+        state,
+        inputs: inputs.collect::<TractResult<_>>()?,
+        outputs: vec![outputs; options.max_batch],
+        shape,
+        remark: None,
+    })
 }
 
 /// tract's reader of ONNX files. Shapes that the file claims may contradict a batch of one; those that follow from the input cannot.
@@ -111,6 +120,10 @@ impl Tract {
 impl Engine for Tract {
     fn name(&self) -> &'static str {
         NAME
+    }
+
+    fn remark(&self) -> Option<&str> {
+        self.remark.as_deref()
     }
 
     fn shape(&self) -> &ModelShape {
