@@ -5,7 +5,7 @@ use proptest::{collection, sample};
 
 use super::super::onnx::OnnxError;
 use super::super::onnx::graph::graph;
-use super::build::Builder;
+use super::budget::Budget;
 use super::{Compiled, Settings, kernel};
 use written::{Attr, Model};
 
@@ -174,8 +174,8 @@ fn filters_count_as_large_as_they_are_packed_and_for_each_layer_that_has_them() 
     model.rounded("sums", "y", 0.1, 0);
     model.output("y");
     refusal(compiled(&model.file(), "scalar", 1), "weights");
-    let mut builder = Builder::default();
-    let taken = (0..20).take_while(|_| builder.weigh(8192, 1, 4096).is_ok()).count();
+    let mut budget = Budget::default();
+    let taken = (0..20).take_while(|_| budget.weigh(8192, 1, 4096).is_ok()).count();
     assert_eq!(taken, 8);
 }
 
