@@ -34,3 +34,8 @@ pub use infer::survive::survive;
 pub fn drawn(bytes: &[u8]) -> Vec<u8> {
     infer::drawn::model(infer::drawn::Dice::new(bytes, true))
 }
+
+/// The file of a valid model drawn by these bytes.
+pub fn seed(bytes: &[u8]) -> Vec<u8> {
+    infer::drawn::model(infer::drawn::Dice::new(bytes, false))
+}

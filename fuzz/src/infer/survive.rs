@@ -20,7 +20,8 @@ pub fn survive(bytes: &[u8]) {
     };
     let Ok(mut oracle) = compile(Some("scalar"), 1) else { return };
     let layers = oracle.profile(0, || Duration::ZERO);
-    let work = layers.iter().map(|l| l.macs.max(l.out_chw.iter().product::<usize>() * 64)).fold(0, usize::saturating_add);
+    let work =
+        layers.iter().map(|l| l.macs.max(l.out_chw.iter().product::<usize>() * 64)).fold(0, usize::saturating_add);
     if work > MOST_MACS {
         return;
     }

@@ -6,18 +6,11 @@
 use std::collections::HashMap;
 use std::rc::Rc;
 
+use super::budget::Budget;
 use super::expr::{Expr, Kind, Pick, Slot, Source, Tables, Window};
 use super::kernel::Mix;
+use super::plan::{overlap, traffic};
 use super::quant::{self, Quant};
-
-/// Bytes of all buffers together, at most: a file that wants more is hostile or meant for another kind of machine.
-pub(super) const MAX_BYTES: usize = 1 << 30;
-/// Bytes of all packed weights together, at most: YOLOv8x has 68 million. Grouped filters grow when they are written out.
-const MAX_WEIGHTS: usize = 1 << 28;
-/// Tables of one channel, at most: each takes a kilobyte.
-const MAX_TABLES: usize = 1 << 19;
-/// Operations and tensors that are stored, at most. Large networks have some thousand; ordering them takes time with the square.
-const MAX_STEPS: usize = 1 << 13;
 
 /// A tensor in memory: pixels after pixels, all channels of one together, with a border of zero points for filters that look beyond the edge.
 #[derive(Debug, Clone)]
@@ -99,15 +92,6 @@ impl Buffer {
     }
 }
 
-/// Takes from what all of a model may use; a hostile file is refused before it has filled the memory.
-fn spend(used: &mut usize, more: usize, most: usize, what: &str) -> Result<(), Refusal> {
-    *used = used
-        .checked_add(more)
-        .filter(|&n| n <= most)
-        .ok_or_else(|| format!("the model has more than {most} {what}"))?;
-    Ok(())
-}
-
 /// Collects buffers and operations.
 #[derive(Debug, Default)]
 pub(super) struct Builder {
@@ -117,10 +101,7 @@ pub(super) struct Builder {
     pub image: Option<Slot>,
     /// What was stored already: which expression, in which step. The expression is kept so that its address stays its own.
     stored: HashMap<(usize, u32, u8), (Rc<Kind>, Slot)>,
-    bytes: usize,
-    weights: usize,
-    tables: usize,
-    steps: usize,
+    pub budget: Budget,
 }
 
 /// Why something cannot be done in 8 bits; a line for people.
@@ -130,7 +111,7 @@ impl Builder {
     pub(super) fn buffer(&mut self, chw: [usize; 3], quant: Quant) -> Result<Slot, Refusal> {
         let buffer = Buffer { chw, border: 0, quant };
         let bytes = buffer.bytes().filter(|&n| n > 0).ok_or_else(|| format!("a tensor of {chw:?} is empty or huge"))?;
-        spend(&mut self.bytes, bytes, MAX_BYTES, "bytes of tensors")?;
+        self.budget.store(bytes)?;
         self.buffers.push(buffer);
         Ok(Slot { buffer: self.buffers.len() - 1, first: 0, channels: chw[0] })
     }
@@ -143,27 +124,9 @@ impl Builder {
         }
         let new = Buffer { border, ..old.clone() };
         let more = new.bytes().zip(old.bytes()).map_or(usize::MAX, |(new, old)| new - old);
-        spend(&mut self.bytes, more, MAX_BYTES, "bytes of tensors")?;
+        self.budget.store(more)?;
         self.buffers[buffer] = new;
         Ok(())
-    }
-
-    /// Counts one more thing that is done or stored.
-    pub(super) fn step(&mut self) -> Result<(), Refusal> {
-        spend(&mut self.steps, 1, MAX_STEPS, "operations")
-    }
-
-    /// Counts weights before they are read: those of so many outputs with a filter of these sides over so many inputs each.
-    pub(super) fn weigh(&mut self, outputs: usize, taps: usize, inputs: usize) -> Result<(), Refusal> {
-        // As kernels pack them, outputs go by sixteen and inputs by four.
-        let rounded = (outputs.checked_next_multiple_of(16), inputs.checked_next_multiple_of(4));
-        let bytes = rounded.0.zip(rounded.1).and_then(|(o, i)| o.checked_mul(taps)?.checked_mul(i));
-        spend(&mut self.weights, bytes.unwrap_or(usize::MAX), MAX_WEIGHTS, "weights")
-    }
-
-    /// Counts tables that channels have for themselves.
-    pub(super) fn tabulate(&mut self, tables: usize) -> Result<(), Refusal> {
-        spend(&mut self.tables, tables, MAX_TABLES, "tables")
     }
 
     pub(super) fn conv(&mut self, index: usize) -> &mut Conv {
@@ -215,7 +178,7 @@ impl Builder {
 
     /// Writes the expression's codes into a slot, whose step is `quant`.
     fn fill(&mut self, expr: &Expr, quant: Quant, to: Slot) -> Result<(), Refusal> {
-        self.step()?;
+        self.budget.step()?;
         match &*expr.kind {
             Kind::Image | Kind::Raw(_) => return Err("its values have no known range".to_owned()),
             Kind::Map { source, first, tables } => self.fill_map(*source, *first, tables, quant, to)?,
@@ -280,7 +243,7 @@ impl Builder {
         let tables = match tables {
             Tables::One(t) => vec![quant.codes(t)],
             Tables::Each(all) => {
-                self.tabulate(all.len())?;
+                self.budget.tabulate(all.len())?;
                 all.iter().map(|t| quant.codes(t)).collect()
             }
         };
@@ -296,7 +259,7 @@ impl Builder {
         if let Some(found) = self.conv(op).dests.iter().find(is_whole) {
             return Ok(found.to);
         }
-        self.step()?;
+        self.budget.step()?;
         let to = self.buffer(chw, quant)?;
         self.conv(op).dests.push(Dest { first: 0, to, table: None, residual: None });
         Ok(to)
@@ -315,9 +278,11 @@ impl Builder {
         let table = again.map(|q| q.codes(&quant.values())).filter(|t| *t != IDENTITY).map(Box::new);
         if let (Some(op), Kind::Map { first, tables: Tables::One(values), .. }) = (producer(own), &*own.kind) {
             let mix = quant::mix(values, other_quant, quant).ok_or_else(too_far)?;
-            let other = self.store(other, other_quant)?;
-            self.conv(op).dests.push(Dest { first: *first, to, residual: Some((other, Box::new(mix))), table });
-            return Ok(());
+            let residual = self.store(other, other_quant)?;
+            if !self.needs(residual, op) {
+                self.conv(op).dests.push(Dest { first: *first, to, residual: Some((residual, Box::new(mix))), table });
+                return Ok(());
+            }
         }
         let own_quant = Self::natural(own);
         let mix = quant::mix(&own_quant.values(), other_quant, quant).ok_or_else(too_far)?;
@@ -331,6 +296,33 @@ impl Builder {
             }
         }
         Ok(())
+    }
+
+    /// Whether somebody's codes depend on an operation, which therefore cannot wait for them. When the search takes too long they count as if.
+    fn needs(&mut self, slot: Slot, op: usize) -> bool {
+        let traffic: Vec<_> = self.ops.iter().map(traffic).collect();
+        let mut writers: HashMap<usize, Vec<usize>> = HashMap::new();
+        for (i, (_, writes)) in traffic.iter().enumerate() {
+            writes.iter().for_each(|w| writers.entry(w.buffer).or_default().push(i));
+        }
+        let (mut is_seen, mut wanted) = (vec![false; traffic.len()], vec![slot]);
+        while let Some(slot) = wanted.pop() {
+            let candidates = writers.get(&slot.buffer).map_or(&[][..], Vec::as_slice);
+            if self.budget.search(1 + candidates.len()).is_err() {
+                return true;
+            }
+            for &i in candidates {
+                let (reads, writes) = &traffic[i];
+                if !is_seen[i] && writes.iter().any(|w| overlap(*w, slot)) {
+                    if i == op {
+                        return true;
+                    }
+                    is_seen[i] = true;
+                    wanted.extend(reads);
+                }
+            }
+        }
+        false
     }
 
     /// The step in which an expression is best stored when nothing asks for another: the file's, or one that covers all that it can be.

@@ -72,8 +72,8 @@ fn finish(
     layer: Layer<'_>,
 ) -> Result<Expr, Refusal> {
     let inputs = if layer.is_depthwise { 1 } else { input.chw[0] };
-    lowering.builder.weigh(dims[0], dims[2] * dims[3], inputs)?;
-    lowering.builder.step()?;
+    lowering.builder.budget.weigh(dims[0], dims[2] * dims[3], inputs)?;
+    lowering.builder.budget.step()?;
     let quant = Builder::natural(input);
     let weights = weights_of(lowering, weights, dims, &layer.bias, quant.scale)?;
     let sum_scale: Vec<f32> = weights.scale.iter().map(|&s| s * quant.scale).collect();

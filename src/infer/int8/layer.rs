@@ -402,8 +402,8 @@ fn runs(conv: &Conv, place: &Place) -> (Vec<Run>, Vec<i8>) {
     let offset = |y: usize, x: usize| y * dy * place.row_bytes() + x * dx * pixel;
     // Pixels of three channels lie in four bytes: the fourth gets a weight of zero, and a row of taps is one run.
     let is_padded = conv.from.first == 0 && channels < pixel && channels.next_multiple_of(4) == pixel;
-    let taken = if is_padded { pixel } else { channels };
-    let weights = if taken == channels || conv.is_depthwise {
+    let taken = if is_padded && !conv.is_depthwise { pixel } else { channels };
+    let weights = if taken == channels {
         conv.weights.clone()
     } else {
         let padding = vec![0i8; taken - channels];
@@ -413,7 +413,7 @@ fn runs(conv: &Conv, place: &Place) -> (Vec<Run>, Vec<i8>) {
         (0..kh).map(|y| Run { offset: offset(y, 0), bytes: kw * pixel }).collect()
     } else {
         let taps = (0..kh).flat_map(|y| (0..kw).map(move |x| (y, x)));
-        taps.map(|(y, x)| Run { offset: offset(y, x), bytes: channels }).collect()
+        taps.map(|(y, x)| Run { offset: offset(y, x), bytes: taken }).collect()
     };
     (runs, weights)
 }

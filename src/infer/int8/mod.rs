@@ -4,6 +4,7 @@
 //! what is stored, `plan` where and in which order, `run` does it with a `team` of threads and a `kernel` for the processor. Numerics are in
 //! `quant`. Does not belong here: tract, which runs what is not covered (see `infer`).
 
+mod budget;
 mod build;
 mod expr;
 mod filter;

@@ -6,7 +6,8 @@ use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 
 use super::super::onnx::graph::{Graph, Node, Tensor};
-use super::build::{Builder, MAX_BYTES, Refusal};
+use super::budget::MAX_BYTES;
+use super::build::{Builder, Refusal};
 use super::expr::{Expr, Kind, Source, Tables};
 use super::filter;
 use super::quant::{Quant, Values};
@@ -109,7 +110,7 @@ impl<'a> Lowering<'a> {
                 return Err("too many operations follow each other without a convolution".to_owned());
             }
             if let (Kind::Map { tables: Tables::Each(all), .. }, 1) = (&*expr.kind, Rc::strong_count(&expr.kind)) {
-                self.builder.tabulate(all.len())?;
+                self.builder.budget.tabulate(all.len())?;
             }
         }
         Ok(outcome)

@@ -80,7 +80,7 @@ pub(crate) fn model(dice: Dice<'_>) -> Vec<u8> {
     drawing.conv();
     for _ in 0..drawing.dice.below(MOST_STEPS + 1) {
         match drawing.dice.below(12) {
-            0..=3 => drawing.conv(),
+            0..=3 => drop(drawing.conv()),
             4 => drawing.add(),
             5 => drawing.concat(),
             6 => drawing.split(),
@@ -91,13 +91,12 @@ pub(crate) fn model(dice: Dice<'_>) -> Vec<u8> {
             _ => drawing.scaled(),
         }
     }
-    drawing.conv();
-    for _ in 0..1 + drawing.dice.below(2) {
+    let last = drawing.conv();
+    drawing.model.output(&last);
+    for _ in 0..drawing.dice.below(3) {
         let drawn = drawing.any();
         drawing.model.output(&drawn.name);
     }
-    let last = drawing.tensors.last().map(|t| t.name.clone()).unwrap_or_default();
-    drawing.model.output(&last);
     drawing.model.file()
 }
 
@@ -139,7 +138,8 @@ impl Drawing<'_> {
         }
     }
 
-    fn conv(&mut self) {
+    /// A convolution; the name of its codes.
+    fn conv(&mut self) -> String {
         let Drawn { name, chw } = self.any();
         let kernel = [self.dice.of(&[1, 1, 2, 3, 3, 5]), self.dice.of(&[1, 2, 3])];
         let kernel = if self.dice.below(2) == 0 { [kernel[0]; 2] } else { kernel };
@@ -147,7 +147,11 @@ impl Drawing<'_> {
         let pad: [usize; 4] = std::array::from_fn(|_| self.dice.below(kernel[0] + 1));
         let reach = |i: usize| (kernel[i] - 1) * dilation[i] + 1;
         let out = |i: usize| Some((chw[i + 1] + pad[i] + pad[i + 2]).checked_sub(reach(i))? / stride[i] + 1);
-        let (Some(h), Some(w)) = (out(0), out(1)) else { return };
+        let (kernel, pad, [h, w]) = match (out(0), out(1)) {
+            (Some(h), Some(w)) => (kernel, pad, [h, w]),
+            // A filter of one tap fits always.
+            _ => ([1, 1], [0; 4], [1, 2].map(|i| (chw[i] - 1) / stride[i - 1] + 1)),
+        };
         let (groups, outputs) = match self.dice.below(4) {
             0 => (chw[0], chw[0]),
             1 if chw[0] % 2 == 0 => (2, 2 * (1 + self.dice.below(9))),
@@ -172,11 +176,13 @@ impl Drawing<'_> {
         self.model.node("Conv", &inputs[..2 + self.dice.below(2)], &sum, &attributes);
         let chw = [outputs, h, w];
         self.rounded(&sum, chw);
+        let codes = self.tensors.last().map(|t| t.name.clone()).unwrap_or_default();
         match self.dice.below(3) {
             0 => {}
             1 => self.function(),
             _ => self.silu(),
         }
+        codes
     }
 
     fn weights(&mut self, name: &str, dims: &[i64], outputs: usize, total: usize) {
@@ -196,8 +202,8 @@ impl Drawing<'_> {
     fn function(&mut self) {
         let Drawn { name, chw } = self.any();
         let op = self.dice.of(&["Relu", "Sigmoid", "Tanh", "HardSwish", "LeakyRelu", "Identity"]);
-        let out = self.name();
-        self.model.node(op, &[&name], &out, &[]);
+        let (out, alpha) = (self.name(), self.dice.scale(0.05));
+        self.model.node(op, &[&name], &out, &[("alpha", Attr::Float(alpha))]);
         self.keep(out, chw);
     }
 
