@@ -288,6 +288,7 @@ mod tests {
             output: "whole",
             runs: vec![a_run(1, 2.0)],
             layers: None,
+            peak_gmacs_per_s: None,
             explain: None,
         };
         let v = serde_json::to_value(report).expect("JSON");
