@@ -65,7 +65,7 @@ hashes() {
   local kernel=$1 threads=$2
   shift 2
   PEREGRINE_KERNEL=$kernel "$@" model "$model" "$pictures"/*.rgb --threads "$threads" |
-    awk -v kernel="$kernel" '$2 != kernel { exit 1 } { print $1 }'
+    awk -v kernel="$kernel" '$2 != kernel { print "not by " kernel ": " $0 >"/dev/stderr"; exit 1 } { print $1 }'
 }
 
 want=$(hashes scalar 1 "$here_program")

@@ -87,6 +87,9 @@ struct Report {
     runs: Vec<Run>,
     #[serde(skip_serializing_if = "Option::is_none")]
     layers: Option<Vec<Share>>,
+    /// Of the engine's instruction, in a loop of nothing else, on one core.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    peak_gmacs_per_s: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     explain: Option<Explanation>,
 }
@@ -127,10 +130,12 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     }
     bar.finish_and_clear();
     let cpu = environment::processor_name();
-    let cost = args.layers.then(|| engine.layers(LAYER_RUNS, &Clock::start()));
-    let layers = cost.map(|cost| layers::shares(&cost));
+    let costs = args.layers.then(|| engine.costs(LAYER_RUNS, &Clock::start()));
+    let peak_gmacs_per_s = costs.as_ref().and_then(|c| c.peak_macs_per_s).map(|p| rounded(p / 1e9));
+    let layers = costs.map(|c| layers::shares(&c.layers));
     let explain = engine.explain().filter(|_| args.explain).cloned();
-    let report = Report { model: card.name, engine: engine.name(), cpu, output, runs, layers, explain };
+    let report =
+        Report { model: card.name, engine: engine.name(), cpu, output, runs, layers, peak_gmacs_per_s, explain };
     let text = if args.json {
         serde_json::to_string_pretty(&report).map_err(|e| Failure::Bug(e.to_string()))?
     } else {
@@ -231,7 +236,7 @@ fn table(report: &Report, asked: &Args) -> String {
     }
     match report.layers.as_deref() {
         Some([]) => out.push_str(&format!("\nengine {} does not tell its layers\n", report.engine)),
-        Some(layers) => out = format!("{out}\n{}", layers::table(layers)),
+        Some(layers) => out = format!("{out}\n{}", layers::table(layers, report.peak_gmacs_per_s)),
         None => {}
     }
     out
@@ -283,6 +288,7 @@ mod tests {
             output: "whole",
             runs: vec![a_run(1, 2.0)],
             layers: None,
+            peak_gmacs_per_s: None,
             explain: None,
         };
         let v = serde_json::to_value(report).expect("JSON");

@@ -43,7 +43,7 @@ pub(super) fn shares(layers: &[LayerCost]) -> Vec<Share> {
 }
 
 /// The layers as a table with bars, and what they come to.
-pub(super) fn table(layers: &[Share]) -> String {
+pub(super) fn table(layers: &[Share], peak_gmacs_per_s: Option<f64>) -> String {
     let most = layers.iter().map(|l| l.share).fold(0.0, f64::max).max(f64::MIN_POSITIVE);
     let mut out = String::from("     ms  share   M MAC  G MAC/s  layer\n");
     for l in layers {
@@ -65,6 +65,13 @@ pub(super) fn table(layers: &[Share]) -> String {
     let speed = macs as f64 / (ms / 1e3).max(1e-9) / 1e9;
     let _ =
         writeln!(out, "{ms:>7.3} 100.0% {:>7.1} {speed:>8.0}  all layers, each alone on one thread", macs as f64 / 1e6);
+    if let Some(peak) = peak_gmacs_per_s {
+        let share = speed / peak.max(f64::MIN_POSITIVE) * 100.0;
+        let _ = writeln!(
+            out,
+            "the instruction alone makes {peak:.0} G MAC/s on one core now; the layers reach {share:.0} % of it"
+        );
+    }
     out
 }
 
@@ -108,11 +115,12 @@ mod tests {
     fn the_table_tells_time_share_and_speed_and_draws_the_costliest_longest() {
         let shares = shares(&[layer("/a/Conv_output_0", 3_000_000, 30), layer("", 0, 10)]);
         assert_eq!((shares[0].share, shares[0].gmacs_per_s, shares[1].share), (0.75, 100.0, 0.25));
-        let table = table(&shares);
+        let table = table(&shares, Some(100.0));
         let lines: Vec<&str> = table.lines().collect();
         let bar = |line: &str| line.chars().filter(|&c| c == '█').count();
         assert_eq!((bar(lines[1]), bar(lines[2])), (BAR_COLUMNS, BAR_COLUMNS / 3));
         assert!(lines[1].contains("75.0%") && lines[1].contains("100") && lines[1].ends_with("8x4x4 a"), "{table}");
         assert!(lines[3].contains("0.040") && lines[3].contains("75"), "{table}");
+        assert!(lines[4].contains("100 G MAC/s") && lines[4].contains("75 %"), "{table}");
     }
 }

@@ -3,14 +3,14 @@
 //! Belongs here: what goes from one to the other and what comes out. Does not: the 8 bits themselves (see `int8`), tract (see `tract`).
 
 use std::path::Path;
-use std::time::Duration;
 
-use super::int8::{self, Compiled, LayerCost, Settings};
+use super::int8::{self, Compiled, Settings};
 use super::onnx::graph::Graph;
 use super::onnx::{Header, ImageInput};
 use super::tract::part::{Part, load_part};
 use super::{
-    Engine, Explanation, Focus, InferError, InputMut, ModelShape, Options, OutputShape, QuantisedInput, calibration,
+    Costs, Engine, Explanation, Focus, InferError, InputMut, ModelShape, Options, OutputShape, QuantisedInput,
+    calibration,
 };
 use crate::runtime::{Clock, environment};
 
@@ -198,8 +198,8 @@ impl Engine for Joint {
         Some(&self.explanation)
     }
 
-    fn layers(&mut self, runs: usize, clock: &Clock) -> Vec<LayerCost> {
-        let begun: Duration = clock.mono();
-        self.compiled.profile(runs, || clock.mono().saturating_sub(begun))
+    fn costs(&mut self, runs: usize, clock: &Clock) -> Costs {
+        let layers = self.compiled.profile(runs, || clock.mono());
+        Costs { layers, peak_macs_per_s: self.compiled.peak(|| clock.mono()) }
     }
 }

@@ -135,10 +135,19 @@ pub trait Engine: Send {
         None
     }
 
-    /// How long each layer takes alone on one thread, the median of so many runs on the present input; empty from engines that cannot tell.
-    fn layers(&mut self, _runs: usize, _clock: &Clock) -> Vec<LayerCost> {
-        Vec::new()
+    /// How long each layer takes alone on one thread, the median of so many runs on the present input.
+    fn costs(&mut self, _runs: usize, _clock: &Clock) -> Costs {
+        Costs::default()
     }
+}
+
+/// What layers cost, and what they could.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Costs {
+    /// In the order of computation; empty from engines that cannot tell.
+    pub layers: Vec<LayerCost>,
+    /// Products a second of the instruction that makes them, in a loop of nothing else; None where that is not known.
+    pub peak_macs_per_s: Option<f64>,
 }
 
 /// How an engine computes a model.

@@ -7,12 +7,12 @@ use std::arch::x86_64::{
     __m128i, __m512, __m512i, _mm_mask_storeu_epi8, _mm_maskz_loadu_epi8, _mm256_mask_storeu_epi8,
     _mm256_maskz_loadu_epi8, _mm512_add_ps, _mm512_adds_epi16, _mm512_castsi128_si512, _mm512_castsi256_si512,
     _mm512_castsi512_ps, _mm512_castsi512_si128, _mm512_castsi512_si256, _mm512_cvtepi32_ps, _mm512_cvtps_epi32,
-    _mm512_dpbusd_epi32, _mm512_extracti32x4_epi32, _mm512_extracti64x4_epi64, _mm512_inserti32x4, _mm512_inserti64x4,
-    _mm512_loadu_ps, _mm512_loadu_si512, _mm512_mask_blend_epi8, _mm512_mask_storeu_epi8, _mm512_maskz_loadu_epi8,
-    _mm512_movepi8_mask, _mm512_mul_ps, _mm512_packs_epi32, _mm512_packus_epi16, _mm512_permutex2var_epi8,
-    _mm512_permutexvar_epi32, _mm512_set1_epi16, _mm512_set1_epi32, _mm512_set1_ps, _mm512_setzero_si512,
-    _mm512_storeu_si512, _mm512_sub_ps, _mm512_unpackhi_epi8, _mm512_unpackhi_epi16, _mm512_unpacklo_epi8,
-    _mm512_unpacklo_epi16,
+    _mm512_dpbusd_epi32, _mm512_extracti32x4_epi32, _mm512_extracti64x4_epi64, _mm512_fmadd_ps, _mm512_fnmadd_ps,
+    _mm512_inserti32x4, _mm512_inserti64x4, _mm512_loadu_ps, _mm512_loadu_si512, _mm512_mask_blend_epi8,
+    _mm512_mask_storeu_epi8, _mm512_maskz_loadu_epi8, _mm512_movepi8_mask, _mm512_mul_ps, _mm512_packs_epi32,
+    _mm512_packus_epi16, _mm512_permutex2var_epi8, _mm512_permutexvar_epi32, _mm512_set1_epi16, _mm512_set1_epi32,
+    _mm512_set1_ps, _mm512_setzero_si512, _mm512_storeu_si512, _mm512_sub_ps, _mm512_unpackhi_epi8,
+    _mm512_unpackhi_epi16, _mm512_unpacklo_epi8, _mm512_unpacklo_epi16,
 };
 
 use super::{Call, Dest, Kernel, MAX_BLOCK, MAX_TILE_PIXELS, Mix, Split, finish};
@@ -362,10 +362,12 @@ unsafe fn mixed(own: __m512i, other: __m512i, mix: &Mix) -> __m512i {
         _mm512_unpackhi_epi16(high, none),
     ];
     let (zero, scale) = (_mm512_set1_ps(mix.other_zero), _mm512_set1_ps(mix.other_scale));
-    let inverse = _mm512_set1_ps(mix.inverse);
+    let (step, inverse) = (_mm512_set1_ps(mix.scale), _mm512_set1_ps(mix.inverse));
     let sum = |i: usize| {
         let other = _mm512_mul_ps(_mm512_sub_ps(_mm512_cvtepi32_ps(other[i]), zero), scale);
-        _mm512_cvtps_epi32(_mm512_mul_ps(_mm512_add_ps(_mm512_castsi512_ps(own[i]), other), inverse))
+        let sum = _mm512_add_ps(_mm512_castsi512_ps(own[i]), other);
+        let near = _mm512_mul_ps(sum, inverse);
+        _mm512_cvtps_epi32(_mm512_fmadd_ps(_mm512_fnmadd_ps(near, step, sum), inverse, near))
     };
     let zero = _mm512_set1_epi16(i16::from(mix.zero));
     let low = _mm512_adds_epi16(_mm512_packs_epi32(sum(0), sum(1)), zero);

@@ -49,7 +49,10 @@ pub(in crate::infer::int8) struct Residual {
 }
 
 /// A sum of two quantised tensors in steps of a third, in floats and in this order:
-/// `clamp(round_half_even((own[a] + (b - other_zero) * other_scale) * inverse) + zero, 0, 255)`.
+/// `clamp(round_half_even((own[a] + (b - other_zero) * other_scale) / scale) + zero, 0, 255)`.
+///
+/// The division is IEEE's. Where it is slow, `q = x * inverse`, `r = x - q * scale` and `q + r * inverse`, the last two fused, are the same to the bit,
+/// since `inverse` is the nearest float to one by `scale` (Markstein).
 #[derive(Debug, Clone, PartialEq)]
 pub(in crate::infer::int8) struct Mix {
     /// What a code of the first stands for.
@@ -60,7 +63,9 @@ pub(in crate::infer::int8) struct Mix {
     pub other_zero: f32,
     /// The step of the second.
     pub other_scale: f32,
-    /// One by the step of the sum.
+    /// The step of the sum.
+    pub scale: f32,
+    /// One by it.
     pub inverse: f32,
     /// The zero point of the sum.
     pub zero: u8,
@@ -71,14 +76,14 @@ impl Mix {
     pub(in crate::infer::int8) fn new(own: [f32; 256], other: (f32, u8), to: (f32, u8)) -> Self {
         let planes = std::array::from_fn(|i| std::array::from_fn(|code| own[code].to_le_bytes()[i]));
         let other_zero = f32::from(other.1);
-        Self { own, planes, other_zero, other_scale: other.0, inverse: 1.0 / to.0, zero: to.1 }
+        Self { own, planes, other_zero, other_scale: other.0, scale: to.0, inverse: 1.0 / to.0, zero: to.1 }
     }
 
     /// The sum of two codes.
     #[inline(always)]
     pub(in crate::infer::int8) fn apply(&self, own: u8, other: u8) -> u8 {
         let sum = self.own[usize::from(own)] + (f32::from(other) - self.other_zero) * self.other_scale;
-        let rounded = (sum * self.inverse).round_ties_even() as i32;
+        let rounded = (sum / self.scale).round_ties_even() as i32;
         rounded.saturating_add(i32::from(self.zero)).clamp(0, 255) as u8
     }
 }

@@ -27,6 +27,8 @@ mod neon_dot;
 #[cfg(target_arch = "aarch64")]
 mod neon_out;
 mod pack;
+#[cfg(target_arch = "x86_64")]
+mod peak;
 mod pool;
 mod scalar;
 mod translate;
@@ -112,6 +114,17 @@ pub(super) fn all() -> &'static [&'static dyn Kernel] {
         found.push(&scalar::Scalar);
         found
     })
+}
+
+/// See [`peak::spin`].
+pub(super) fn spin(kernel: &str, turns: u32) -> Option<u64> {
+    #[cfg(target_arch = "x86_64")]
+    return peak::spin(kernel, turns);
+    #[cfg(not(target_arch = "x86_64"))]
+    {
+        let _ = (kernel, turns);
+        None
+    }
 }
 
 /// The kernel of that name, or the best one.

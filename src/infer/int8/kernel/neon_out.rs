@@ -4,9 +4,9 @@
 
 use std::arch::aarch64::{
     float32x4_t, int32x4_t, uint8x16_t, uint8x16x4_t, vaddq_f32, vcombine_s16, vcombine_u8, vcvtnq_s32_f32,
-    vcvtq_f32_s32, vcvtq_f32_u32, vdupq_n_f32, vdupq_n_s16, vdupq_n_u8, veorq_u8, vget_high_u8, vget_high_u16,
-    vget_low_u8, vget_low_u16, vld1q_f32, vld1q_u8, vld1q_u8_x4, vmovl_u8, vmovl_u16, vmulq_f32, vmulq_n_f32, vorrq_u8,
-    vqaddq_s16, vqmovn_s32, vqmovun_s16, vqtbl4q_u8, vst1q_u8, vsubq_f32,
+    vcvtq_f32_s32, vcvtq_f32_u32, vdupq_n_f32, vdupq_n_s16, vdupq_n_u8, veorq_u8, vfmaq_n_f32, vfmsq_n_f32,
+    vget_high_u8, vget_high_u16, vget_low_u8, vget_low_u16, vld1q_f32, vld1q_u8, vld1q_u8_x4, vmovl_u8, vmovl_u16,
+    vmulq_f32, vmulq_n_f32, vorrq_u8, vqaddq_s16, vqmovn_s32, vqmovun_s16, vqtbl4q_u8, vst1q_u8, vsubq_f32,
 };
 
 use super::{Call, Dest, Mix, Residual};
@@ -163,7 +163,9 @@ pub(super) fn mixed(own: uint8x16_t, other: uint8x16_t, mix: &Mix) -> uint8x16_t
         let sum = |j: usize| {
             let other = vmulq_n_f32(vsubq_f32(vcvtq_f32_u32(other[j]), zero), mix.other_scale);
             let sum = vaddq_f32(vld1q_f32(own.as_ptr().add(4 * j)), other);
-            vqmovn_s32(vcvtnq_s32_f32(vmulq_n_f32(sum, mix.inverse)))
+            let near = vmulq_n_f32(sum, mix.inverse);
+            let left = vfmsq_n_f32(sum, near, mix.scale);
+            vqmovn_s32(vcvtnq_s32_f32(vfmaq_n_f32(near, left, mix.inverse)))
         };
         let zero = vdupq_n_s16(i16::from(mix.zero));
         let half = |j: usize| vqmovun_s16(vqaddq_s16(vcombine_s16(sum(j), sum(j + 1)), zero));
