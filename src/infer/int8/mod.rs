@@ -121,10 +121,7 @@ impl Compiled {
         let threads = settings.threads.clamp(1, team::MAX_THREADS);
         let plan = Plan::new(lowering.builder, &slots, kernel, threads)?;
         if plan.layers.iter().all(|l| l.macs == 0) {
-            return Err(refused.first().map_or_else(
-                || "it has no convolutions".to_owned(),
-                |r| format!("{} \"{}\": {}", r.op, r.tensor, r.reason),
-            ));
+            return Err(first(&refused).unwrap_or_else(|| "it has no convolutions".to_owned()));
         }
         let machine =
             Machine::new(plan, kernel, settings.slots.max(1), threads).map_err(|e| format!("no threads: {e}"))?;
@@ -257,6 +254,11 @@ fn grids(lowering: &mut Lowering<'_>, names: &[String]) -> Option<Vec<Grid>> {
         .collect()
 }
 
+/// The first thing that could not be done: others mostly follow from it.
+fn first(refused: &[Refused]) -> Option<String> {
+    refused.first().map(|r| format!("{} \"{}\": {}", r.op, r.tensor, r.reason))
+}
+
 /// The tensors in 8 bits that the rest of the graph, or the caller, needs in floats.
 fn frontier(graph: &Graph<'_>, lowering: &mut Lowering<'_>) -> Result<Vec<Exit>, String> {
     let mut needed: HashSet<&str> = graph.header.outputs.iter().map(|p| p.name.as_str()).collect();
@@ -281,7 +283,8 @@ fn frontier(graph: &Graph<'_>, lowering: &mut Lowering<'_>) -> Result<Vec<Exit>,
         }
     }
     if needed.iter().any(|n| inputs.contains(n)) {
-        return Err("what is not covered needs the picture itself".to_owned());
+        let why = first(&lowering.refused).map_or_else(String::new, |first| format!(": {first}"));
+        return Err(format!("what is not covered needs the picture itself{why}"));
     }
     names
         .into_iter()

@@ -205,7 +205,7 @@ fn a_picture_that_is_wanted_in_two_steps_is_refused() {
     model.rounded("images", "z", 0.5, 7);
     conv(&mut model, "x", "a", 3, &[]);
     model.output("a");
-    refusal(ending(model, "z", 3), "needs the picture");
+    refusal(ending(model, "z", 3), "two steps");
 }
 
 #[test]
