@@ -63,8 +63,11 @@ pub(super) fn table(layers: &[Share], peak_gmacs_per_s: Option<f64>) -> String {
     }
     let (ms, macs) = (layers.iter().map(|l| l.ms).sum::<f64>(), layers.iter().map(|l| l.macs).sum::<usize>());
     let speed = macs as f64 / (ms / 1e3).max(1e-9) / 1e9;
-    let _ =
-        writeln!(out, "{ms:>7.3} 100.0% {:>7.1} {speed:>8.0}  all layers, each alone on one thread", macs as f64 / 1e6);
+    let _ = writeln!(
+        out,
+        "{ms:>7.3} 100.0% {:>7.1} {speed:>8.0}  all layers, each alone on one thread; without the head and what goes through tract",
+        macs as f64 / 1e6
+    );
     if let Some(peak) = peak_gmacs_per_s {
         let share = speed / peak.max(f64::MIN_POSITIVE) * 100.0;
         let _ = writeln!(

@@ -15,6 +15,8 @@ use super::{
 use crate::runtime::{Clock, environment};
 
 pub(super) const NAME: &str = "int8";
+/// `TensorProto.DataType.FLOAT`.
+const FLOAT: u64 = 1;
 
 struct Joint {
     compiled: Compiled,
@@ -50,6 +52,9 @@ pub(super) fn load(
     input: &ImageInput,
     options: Options,
 ) -> Result<impl Engine + use<>, String> {
+    if let Some(port) = graph.header.outputs.iter().find(|p| p.element != FLOAT) {
+        return Err(format!("its output \"{}\" is not float32", port.name));
+    }
     let beside = calibration::beside(model);
     let calibration = match beside.is_file() {
         true => Some(calibration::read(&beside, bytes).map_err(|e| e.to_string())?),

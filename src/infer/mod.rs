@@ -222,10 +222,10 @@ pub fn open(choice: EngineChoice, model: &Path, options: Options) -> Result<Box<
     let options = Options { threads: options.threads.max(1), max_batch: options.max_batch.max(1) };
     let mut remark = None;
     if choice != EngineChoice::Tract {
-        let refuse = |reason| InferError::Load { engine: joint::NAME, path: model.to_owned(), reason };
-        joint::check_kernel().map_err(refuse)?;
         let graph = onnx::graph::graph(&bytes).map_err(unfit)?;
         if choice == EngineChoice::Int8 || joint::is_meant_for_it(model, &graph) {
+            let refuse = |reason| InferError::Load { engine: joint::NAME, path: model.to_owned(), reason };
+            joint::check_kernel().map_err(refuse)?;
             match joint::load(model, &bytes, &graph, &input, options) {
                 Ok(engine) => return Ok(Box::new(engine)),
                 Err(reason) => {

@@ -110,7 +110,7 @@ pub(super) struct Window {
     pub dilation: [usize; 2],
 }
 
-/// Which input row or column an output one takes: `start + i * step / repeat`.
+/// Which input row or column an output one takes: `start + i / repeat * step`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Pick {
     pub start: usize,
@@ -149,8 +149,13 @@ impl Tables {
         }
     }
 
-    /// Each value through `f` with a number for its channel.
+    /// Each value through `f` with a number for its channel; where all channels have the same, it is a function of the code alone.
     pub(super) fn map_each(&self, numbers: &[f32], f: impl Fn(f32, f32) -> f32) -> Self {
+        if let Some((&n, rest)) = numbers.split_first()
+            && rest.iter().all(|&r| r == n)
+        {
+            return self.map(|x| f(x, n));
+        }
         let over = |t: &Values, n: f32| -> Values { std::array::from_fn(|i| f(t[i], n)) };
         let tables = numbers.iter().enumerate().map(|(c, &n)| match self {
             Self::One(t) => over(t, n),

@@ -5,7 +5,7 @@
 use super::super::onnx::graph::{Node, Tensor};
 use super::build::{Builder, Conv, Op, Refusal};
 use super::expr::{Expr, Kind, Window};
-use super::nodes::Lowering;
+use super::nodes::{Integers, Lowering};
 use super::shapes::window;
 
 /// Weights `[output][input][row][column]` as integers with a step for each output.
@@ -106,7 +106,7 @@ fn border_for(window: Window, chw: [usize; 3], out_chw: [usize; 3]) -> usize {
 }
 
 fn dims_of(lowering: &Lowering<'_>, name: &str) -> Option<Vec<usize>> {
-    let name = lowering.integers.get(name).map_or(name, |(ints, ..)| ints.as_str());
+    let name = lowering.integers.get(name).map_or(name, |i| i.values.as_str());
     lowering.graph.constants.get(name).filter(|t| t.is_whole()).map(|t| t.dims.clone())
 }
 
@@ -115,9 +115,13 @@ fn bias_of(lowering: &Lowering<'_>, name: Option<&str>, outputs: usize) -> Resul
     let few = |name: &str| lowering.few(name, outputs);
     let values: Option<Vec<f64>> = match lowering.integers.get(name) {
         None => few(name).and_then(Tensor::floats).map(|v| v.into_iter().map(f64::from).collect()),
-        Some((ints, scales, _)) => {
-            let ints = few(ints).and_then(Tensor::ints);
-            let scales = few(scales).and_then(Tensor::floats);
+        Some(i) => {
+            let zeros = i.zeros.as_deref().map_or(Some(Vec::new()), |z| few(z).and_then(Tensor::ints));
+            if zeros.is_none_or(|z| z.iter().any(|&z| z != 0)) {
+                return Err("its bias has a zero point".to_owned());
+            }
+            let ints = few(&i.values).and_then(Tensor::ints);
+            let scales = few(&i.scales).and_then(Tensor::floats);
             ints.zip(scales).filter(|(i, s)| s.len() == i.len() || s.len() == 1).map(|(ints, scales)| {
                 let scale = |c: usize| f64::from(scales[if scales.len() == 1 { 0 } else { c }]);
                 ints.iter().enumerate().map(|(c, &n)| n as f64 * scale(c)).collect()
@@ -138,8 +142,8 @@ fn weights_of(
 ) -> Result<Weights, Refusal> {
     let constants = &lowering.graph.constants;
     let depth = dims[1] * dims[2] * dims[3];
-    if let Some((ints, scales, zeros)) = lowering.integers.get(name) {
-        let values = constants.get(ints).and_then(|t| t.ints()).ok_or("its weights are no constant")?;
+    if let Some(Integers { values, scales, zeros, axis }) = lowering.integers.get(name) {
+        let values = constants.get(values).and_then(|t| t.ints()).ok_or("its weights are no constant")?;
         let scales = lowering.few(scales, dims[0]).and_then(Tensor::floats);
         let scales = scales.ok_or("its weights have scales along another axis than the outputs")?;
         let zeros = match zeros {
@@ -153,7 +157,7 @@ fn weights_of(
         }
         let scale = match scales.len() {
             1 => vec![scales[0]; dims[0]],
-            n if n == dims[0] => scales,
+            n if n == dims[0] && *axis == 0 => scales,
             _ => return Err("its weights have scales along another axis than the outputs".to_owned()),
         };
         if scale.iter().any(|s| !s.is_finite() || *s <= 0.0) {

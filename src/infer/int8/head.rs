@@ -75,20 +75,27 @@ impl Pattern {
         let scaled = walk.maker(top.input(0)?, "Mul")?;
         let strides = walk.floats(scaled.input(1)?)?;
         let centred = walk.maker(scaled.input(0)?, "Concat")?;
-        let half = walk.maker(walk.maker(centred.input(0)?, "Div")?.input(0)?, "Add")?;
+        let halved = walk.maker(centred.input(0)?, "Div")?;
+        let half = walk.maker(halved.input(0)?, "Add")?;
         let (low, high) = (walk.maker(half.input(0)?, "Sub")?, walk.maker(half.input(1)?, "Add")?);
         let anchors = walk.floats(low.input(0)?)?;
-        let first = walk.maker(low.input(1)?, "Slice")?;
+        let first = walk.cut(low.input(1)?, [0, 2])?;
         let distances = walk.maker(first.input(0)?, "Reshape")?;
         let expected = walk.maker(distances.input(0)?, "Conv")?;
         let bins: [f32; BINS] = walk.floats(expected.input(1)?)?.try_into().ok()?;
         let softmax = walk.maker(expected.input(0)?, "Softmax")?;
         let turned = walk.maker(softmax.input(0)?, "Transpose")?;
-        let boxes = walk.scales(walk.maker(turned.input(0)?, "Reshape")?.input(0)?)?;
+        let grouped = walk.maker(turned.input(0)?, "Reshape")?;
+        let boxes = walk.scales(grouped.input(0)?)?;
         let size = walk.maker(centred.input(1)?, "Sub")?;
         let is_plain = size.inputs == [high.output(), low.output()]
             && walk.floats(high.input(0)?)? == anchors
-            && walk.maker(high.input(1)?, "Slice")?.input(0) == first.input(0)
+            && walk.cut(high.input(1)?, [2, 4])?.input(0) == first.input(0)
+            && walk.floats(halved.input(1)?)? == [2.0]
+            && top.inputs.len() == 2
+            && centred.inputs.len() == 2
+            && turned.ints("perm") == Some(&[0, 2, 1, 3])
+            && walk.ints(grouped.input(1)?)? == [1, BOX as i64, BINS as i64, strides.len() as i64]
             && (top.int("axis", 0), centred.int("axis", 0), softmax.int("axis", -1)) == (1, 1, 1);
         if !is_plain || boxes.len() != scores.len() || anchors.len() != 2 * strides.len() {
             return None;
@@ -126,6 +133,18 @@ impl<'a> Walk<'a> {
 
     fn floats(&self, tensor: &str) -> Option<Vec<f32>> {
         self.graph.constants.get(tensor)?.floats()
+    }
+
+    fn ints(&self, tensor: &str) -> Option<Vec<i64>> {
+        self.graph.constants.get(tensor)?.ints()
+    }
+
+    /// What makes a tensor, if it cuts these rows out of the four distances.
+    fn cut(&self, tensor: &str, rows: [i64; 2]) -> Option<&'a Node<'a>> {
+        let slice = self.maker(tensor, "Slice")?;
+        let list = |i: usize| self.ints(slice.input(i)?);
+        let is_it = list(1)? == [rows[0]] && list(2)? == [rows[1]] && list(3)? == [1];
+        is_it.then_some(slice)
     }
 
     /// The grids that a concatenation along the places joins.

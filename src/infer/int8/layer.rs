@@ -322,17 +322,13 @@ impl Convolution {
     ) {
         let step = self.window.stride[1] * memory.step(self.from);
         for row in rows.0..rows.1 {
-            let dests: Vec<kernel::Dest> = self
-                .dests
-                .iter()
-                .filter_map(|d| {
-                    let mut dest = kernel::Dest::NONE;
-                    d.for_block(memory, 0, filter.channels(), (row, columns.0), &mut dest).then_some(dest)
-                })
-                .collect();
-            for dests in dests.chunks(MAX_DESTS) {
+            for some in self.dests.chunks(MAX_DESTS) {
+                let mut dests = [kernel::Dest::NONE; MAX_DESTS];
+                for (slot, dest) in dests.iter_mut().zip(some) {
+                    dest.for_block(memory, 0, filter.channels(), (row, columns.0), slot);
+                }
                 // SAFETY: the caller's promise.
-                unsafe { filter.row(input(row), step, self.zero, columns.1 - columns.0, dests) };
+                unsafe { filter.row(input(row), step, self.zero, columns.1 - columns.0, &dests[..some.len()]) };
             }
         }
     }

@@ -24,8 +24,8 @@ mod tests;
 use std::collections::HashSet;
 use std::time::Duration;
 
-use super::onnx::graph::Graph;
-use expr::Slot;
+use super::onnx::graph::{Graph, Node};
+use expr::{Kind, Slot};
 use head::{Grid, Head, Pattern, Wanted};
 use nodes::Lowering;
 use plan::Plan;
@@ -264,7 +264,12 @@ fn frontier(graph: &Graph<'_>, lowering: &mut Lowering<'_>) -> Result<Vec<Exit>,
     let mut needed: HashSet<&str> = graph.header.outputs.iter().map(|p| p.name.as_str()).collect();
     let mut names: Vec<&str> = Vec::new();
     let inputs: HashSet<&str> = graph.header.inputs.iter().map(|p| p.name.as_str()).collect();
-    let is_known = |lowering: &Lowering<'_>, name: &str| lowering.known.contains_key(name) && !inputs.contains(name);
+    // What only joins or adds is better done in floats than stored in 8 bits for the last time.
+    let is_known = |lowering: &Lowering<'_>, name: &str| {
+        lowering.known.get(name).is_some_and(|e| !matches!(&*e.expr.kind, Kind::Sum(..) | Kind::Concat(_)))
+            && !inputs.contains(name)
+    };
+    let codes: HashSet<&str> = graph.nodes.iter().filter(|n| n.op == "QuantizeLinear").map(Node::output).collect();
     for output in &graph.header.outputs {
         if is_known(lowering, &output.name) {
             names.push(&output.name);
@@ -285,6 +290,9 @@ fn frontier(graph: &Graph<'_>, lowering: &mut Lowering<'_>) -> Result<Vec<Exit>,
     if needed.iter().any(|n| inputs.contains(n)) {
         let why = first(&lowering.refused).map_or_else(String::new, |first| format!(": {first}"));
         return Err(format!("what is not covered needs the picture itself{why}"));
+    }
+    if let Some(name) = names.iter().find(|n| codes.contains(**n)) {
+        return Err(format!("the codes {name} are used as they are; covered are codes that become values again"));
     }
     names
         .into_iter()

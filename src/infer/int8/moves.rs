@@ -78,17 +78,19 @@ pub(super) unsafe fn pool(
 }
 
 pub(super) unsafe fn average(memory: Memory<'_>, from: Slot, to: Slot, factor: f32, in_hw: [usize; 2]) {
+    /// Channels that are summed together.
+    const CHUNK: usize = 64;
     let zeros = |slot: Slot| i32::from(memory.places[slot.buffer].buffer.quant.zero);
-    let mut sums = vec![0i32; from.channels];
-    for row in 0..in_hw[0] {
-        for col in 0..in_hw[1] {
-            // SAFETY: the pixel is within the picture; the caller promised that nobody writes it.
-            let codes = unsafe { memory.pixel(from, row, col) };
-            sums.iter_mut().zip(codes).for_each(|(s, &c)| *s += i32::from(c) - zeros(from));
-        }
-    }
+    let code = |sum: i32| (sum as f32 * factor).round_ties_even() as i32;
     // SAFETY: the one pixel of the output, which is this task's.
     let out = unsafe { memory.pixel_mut(to, 0, 0) };
-    let code = |sum: i32| (sum as f32 * factor).round_ties_even() as i32;
-    out.iter_mut().zip(sums).for_each(|(o, s)| *o = code(s).saturating_add(zeros(to)).clamp(0, 255) as u8);
+    for (chunk, out) in out.chunks_mut(CHUNK).enumerate() {
+        let mut sums = [0i32; CHUNK];
+        for (row, col) in (0..in_hw[0]).flat_map(|row| (0..in_hw[1]).map(move |col| (row, col))) {
+            // SAFETY: the pixel is within the picture; the caller promised that nobody writes it.
+            let codes = unsafe { memory.pixel(from.part(chunk * CHUNK, out.len()), row, col) };
+            sums.iter_mut().zip(codes).for_each(|(s, &c)| *s += i32::from(c) - zeros(from));
+        }
+        out.iter_mut().zip(sums).for_each(|(o, s)| *o = code(s).saturating_add(zeros(to)).clamp(0, 255) as u8);
+    }
 }

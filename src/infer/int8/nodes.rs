@@ -40,6 +40,15 @@ pub(in crate::infer) struct Refused {
     pub(in crate::infer) reason: String,
 }
 
+/// Where the integers of a constant stand, by names, and along which axis they have scales of their own.
+#[derive(Debug, Clone)]
+pub(super) struct Integers {
+    pub values: String,
+    pub scales: String,
+    pub zeros: Option<String>,
+    pub axis: i64,
+}
+
 /// A graph on its way to operations.
 pub(super) struct Lowering<'a> {
     pub graph: &'a Graph<'a>,
@@ -49,8 +58,10 @@ pub(super) struct Lowering<'a> {
     pub refused: Vec<Refused>,
     ranges: Ranges<'a>,
     uses: HashMap<&'a str, usize>,
-    /// Constants that a `DequantizeLinear` made of integers: name of integers, of scales, of zero points.
-    pub(super) integers: HashMap<String, (String, String, Option<String>)>,
+    /// Of each tensor a node that reads it.
+    readers: HashMap<&'a str, &'a Node<'a>>,
+    /// Constants that a `DequantizeLinear` made of integers.
+    pub(super) integers: HashMap<String, Integers>,
 }
 
 /// What a node came to.
@@ -68,8 +79,9 @@ impl<'a> Lowering<'a> {
         for name in graph.nodes.iter().flat_map(|n| &n.inputs).chain(outputs) {
             *uses.entry(name.as_str()).or_insert(0) += 1;
         }
+        let readers = graph.nodes.iter().flat_map(|n| n.inputs.iter().map(move |i| (i.as_str(), n))).collect();
         let (builder, known, refused, integers) = Default::default();
-        let mut this = Self { graph, builder, known, refused, ranges, uses, integers };
+        let mut this = Self { graph, builder, known, refused, ranges, uses, readers, integers };
         if let Some(port) = graph.header.inputs.first() {
             let expr = Expr::new(input_chw, Kind::Image);
             this.known.insert(port.name.clone(), Entry { expr, is_flat: false });
@@ -136,8 +148,12 @@ impl<'a> Lowering<'a> {
             }
             "Relu" => one(self.clip(node, Some(0.0), None)?),
             "Clip" => {
-                let bound = |i: usize, name: &str| self.scalar(node.input(i)).or_else(|| node.float(name));
-                let (low, high) = (bound(1, "min"), bound(2, "max"));
+                // Up to operator set 10 bounds are attributes, later inputs.
+                let bound = |i: usize, name: &str| match node.input(i) {
+                    Some(input) => self.scalar(Some(input)).map(Some).ok_or("its bound is no constant"),
+                    None => Ok(node.float(name)),
+                };
+                let (low, high) = (bound(1, "min")?, bound(2, "max")?);
                 one(self.clip(node, low, high)?)
             }
             "Sigmoid" => one(self.function(node, |x| 1.0 / (1.0 + (-x).exp()))?),
@@ -260,15 +276,20 @@ impl<'a> Lowering<'a> {
         }
         let entry = self.entry(node, 0)?;
         let only_use = self.uses.get(node.input(0).unwrap_or("")) == Some(&1);
-        if let (Kind::Raw(_) | Kind::Sum(..), true, Some((a, b))) =
-            (&*entry.expr.kind, only_use, (self.ranges)(node.output()))
-        {
-            let quant = Quant::covering(a.max(low), b.min(high));
+        let measured = || (self.ranges)(node.output()).map(|(a, b)| Quant::covering(a.max(low), b.min(high)));
+        let quant = self.asked(node.output()).or_else(measured);
+        if let (Kind::Raw(_) | Kind::Sum(..), true, Some(quant)) = (&*entry.expr.kind, only_use, quant) {
             let expr = self.fixed(&entry.expr, quant)?;
             let expr = self.mapped(&expr, |t| t.map(|x| x.clamp(low, high)))?;
             return Ok(Entry { expr: expr.with_natural(Some(quant)), ..entry });
         }
         self.function(node, |x| x.clamp(low, high))
+    }
+
+    /// The step in which a tensor's only reader wants it, if that is a quantisation.
+    fn asked(&self, tensor: &str) -> Option<Quant> {
+        let reader = self.readers.get(tensor).filter(|n| n.op == "QuantizeLinear")?;
+        if self.uses.get(tensor) == Some(&1) { self.step(reader).ok() } else { None }
     }
 
     fn quantize(&mut self, node: &Node<'_>) -> Result<Entry, Refusal> {
@@ -280,8 +301,9 @@ impl<'a> Lowering<'a> {
     fn dequantize(&mut self, node: &'a Node<'a>) -> Result<Outcome, Refusal> {
         let name = node.input(0).unwrap_or("");
         if self.graph.constants.contains_key(name) {
-            let names = (name.to_owned(), node.input(1).unwrap_or("").to_owned(), node.input(2).map(str::to_owned));
-            self.integers.insert(node.output().to_owned(), names);
+            let scales = node.input(1).unwrap_or("").to_owned();
+            let (values, zeros, axis) = (name.to_owned(), node.input(2).map(str::to_owned), node.int("axis", 1));
+            self.integers.insert(node.output().to_owned(), Integers { values, scales, zeros, axis });
             return Ok(Outcome::Nothing);
         }
         let entry = self.entry(node, 0)?;

@@ -1,4 +1,4 @@
-//! What codes mean: scale and zero point, tables from codes to values and back, sums of codes in integers.
+//! What codes mean: scale and zero point, tables from codes to values and back, sums of codes.
 //!
 //! Belongs here: every formula of the engine's numerics but the accumulator's own rounding (see `kernel`). Does not: tensors.
 

@@ -4,7 +4,6 @@
 
 #![allow(unsafe_code, reason = "threads write different parts of one arena")]
 
-use std::cell::UnsafeCell;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -30,17 +29,27 @@ struct Frame {
     slot: AtomicUsize,
 }
 
-/// The arena, then a picture for each slot.
-struct Memories(Vec<UnsafeCell<Aligned>>);
+/// The arena, then a picture for each slot. After they are made they are reached through the pointers alone.
+struct Memories {
+    bases: Vec<*mut u8>,
+    _owners: Vec<Aligned>,
+}
 
-// SAFETY: tasks of one level write different bytes and read none that another one writes (`Plan` sees to it), levels follow each other with
-// acquire and release in between (`Team`), and between runs only the owner of the `Machine` reaches in, through `&mut`.
+// SAFETY: tasks of one level write different bytes and use none that another one writes (`Plan` sees to it; a kernel that rounds a run up may
+// load some, and multiplies them by weights of zero), levels follow each other with acquire and release in between (`Team`), and
+// between runs only the owner of the `Machine` reaches in, through `&mut`.
 unsafe impl Sync for Memories {}
+// SAFETY: as above; the memory belongs to no thread.
+unsafe impl Send for Memories {}
 
 impl Memories {
+    fn new(sizes: impl Iterator<Item = usize>) -> Self {
+        let mut owners: Vec<Aligned> = sizes.map(Aligned::zeroed).collect();
+        Self { bases: owners.iter_mut().map(Aligned::as_mut_ptr).collect(), _owners: owners }
+    }
+
     fn base(&self, i: usize) -> *mut u8 {
-        // SAFETY: only the pointer is taken; the vector behind it is never resized.
-        unsafe { (*self.0[i].get()).as_mut_ptr() }
+        self.bases[i]
     }
 }
 
@@ -96,7 +105,7 @@ impl Machine {
     pub(super) fn new(plan: Plan, kernel: &'static dyn Kernel, slots: usize, threads: usize) -> std::io::Result<Self> {
         let image = plan.places[plan.image.buffer].bytes() + 64;
         let sizes = std::iter::once(plan.arena_bytes + 64).chain(std::iter::repeat_n(image, slots));
-        let arena = Memories(sizes.map(|bytes| UnsafeCell::new(Aligned::zeroed(bytes))).collect());
+        let arena = Memories::new(sizes);
         let job = Arc::new(Frame { plan, kernel, arena, slot: AtomicUsize::new(0) });
         for slot in 0..slots {
             job.slot.store(slot, Ordering::Relaxed);

@@ -59,8 +59,9 @@ impl Lowering<'_> {
         let Entry { mut expr, is_flat } = self.value(node, 0)?;
         let list = |i: usize| node.input(i).and_then(|n| self.whole(n));
         let (starts, ends) = (list(1).ok_or("its starts are no constant")?, list(2).ok_or("its ends are no constant")?);
-        let axes = list(3).unwrap_or_else(|| (0..starts.len() as i64).collect());
-        let steps = list(4).unwrap_or_else(|| vec![1; starts.len()]);
+        let given = |i: usize, otherwise: Vec<i64>| if node.input(i).is_some() { list(i) } else { Some(otherwise) };
+        let axes = given(3, (0..starts.len() as i64).collect()).ok_or("its axes are no constant")?;
+        let steps = given(4, vec![1; starts.len()]).ok_or("its steps are no constant")?;
         if is_flat || starts.len() > 4 || [ends.len(), axes.len(), steps.len()].iter().any(|&n| n != starts.len()) {
             return Err("its lists have different lengths".to_owned());
         }
@@ -115,9 +116,9 @@ impl Lowering<'_> {
         let scales = node.input(2).and_then(|n| self.few(n, 4)).and_then(|t| t.floats()).filter(|s| s.len() == 4);
         let sizes = node.input(3).and_then(|n| self.whole(n)).filter(|s| s.len() == 4);
         let factors = match (scales, sizes) {
-            (Some(s), _) => [s[2], s[3]],
-            (None, Some(s)) => [s[2] as f32 / h as f32, s[3] as f32 / w as f32],
-            _ => return Err("its factors are no constant".to_owned()),
+            (Some(s), _) if s[..2] == [1.0, 1.0] => [s[2], s[3]],
+            (None, Some(s)) if s[..2] == [1, c as i64] => [s[2] as f32 / h as f32, s[3] as f32 / w as f32],
+            _ => return Err("its factors are no constant, or not of height and width alone".to_owned()),
         };
         let whole = |f: f32| (f.fract() == 0.0 && (1.0..=64.0).contains(&f)).then_some(f as usize);
         let (Some(y), Some(x)) = (whole(factors[0]), whole(factors[1])) else {
@@ -155,11 +156,12 @@ impl Lowering<'_> {
     /// Of a tensor with one pixel all shapes are the same.
     pub(super) fn flatten(&mut self, node: &Node<'_>) -> Result<Entry, Refusal> {
         let Entry { expr, .. } = self.value(node, 0)?;
-        let shape = node.input(1).and_then(|n| self.whole(n));
-        let keeps_channels = match (node.op.as_str(), shape) {
+        let listed = node.input(1).map_or_else(|| node.ints("axes").map(<[i64]>::to_vec), |n| self.whole(n));
+        let keeps_channels = match (node.op.as_str(), listed.as_deref()) {
             ("Flatten", _) => node.int("axis", 1) == 1,
-            ("Reshape", Some(s)) => s.len() == 2 && (s[1] == -1 || s[1] == expr.chw[0] as i64),
-            ("Squeeze", axes) => axes.is_none_or(|a| matches!(a.as_slice(), [2, 3] | [-2, -1])),
+            ("Reshape", Some(&[batch, -1])) => matches!(batch, 0 | 1),
+            ("Reshape", Some(&[batch, channels])) => matches!(batch, -1..=1) && channels == expr.chw[0] as i64,
+            ("Squeeze", Some([2, 3] | [-2, -1])) => true,
             _ => false,
         };
         if expr.chw[1..] != [1, 1] || !keeps_channels {

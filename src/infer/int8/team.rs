@@ -1,6 +1,6 @@
 //! A fixed team of threads that goes through the levels of a plan together.
 //!
-//! Belongs here: handing out tasks, waiting, parking. Does not: what a task is (the caller brings a function).
+//! Belongs here: handing out tasks, waiting, parking. Does not: what a task is (the caller brings a [`Job`]).
 //!
 //! Nobody waits for a thread, only for tasks: a worker that the system has put aside takes none, and the others go on without it. Whoever
 //! finishes the last task of a level opens the next one. Who finds nothing to do spins for some microseconds, then parks: the chip is shared
@@ -169,7 +169,9 @@ impl<J: Job> Shared<J> {
         if self.cursor.compare_exchange(now, now + 1, Ordering::SeqCst, Ordering::SeqCst).is_err() {
             return true;
         }
+        let bomb = Bomb;
         self.job.perform(level, task as usize);
+        std::mem::forget(bomb);
         if self.done.fetch_add(1, Ordering::SeqCst) + 1 == self.job.tasks(level) as u32 {
             self.done.store(0, Ordering::SeqCst);
             self.open(count.wrapping_add(1));
@@ -186,6 +188,16 @@ impl<J: Job> Drop for Team<J> {
             // One that panicked has said so; there is nothing to add.
             worker.join();
         }
+    }
+}
+
+/// A task that panics leaves a frame half done and the others waiting for it; no error could be told apart from a wrong answer then. Tasks
+/// do not panic; should one, the process ends at once, and whoever supervises it starts it again.
+struct Bomb;
+
+impl Drop for Bomb {
+    fn drop(&mut self) {
+        std::process::abort();
     }
 }
 

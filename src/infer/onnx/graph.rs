@@ -73,11 +73,9 @@ pub fn graph(bytes: &[u8]) -> Result<Graph<'_>, OnnxError> {
                 (1, Value::Bytes(node)) => {
                     let node = read_node(node)?;
                     names += node.inputs.len() + node.outputs.len();
-                    match (node.op.as_str(), node.attributes.get("value")) {
-                        ("Constant", Some(Attribute::Tensor(t))) if node.outputs.len() == 1 => {
-                            graph.constants.insert(node.outputs[0].clone(), t.clone());
-                        }
-                        _ => graph.nodes.push(node),
+                    match node.constant() {
+                        Some(tensor) => drop(graph.constants.insert(node.output().to_owned(), tensor)),
+                        None => graph.nodes.push(node),
                     }
                 }
                 (5, Value::Bytes(tensor)) => {
@@ -95,7 +93,23 @@ pub fn graph(bytes: &[u8]) -> Result<Graph<'_>, OnnxError> {
     Ok(graph)
 }
 
-impl Node<'_> {
+impl<'a> Node<'a> {
+    /// What a `Constant` node holds, whichever of its attributes says it.
+    fn constant(&self) -> Option<Tensor<'a>> {
+        if self.op != "Constant" || self.outputs.len() != 1 {
+            return None;
+        }
+        let floats = |dims, floats| Tensor { dims, element: 1, floats, ..Tensor::default() };
+        let ints = |dims, ints| Tensor { dims, element: 7, ints, ..Tensor::default() };
+        self.attributes.iter().find_map(|(name, value)| match (name.as_str(), value) {
+            ("value", Attribute::Tensor(t)) => Some(t.clone()),
+            ("value_float", Attribute::Float(v)) => Some(floats(Vec::new(), vec![*v])),
+            ("value_int", Attribute::Int(v)) => Some(ints(Vec::new(), vec![*v])),
+            ("value_ints", Attribute::Ints(v)) => Some(ints(vec![v.len()], v.clone())),
+            _ => None,
+        })
+    }
+
     /// A whole number, or what stands for it when it is left out.
     pub fn int(&self, name: &str, otherwise: i64) -> i64 {
         if let Some(Attribute::Int(n)) = self.attributes.get(name) { *n } else { otherwise }

@@ -17,7 +17,7 @@ use std::arch::x86_64::{
 
 use super::{Call, Dest, Kernel, MAX_BLOCK, MAX_TILE_PIXELS, Mix, Split, finish};
 
-/// Accumulators of a tile, at most; the rest of the 32 registers holds weights and inputs.
+/// Output channels of one register.
 const LANES: usize = 16;
 
 #[derive(Debug)]
@@ -48,9 +48,8 @@ impl<const VBMI: bool> Kernel for Avx512<VBMI> {
         4
     }
 
-    fn widths(&self, channels: usize, depth: usize) -> Vec<usize> {
-        // Blocks of 64 need half the loads of blocks of 32, but a deep filter's weights must stay in the first-level cache.
-        let _ = depth;
+    fn widths(&self, channels: usize, _depth: usize) -> Vec<usize> {
+        // Wide blocks serve one load of input with more products.
         let mut left = channels.div_ceil(LANES);
         let mut widths = Vec::new();
         while left > 0 {
