@@ -15,7 +15,7 @@ Builds the release, starts a gst-rtsp-server with a moving test picture, a mosqu
 TEXT
 }
 
-model='' size=1920x1080 seconds=30 engine=tract threads=1
+model='' size=1920x1080 seconds=30 engine=auto threads=1
 while [ $# -gt 0 ]; do
   case $1 in
     --model) model=$2; shift ;;
