@@ -12,8 +12,7 @@ use super::Failure;
 use super::layers::{self, Share};
 use super::model_choice::ModelChoice;
 use super::output::say;
-use crate::infer::{Engine, Explanation, Focus, InputMut, Kind};
-use crate::pixels::CodesMut;
+use crate::infer::{Engine, Explanation, Focus, Kind};
 use crate::runtime::{Clock, environment};
 
 /// Runs before anything is measured: caches fill, threads start, buffers are made.
@@ -146,20 +145,9 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
 
 /// Fills every input with a fixed pattern: zeros would let some kernels and denormal numbers tell a tale of their own.
 fn fill(engine: &mut dyn Engine) {
-    let [channels, h, w] = engine.shape().input_chw;
-    let value = |i: usize| (i.wrapping_mul(2_654_435_761) >> 8 & 0xff) as f32 / 255.0;
+    let chw = engine.shape().input_chw;
     for slot in 0..engine.max_batch() {
-        match engine.input(slot) {
-            InputMut::F32Nchw(tensor) => tensor.iter_mut().enumerate().for_each(|(i, v)| *v = value(i)),
-            InputMut::U8Nhwc(input) => {
-                let out = CodesMut::from(input);
-                // The same values at the same pixels, so that both kinds of input show a model the same picture.
-                for i in 0..channels * h * w {
-                    let (c, y, x) = (i / (h * w), i / w % h, i % w);
-                    out.codes[y * out.row_bytes + x * out.pixel_bytes + c] = out.code(value(i));
-                }
-            }
-        }
+        engine.input(slot).fill(chw, |i| (i.wrapping_mul(2_654_435_761) >> 8 & 0xff) as f32 / 255.0);
     }
 }
 

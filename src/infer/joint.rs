@@ -119,7 +119,7 @@ fn explain(compiled: &Compiled, tail: Option<&Tail>, graph: &Graph<'_>) -> Expla
             format!("in floats through tract from {} on", exits.join(", "))
         }
     };
-    let refused = compiled.refused().iter().map(|r| format!("{} \"{}\": {}", r.op, r.tensor, r.reason)).collect();
+    let refused = compiled.refused().iter().map(ToString::to_string).collect();
     Explanation {
         kernel: compiled.kernel(),
         nodes: graph.nodes.len(),

@@ -70,6 +70,23 @@ impl Focus {
     }
 }
 
+impl InputMut<'_> {
+    /// Writes the same values at the same pixels, whichever the type and layout: `value` of the number that a pixel's channel has
+    /// in a tensor [channels, height, width].
+    pub fn fill(self, [channels, h, w]: [usize; 3], value: impl Fn(usize) -> f32) {
+        match self {
+            InputMut::F32Nchw(tensor) => tensor.iter_mut().enumerate().for_each(|(i, v)| *v = value(i)),
+            InputMut::U8Nhwc(input) => {
+                let out = CodesMut::from(input);
+                for i in 0..channels * h * w {
+                    let (c, y, x) = (i / (h * w), i / w % h, i % w);
+                    out.codes[y * out.row_bytes + x * out.pixel_bytes + c] = out.code(value(i));
+                }
+            }
+        }
+    }
+}
+
 /// What a model takes and gives, as found in its file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ModelShape {

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use super::*;
 
-fn shared(model: &str) -> Option<PathBuf> {
+pub(super) fn shared(model: &str) -> Option<PathBuf> {
     let path = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../shared/models")).join(model);
     if !path.is_file() {
         eprintln!("skipped: {} is not there", path.display());
@@ -18,18 +18,8 @@ fn refused(choice: EngineChoice, path: &Path) -> String {
 }
 
 fn fill(engine: &mut dyn Engine, slot: usize, value: f32) {
-    let [channels, h, w] = engine.shape().input_chw;
-    let wanted = |i: usize| value * (i % 17) as f32 / 17.0;
-    match engine.input(slot) {
-        InputMut::F32Nchw(tensor) => tensor.iter_mut().enumerate().for_each(|(i, v)| *v = wanted(i)),
-        InputMut::U8Nhwc(input) => {
-            let out = CodesMut::from(input);
-            for i in 0..channels * h * w {
-                let (c, y, x) = (i / (h * w), i / w % h, i % w);
-                out.codes[y * out.row_bytes + x * out.pixel_bytes + c] = out.code(wanted(i));
-            }
-        }
-    }
+    let chw = engine.shape().input_chw;
+    engine.input(slot).fill(chw, |i| value * (i % 17) as f32 / 17.0);
 }
 
 #[test]

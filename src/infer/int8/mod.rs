@@ -256,7 +256,7 @@ fn grids(lowering: &mut Lowering<'_>, names: &[String]) -> Option<Vec<Grid>> {
 
 /// The first thing that could not be done: others mostly follow from it.
 fn first(refused: &[Refused]) -> Option<String> {
-    refused.first().map(|r| format!("{} \"{}\": {}", r.op, r.tensor, r.reason))
+    refused.first().map(ToString::to_string)
 }
 
 /// The tensors in 8 bits that the rest of the graph, or the caller, needs in floats.

@@ -40,6 +40,12 @@ pub(in crate::infer) struct Refused {
     pub(in crate::infer) reason: String,
 }
 
+impl std::fmt::Display for Refused {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} \"{}\": {}", self.op, self.tensor, self.reason)
+    }
+}
+
 /// Where the integers of a constant stand, by names, and along which axis they have scales of their own.
 #[derive(Debug, Clone)]
 pub(super) struct Integers {

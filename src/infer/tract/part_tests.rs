@@ -1,9 +1,8 @@
 //! A part of a model gives what the whole model gives when it is fed with the whole model's inner tensors.
 
-use std::path::PathBuf;
-
 use super::*;
 use crate::config::EngineChoice;
+use crate::infer::tests::shared;
 use crate::infer::{self, InputMut, Options};
 
 const HEADS: [&str; 6] = [
@@ -14,15 +13,6 @@ const HEADS: [&str; 6] = [
     "/model.22/cv3.1/cv3.1.2/Conv_output_0",
     "/model.22/cv3.2/cv3.2.2/Conv_output_0",
 ];
-
-fn shared(model: &str) -> Option<PathBuf> {
-    let path = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../shared/models")).join(model);
-    if !path.is_file() {
-        eprintln!("skipped: {} is not there", path.display());
-        return None;
-    }
-    Some(path)
-}
 
 fn tiny() -> Vec<u8> {
     std::fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/tiny_classifier.onnx")).expect("read")

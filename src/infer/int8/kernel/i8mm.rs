@@ -37,10 +37,6 @@ impl Kernel for I8mm {
         neon_out::widths(channels)
     }
 
-    fn order(&self, width: usize) -> Vec<usize> {
-        (0..width).collect()
-    }
-
     unsafe fn row(&self, call: &Call<'_>, input: *const u8, pixels: usize) {
         // SAFETY: the processor was asked when the kernel was listed; the rest is the caller's promise.
         unsafe {

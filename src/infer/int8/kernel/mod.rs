@@ -73,8 +73,10 @@ pub(super) trait Kernel: Send + Sync {
     /// `depth` is the number of weights of one output channel.
     fn widths(&self, channels: usize, depth: usize) -> Vec<usize>;
 
-    /// The order in which a block's channels lie in its packed weights, bias and scale.
-    fn order(&self, width: usize) -> Vec<usize>;
+    /// The order in which a block's channels lie in its packed weights, bias and scale: their own, unless a kernel says otherwise.
+    fn order(&self, width: usize) -> Vec<usize> {
+        (0..width).collect()
+    }
 
     /// The bytes of one group: from `weights[position][byte]`, positions in [`Kernel::order`], to what the inner loop reads.
     fn arrange(&self, weights: &[i8], out: &mut Vec<u8>) {

@@ -40,10 +40,6 @@ impl Kernel for Neon {
         widths
     }
 
-    fn order(&self, width: usize) -> Vec<usize> {
-        (0..width).collect()
-    }
-
     fn shift(&self) -> i32 {
         128
     }

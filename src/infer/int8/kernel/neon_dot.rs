@@ -35,10 +35,6 @@ impl Kernel for NeonDot {
         neon_out::widths(channels)
     }
 
-    fn order(&self, width: usize) -> Vec<usize> {
-        (0..width).collect()
-    }
-
     fn shift(&self) -> i32 {
         128
     }

@@ -19,10 +19,6 @@ impl Kernel for Scalar {
         vec![16; channels.div_ceil(16)]
     }
 
-    fn order(&self, width: usize) -> Vec<usize> {
-        (0..width).collect()
-    }
-
     unsafe fn row(&self, call: &Call<'_>, input: *const u8, pixels: usize) {
         let width = call.block.width;
         for pixel in 0..pixels {
