@@ -11,7 +11,7 @@ use serde_json::Value;
 use crate::support::shared;
 
 fn opened(model: &Path, choice: EngineChoice, threads: usize, max_batch: usize) -> Box<dyn Engine> {
-    infer::open(choice, model, Options { threads, max_batch }).expect("opened")
+    infer::open(choice, model, &Options { threads, max_batch, ..Options::default() }).expect("opened")
 }
 
 /// Shows a slot a picture of stripes; `turn` makes it another one.

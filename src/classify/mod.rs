@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::config;
-use crate::infer::{Activation, ClassifierHead, Engine, InferError, InputMut, Kind, ModelCard};
-use crate::pixels::{PixelError, crop_f32_nchw, crop_u8_nhwc};
+use crate::infer::{Activation, ClassifierHead, Engine, InferError, Kind, ModelCard};
+use crate::pixels::{Drawing, Place};
 use crate::types::names::did_you_mean;
 use crate::types::{ClassId, ClassNames, ImageView, Rect, Track};
 
@@ -70,14 +70,6 @@ pub enum ClassifyError {
         class: String,
         /// A name that may be meant.
         hint: String,
-    },
-    /// The frame's pixels cannot be read.
-    #[error("classifier {name}: the frame cannot be read: {source}")]
-    Pixels {
-        /// The classifier.
-        name: String,
-        /// What is wrong with them.
-        source: PixelError,
     },
     /// The engine failed.
     #[error("classifier {name}: {source}")]
@@ -153,13 +145,9 @@ impl Classifier {
     fn look(&mut self, view: &ImageView<'_>, track: &Track, book: &mut LabelBook) -> Result<(), ClassifyError> {
         let region = with_margin(track.bbox, self.settings.margin);
         let [_, h, w] = self.engine.shape().input_chw;
-        let norm = &self.card.input.normalise;
-        let cropped = match self.engine.input(0) {
-            InputMut::F32Nchw(tensor) => crop_f32_nchw(region, (w, h), norm, view, tensor),
-            InputMut::U8Nhwc(input) => crop_u8_nhwc(region, (w, h), norm, view, &mut input.into()),
-        };
-        cropped.map_err(|source| ClassifyError::Pixels { name: self.name.as_ref().to_owned(), source })?;
-        self.engine.run(1).map_err(|source| ClassifyError::Infer { name: self.name.as_ref().to_owned(), source })?;
+        let drawing = Drawing { view, place: Place::Crop(region, (w, h)), norm: &self.card.input.normalise };
+        let looked = self.engine.draw(0, &drawing).and_then(|()| self.engine.run(1));
+        looked.map_err(|source| ClassifyError::Infer { name: self.name.as_ref().to_owned(), source })?;
         for head in &self.heads {
             let Some((class, confidence)) = likeliest(self.engine.output(head.output, 0), head.activation) else {
                 continue;

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::*;
 use crate::config::EngineChoice;
-use crate::infer::{self, DetectorHead, Input, ModelShape, OutputShape, QuantisedInput, catalog};
+use crate::infer::{self, DetectorHead, Input, InputMut, ModelShape, OutputShape, QuantisedInput, catalog};
 use crate::pixels::{ChannelOrder, Normalise, Placement};
 use crate::types::{Label, Pixels, RgbImage};
 
@@ -32,7 +32,7 @@ fn classifier(name: &str, model: &str, settings: config::Classify) -> Option<Res
         return None;
     }
     let card = catalog::card(model, &dir).expect("in the manifest");
-    let engine = infer::open(EngineChoice::Tract, &card.path, infer::Options::default()).expect("opened");
+    let engine = infer::open(EngineChoice::Tract, &card.path, &infer::Options::default()).expect("opened");
     Some(Classifier::new(name, engine, &card, settings, &detector_classes()))
 }
 
@@ -164,7 +164,7 @@ fn labels_that_do_not_fit_the_model_are_refused() {
     }
     let mut card = catalog::card("vehicle_attributes_0039", dir).expect("in the manifest");
     card.heads[0].labels = ClassNames::new(["red", "blue"]);
-    let engine = infer::open(EngineChoice::Tract, &card.path, infer::Options::default()).expect("opened");
+    let engine = infer::open(EngineChoice::Tract, &card.path, &infer::Options::default()).expect("opened");
     let told = Classifier::new("v", engine, &card, settings(&[]), &detector_classes()).err().expect("refused");
     assert!(told.to_string().contains("found 7 values in \"color\"; needed is 2"), "{told}");
 }

@@ -11,7 +11,7 @@ use super::output::say;
 use super::{Failure, pictures, progress};
 use crate::infer::calibration::{self, Calibration};
 use crate::infer::{Calibrator, Kind, ModelCard, catalog};
-use crate::pixels::{Letterbox, crop_f32_nchw, letterbox_f32_nchw};
+use crate::pixels::{Drawing, Letterbox, Place};
 use crate::runtime::environment;
 use crate::types::{Pixels, Rect};
 
@@ -96,17 +96,13 @@ fn fill(model: &mut Calibrator, card: &ModelCard, path: &Path) -> anyhow::Result
     let view = image.view();
     let [_, h, w] = model.input_chw();
     let tensor = model.input();
-    let filled = match card.kind {
-        Kind::Detector => {
-            let geometry = Letterbox::new((view.width_px, view.height_px), (w, h), card.input.placement);
-            letterbox_f32_nchw(&geometry, &card.input.normalise, &view, tensor)
-        }
-        Kind::Classifier => {
-            let whole = Rect::new(0.0, 0.0, view.width_px as f32, view.height_px as f32);
-            crop_f32_nchw(whole, (w, h), &card.input.normalise, &view, tensor)
-        }
+    let size_px = (view.width_px, view.height_px);
+    let place = match card.kind {
+        Kind::Detector => Place::Letterbox(Letterbox::new(size_px, (w, h), card.input.placement)),
+        Kind::Classifier => Place::Crop(Rect::new(0.0, 0.0, size_px.0 as f32, size_px.1 as f32), (w, h)),
     };
-    filled.context("its pixels cannot be read")
+    let drawing = Drawing { view: &view, place, norm: &card.input.normalise };
+    drawing.f32_nchw(tensor).context("its pixels cannot be read")
 }
 
 /// At most `limit` of them, evenly spaced: the frames of a clip lie in order, and its first seconds are not the whole of it.

@@ -55,8 +55,8 @@ impl ModelChoice {
         if let Some(note) = &card.note {
             eprintln!("peregrine: {note}");
         }
-        let options = infer::Options { threads: self.threads(), max_batch };
-        let engine = infer::open(self.engine, &card.path, options).map_err(|e| Failure::Config(e.to_string()))?;
+        let options = infer::Options { threads: self.threads(), max_batch, ..infer::Options::default() };
+        let engine = infer::open(self.engine, &card.path, &options).map_err(|e| Failure::Config(e.to_string()))?;
         if let Some(remark) = engine.remark() {
             eprintln!("peregrine: {remark}");
         }

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Codec, EngineChoice, MqttVersion, Transport};
+use super::{Codec, EngineChoice, MqttVersion, Precision, Transport};
 
 /// What device, camera and classifier names look like: they become MQTT topics and metric labels.
 pub(super) const NAME_PATTERN: &str = "^[A-Za-z0-9_-]{1,64}$";
@@ -41,6 +41,9 @@ pub struct ConfigFile {
     /// The detector.
     #[serde(default)]
     pub detect: DetectFile,
+    /// How TensorRT runs models, where an engine is "tensorrt" or "auto" and there is an NVIDIA GPU.
+    #[serde(default)]
+    pub tensorrt: TensorrtFile,
     /// The tracker (SORT).
     #[serde(default)]
     pub track: TrackFile,
@@ -77,6 +80,9 @@ pub struct PathsFile {
     /// The folder of the models and, if there is one, of a manifest.toml that overrides the built-in one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub models: Option<String>,
+    /// The folder of what the daemon keeps between two starts: TensorRT's engines, in engines/.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub state: Option<String>,
 }
 
 /// The broker that gets the messages.
@@ -199,6 +205,35 @@ pub struct DetectFile {
     /// Classes to report, by the model's names; all if empty.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub classes: Option<Vec<String>>,
+}
+
+/// How TensorRT runs models.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct TensorrtFile {
+    /// The GPUs to use, by their numbers. Frames go to whichever is free.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("minItems" = 1))]
+    pub devices: Option<Vec<u32>>,
+    /// Frames that are under way on one GPU at the same time: with 2, the processor works on one while the GPU computes the next.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 8))]
+    pub workers_per_device: Option<u64>,
+    /// The numbers in which a model is computed. "auto" takes 8 bits where the model's file has scales for them, else 16.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub precision: Option<Precision>,
+    /// The deep learning accelerator to use in place of the GPU, where the board has one; layers that it cannot do go to the GPU.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0, max = 7), extend("examples" = [0]))]
+    pub dla_core: Option<u32>,
+    /// Megabytes of GPU memory that the builder may try out layers with.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 16, max = 65_536))]
+    pub workspace_mb: Option<u64>,
+    /// Seconds after which a GPU that failed is tried again; each further failure doubles them, up to an hour.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 3600))]
+    pub retry_secs: Option<u64>,
 }
 
 /// The tracker (SORT).

@@ -48,6 +48,8 @@ pub struct Config {
     pub ingest: Ingest,
     /// `[detect]`
     pub detect: Detect,
+    /// `[tensorrt]`
+    pub tensorrt: Tensorrt,
     /// `[track]`
     pub track: Track,
     /// `[classify.NAME]`, by name
@@ -72,6 +74,8 @@ pub struct Device {
 pub struct Paths {
     /// Models and, if there, a manifest.toml that overrides the built-in one.
     pub models: PathBuf,
+    /// What is kept between two starts.
+    pub state: PathBuf,
 }
 
 /// A password or the like: readable by code that needs it, never by a log line.
@@ -195,6 +199,50 @@ pub enum EngineChoice {
     Tract,
     /// TensorRT, on an NVIDIA GPU.
     Tensorrt,
+}
+
+/// The numbers in which TensorRT computes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, schemars::JsonSchema, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum Precision {
+    /// 8 bits where the model's file has scales for them, else 16.
+    Auto,
+    /// 8 bits; a model without scales is calibrated.
+    Int8,
+    /// 16-bit floats.
+    Fp16,
+    /// 32-bit floats.
+    Fp32,
+}
+
+/// TensorRT.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Tensorrt {
+    /// GPUs by their numbers; at least one.
+    pub devices: Vec<u32>,
+    /// Frames under way on one GPU.
+    pub workers_per_device: usize,
+    /// Numbers.
+    pub precision: Precision,
+    /// Deep learning accelerator.
+    pub dla_core: Option<u32>,
+    /// GPU memory for the builder's trials.
+    pub workspace_bytes: u64,
+    /// First pause before a failed GPU is tried again.
+    pub retry_after: Duration,
+}
+
+impl Default for Tensorrt {
+    fn default() -> Self {
+        Self {
+            devices: vec![0],
+            workers_per_device: 2,
+            precision: Precision::Auto,
+            dla_core: None,
+            workspace_bytes: 512 << 20,
+            retry_after: Duration::from_secs(30),
+        }
+    }
 }
 
 /// The detector.

@@ -11,10 +11,10 @@ use serde_json::Value as Json;
 use super::address::broker_url;
 use super::file::{
     ApiFile, CameraFile, ClassifyFile, ConfigFile, DetectFile, DeviceFile, IngestFile, LogFile, LogLevel, MqttFile,
-    PathsFile, PublishFile, TrackFile,
+    PathsFile, PublishFile, TensorrtFile, TrackFile,
 };
 use super::resolve::{Surroundings, resolve};
-use super::{Camera, Classify, Config, Ingest, Login, Mqtt, Secret, Source, profile, redact, schema};
+use super::{Camera, Classify, Config, Ingest, Login, Mqtt, Secret, Source, Tensorrt, profile, redact, schema};
 
 /// How what may be secret is written.
 #[derive(Clone, Copy)]
@@ -82,7 +82,10 @@ pub(super) fn typed(config: &Config, show: Show) -> ConfigFile {
     ConfigFile {
         profile: None,
         device: DeviceFile { name: Some(config.device.name.clone()) },
-        paths: PathsFile { models: Some(config.paths.models.display().to_string()) },
+        paths: PathsFile {
+            models: Some(config.paths.models.display().to_string()),
+            state: Some(config.paths.state.display().to_string()),
+        },
         mqtt: mqtt(&config.mqtt, show),
         publish: PublishFile {
             detections_hz: Some(config.publish.detections_hz),
@@ -97,6 +100,7 @@ pub(super) fn typed(config: &Config, show: Show) -> ConfigFile {
             nms_iou: config.detect.nms_iou.map(decimal),
             classes: Some(config.detect.classes.clone()),
         },
+        tensorrt: tensorrt(&config.tensorrt),
         track: TrackFile {
             max_age_frames: Some(config.track.max_age_frames),
             min_hits: Some(config.track.min_hits),
@@ -137,6 +141,17 @@ fn ingest(i: &Ingest) -> IngestFile {
         backoff_max_ms: Some(ms(i.backoff_max)),
         auth_backoff_max_ms: Some(ms(i.auth_backoff_max)),
         ring_capacity: Some(i.ring_capacity as u64),
+    }
+}
+
+fn tensorrt(t: &Tensorrt) -> TensorrtFile {
+    TensorrtFile {
+        devices: Some(t.devices.clone()),
+        workers_per_device: Some(t.workers_per_device as u64),
+        precision: Some(t.precision),
+        dla_core: t.dla_core,
+        workspace_mb: Some(t.workspace_bytes >> 20),
+        retry_secs: Some(t.retry_after.as_secs()),
     }
 }
 

@@ -9,12 +9,12 @@ use std::time::Duration;
 
 use super::address::{self, Broker};
 use super::error::ConfigError;
-use super::file::{ClassifyFile, ConfigFile, IngestFile, LogLevel, MqttFile};
+use super::file::{ClassifyFile, ConfigFile, IngestFile, LogLevel, MqttFile, TensorrtFile};
 use super::login::LoginKeys;
 use super::walk::{did_you_mean, is_name};
 use super::{
     Api, Classify, ClientCert, Config, Detect, Device, EngineChoice, Ingest, Log, Mqtt, MqttVersion, Paths, Publish,
-    Tls, Track,
+    Tensorrt, Tls, Track,
 };
 
 /// What the file does not say about the device that it is read on.
@@ -43,7 +43,10 @@ pub(super) fn resolve(file: &ConfigFile, around: &Surroundings, read: ReadSecret
     let mut r = Resolver { around, read, findings: Findings::default() };
     let device = Device { name: r.device_name(file.device.name.as_deref()) };
     let config = Config {
-        paths: Paths { models: file.paths.models.as_deref().unwrap_or("/usr/share/peregrine/models").into() },
+        paths: Paths {
+            models: file.paths.models.as_deref().unwrap_or("/usr/share/peregrine/models").into(),
+            state: file.paths.state.as_deref().unwrap_or("/var/lib/peregrine").into(),
+        },
         mqtt: r.mqtt(&file.mqtt, &device.name),
         device,
         publish: Publish {
@@ -62,6 +65,7 @@ pub(super) fn resolve(file: &ConfigFile, around: &Surroundings, read: ReadSecret
             nms_iou: file.detect.nms_iou.map(|v| v as f32),
             classes: file.detect.classes.clone().unwrap_or_default(),
         },
+        tensorrt: r.tensorrt(&file.tensorrt),
         track: Track {
             max_age_frames: file.track.max_age_frames.unwrap_or(10),
             min_hits: file.track.min_hits.unwrap_or(3),
@@ -107,6 +111,25 @@ impl Resolver<'_> {
             self.error(key, "empty; write a model's name or the path of an ONNX file");
         }
         model.to_owned()
+    }
+
+    fn tensorrt(&mut self, t: &TensorrtFile) -> Tensorrt {
+        let by_default = Tensorrt::default();
+        let devices = t.devices.clone().unwrap_or(by_default.devices);
+        let mut seen = devices.clone();
+        seen.sort_unstable();
+        seen.dedup();
+        if devices.is_empty() || seen.len() != devices.len() {
+            self.error("tensorrt.devices", "write each GPU's number once, the first is 0");
+        }
+        Tensorrt {
+            devices,
+            workers_per_device: t.workers_per_device.map_or(by_default.workers_per_device, count),
+            precision: t.precision.unwrap_or(by_default.precision),
+            dla_core: t.dla_core,
+            workspace_bytes: t.workspace_mb.map_or(by_default.workspace_bytes, |mb| mb << 20),
+            retry_after: t.retry_secs.map_or(by_default.retry_after, Duration::from_secs),
+        }
     }
 
     fn mqtt(&mut self, m: &MqttFile, device: &str) -> Mqtt {

@@ -3,8 +3,8 @@
 //! Belongs here: what the numbers of a detector mean. Does not: sampling of pixels (see `pixels`), engines (see `infer`), tracks.
 
 use crate::config;
-use crate::infer::{DetectorHead, Engine, Focus, InferError, InputMut, Kind, ModelCard};
-use crate::pixels::{Letterbox, PixelError, letterbox_f32_nchw, letterbox_u8_nhwc};
+use crate::infer::{DetectorHead, Engine, Focus, InferError, Kind, ModelCard};
+use crate::pixels::{Drawing, Letterbox, Place};
 use crate::runtime::Clock;
 use crate::telemetry::StageMetrics;
 use crate::types::names::did_you_mean;
@@ -85,10 +85,7 @@ pub enum DetectError {
         /// A name that may be meant.
         hint: String,
     },
-    /// The frame's pixels cannot be read.
-    #[error("the frame cannot be read: {0}")]
-    Pixels(#[from] PixelError),
-    /// The engine failed.
+    /// The engine failed, or the frame's pixels cannot be read.
     #[error(transparent)]
     Infer(#[from] InferError),
 }
@@ -148,11 +145,8 @@ impl Detector {
     ) -> Result<Vec<Detection>, DetectError> {
         let begun = clock.mono();
         let geometry = self.geometry(view);
-        let norm = &self.card.input.normalise;
-        match self.engine.input(0) {
-            InputMut::F32Nchw(tensor) => letterbox_f32_nchw(&geometry, norm, view, tensor)?,
-            InputMut::U8Nhwc(input) => letterbox_u8_nhwc(&geometry, norm, view, &mut input.into())?,
-        }
+        let drawing = Drawing { view, place: Place::Letterbox(geometry), norm: &self.card.input.normalise };
+        self.engine.draw(0, &drawing)?;
         let filled = clock.mono();
         stages.letterbox.record(filled.saturating_sub(begun));
         self.engine.run(1)?;

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use proptest::prelude::*;
 
 use super::*;
-use crate::infer::{Input, ModelShape, OutputShape, QuantisedInput};
+use crate::infer::{Input, InputMut, ModelShape, OutputShape, QuantisedInput};
 use crate::pixels::{ChannelOrder, Normalise, Placement};
 use crate::types::{Pixels, RgbImage};
 
@@ -185,7 +185,7 @@ fn a_frame_whose_memory_is_too_short_is_an_error_and_the_next_one_is_seen() {
     let mut detector = Detector::new(parrot(3, &[6, 3], &HEAD), &card(), &settings(&[])).expect("made");
     let (clock, stages) = (Clock::start(), StageMetrics::default());
     let short = RgbImage { width_px: 128, height_px: 64, data: vec![0; 10] };
-    assert!(matches!(detector.detect(&short.view(), &clock, &stages), Err(DetectError::Pixels(_))));
+    assert!(matches!(detector.detect(&short.view(), &clock, &stages), Err(DetectError::Infer(InferError::Pixels(_)))));
     let whole = RgbImage { width_px: 128, height_px: 64, data: vec![0; 128 * 64 * 3] };
     assert_eq!(detector.detect(&whole.view(), &clock, &stages).expect("detected").len(), 2);
 }

@@ -68,7 +68,7 @@ fn a_real_model_s_outputs_have_the_range_that_the_engine_gives_them() {
             continue;
         }
         let picture = |i: usize| (i % 251) as f32 / 251.0;
-        let mut engine = open(EngineChoice::Tract, &path, Options::default()).expect("opened");
+        let mut engine = open(EngineChoice::Tract, &path, &Options::default()).expect("opened");
         let InputMut::F32Nchw(tensor) = engine.input(0) else { unreachable!("tract takes floats") };
         tensor.iter_mut().enumerate().for_each(|(i, v)| *v = picture(i));
         engine.run(1).expect("ran");

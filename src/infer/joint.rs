@@ -50,7 +50,7 @@ pub(super) fn load(
     bytes: &[u8],
     graph: &Graph<'_>,
     input: &ImageInput,
-    options: Options,
+    options: &Options,
 ) -> Result<impl Engine + use<>, String> {
     if let Some(port) = graph.header.outputs.iter().find(|p| p.element != FLOAT) {
         return Err(format!("its output \"{}\" is not float32", port.name));

@@ -5,8 +5,8 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::config::EngineChoice;
-use crate::pixels::CodesMut;
+use crate::config::{self, EngineChoice};
+use crate::pixels::{CodesMut, Drawing, PixelError};
 use crate::runtime::Clock;
 
 pub mod calibration;
@@ -16,6 +16,7 @@ pub mod manifest;
 pub mod onnx;
 mod int8;
 mod joint;
+mod tensorrt;
 mod tract;
 
 pub use calibrator::Calibrator;
@@ -120,6 +121,19 @@ pub trait Engine: Send {
     /// Where to write input number `slot` (below `max_batch`) of the next run.
     fn input(&mut self, slot: usize) -> InputMut<'_>;
 
+    /// Draws a picture into input number `slot`. Engines that can do so where they compute have a way of their own; what they draw
+    /// is the same to the last digit.
+    ///
+    /// # Errors
+    /// When the picture's planes are too short, or the engine fails.
+    fn draw(&mut self, slot: usize, drawing: &Drawing<'_>) -> Result<(), InferError> {
+        match self.input(slot) {
+            InputMut::F32Nchw(tensor) => drawing.f32_nchw(tensor)?,
+            InputMut::U8Nhwc(input) => drawing.u8_nhwc(&mut input.into())?,
+        }
+        Ok(())
+    }
+
     /// Runs the first `batch` inputs.
     ///
     /// # Errors
@@ -185,17 +199,36 @@ pub struct Explanation {
 }
 
 /// How a model is to be opened.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Options {
-    /// Threads for one run, at least 1.
+    /// Threads for one run on the processor, at least 1.
     pub threads: usize,
     /// Inputs of one run, at most; at least 1.
     pub max_batch: usize,
+    /// For engines that compute on a GPU.
+    pub gpu: Gpu,
+}
+
+/// Which GPU, and how.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Gpu {
+    /// The GPU's number.
+    pub device: u32,
+    /// Numbers, accelerator, memory.
+    pub settings: config::Tensorrt,
+    /// Where engines are kept that were built on this device; None keeps none.
+    pub engines_dir: Option<PathBuf>,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { threads: 1, max_batch: 1 }
+        Self { threads: 1, max_batch: 1, gpu: Gpu::default() }
+    }
+}
+
+impl Default for Gpu {
+    fn default() -> Self {
+        Self { device: 0, settings: config::Tensorrt::default(), engines_dir: None }
     }
 }
 
@@ -228,7 +261,7 @@ pub fn probe() -> Vec<EngineProbe> {
 ///
 /// # Errors
 /// When the file cannot be read, is not such a model, or the engine is absent or refuses it; each says what was found and what is needed.
-pub fn open(choice: EngineChoice, model: &Path, options: Options) -> Result<Box<dyn Engine>, InferError> {
+pub fn open(choice: EngineChoice, model: &Path, options: &Options) -> Result<Box<dyn Engine>, InferError> {
     if choice == EngineChoice::Tensorrt {
         return Err(unavailable("tensorrt"));
     }
@@ -236,7 +269,8 @@ pub fn open(choice: EngineChoice, model: &Path, options: Options) -> Result<Box<
     let unfit = |source| InferError::Model { path: model.to_owned(), source };
     let header = onnx::read(&bytes).map_err(unfit)?;
     let input = header.image_input().map_err(unfit)?;
-    let options = Options { threads: options.threads.max(1), max_batch: options.max_batch.max(1) };
+    let options =
+        &Options { threads: options.threads.max(1), max_batch: options.max_batch.max(1), gpu: options.gpu.clone() };
     let mut remark = None;
     if choice != EngineChoice::Tract {
         let graph = onnx::graph::graph(&bytes).map_err(unfit)?;
@@ -301,6 +335,9 @@ pub enum InferError {
         /// What it said.
         reason: String,
     },
+    /// The picture's pixels cannot be read.
+    #[error("the picture cannot be read: {0}")]
+    Pixels(#[from] PixelError),
     /// The engine failed while it ran.
     #[error("{engine}: {reason}")]
     Run {

@@ -14,7 +14,7 @@ pub(super) fn shared(model: &str) -> Option<PathBuf> {
 }
 
 fn refused(choice: EngineChoice, path: &Path) -> String {
-    open(choice, path, Options::default()).err().expect("refused").to_string()
+    open(choice, path, &Options::default()).err().expect("refused").to_string()
 }
 
 fn fill(engine: &mut dyn Engine, slot: usize, value: f32) {
@@ -71,7 +71,7 @@ fn a_model_with_an_operator_that_nobody_knows_is_refused_without_ending_the_proc
 #[test]
 fn every_slot_of_a_batch_has_its_own_answer_of_the_length_that_the_shape_tells() {
     let Some(path) = shared("vehicle_attributes_0039.onnx") else { return };
-    let mut engine = open(EngineChoice::Tract, &path, Options { threads: 1, max_batch: 3 }).expect("opened");
+    let mut engine = open(EngineChoice::Tract, &path, &Options { max_batch: 3, ..Options::default() }).expect("opened");
     let names: Vec<_> = engine.shape().outputs.iter().map(|o| (o.name.clone(), o.dims.clone())).collect();
     assert_eq!(names, [("type".to_owned(), vec![4, 1, 1]), ("color".to_owned(), vec![7, 1, 1])]);
     assert_eq!(engine.output(1, 2), [0.0; 7]);
@@ -92,7 +92,8 @@ fn threads_do_not_change_the_answer() {
     let answers: Vec<Vec<f32>> = [1, 2]
         .iter()
         .map(|&threads| {
-            let mut engine = open(EngineChoice::Auto, &path, Options { threads, max_batch: 1 }).expect("opened");
+            let mut engine =
+                open(EngineChoice::Auto, &path, &Options { threads, ..Options::default() }).expect("opened");
             fill(engine.as_mut(), 0, 1.0);
             engine.run(1).expect("ran");
             engine.output(0, 0).to_vec()

@@ -48,11 +48,11 @@ pub enum LoadError {
 /// # Errors
 /// At the first that cannot be had.
 pub fn load_analyst(config: &Config, metrics: &Arc<Metrics>, clock: Clock) -> Result<Analyst, LoadError> {
-    let options = infer::Options { threads: config.detect.threads, max_batch: 1 };
+    let options = infer::Options { threads: config.detect.threads, ..infer::Options::default() };
     let open = |key: &str, model: &str, choice| {
         let card = catalog::card(model, &config.paths.models)
             .map_err(|cause| LoadError::Catalog { key: key.to_owned(), cause })?;
-        let engine = infer::open(choice, &card.path, options)
+        let engine = infer::open(choice, &card.path, &options)
             .map_err(|cause| LoadError::Engine { key: key.to_owned(), cause })?;
         if let Some(remark) = engine.remark() {
             log::warn!(stage = "engine"; "{remark}");

@@ -102,6 +102,50 @@ pub enum PixelError {
     },
 }
 
+/// A picture, and where in a model's input it goes.
+#[derive(Debug, Clone, Copy)]
+pub struct Drawing<'a> {
+    /// The pixels.
+    pub view: &'a ImageView<'a>,
+    /// Which of them, and where to.
+    pub place: Place,
+    /// What becomes of their values.
+    pub norm: &'a Normalise,
+}
+
+/// Where a picture goes.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Place {
+    /// The whole picture, its proportions kept.
+    Letterbox(Letterbox),
+    /// A region, stretched over the whole of an input of this width and height.
+    Crop(Rect, (usize, usize)),
+}
+
+impl Drawing<'_> {
+    /// Draws floats, channel after channel.
+    ///
+    /// # Errors
+    /// As [`letterbox_f32_nchw`].
+    pub fn f32_nchw(&self, out: &mut [f32]) -> Result<(), PixelError> {
+        match self.place {
+            Place::Letterbox(geometry) => letterbox_f32_nchw(&geometry, self.norm, self.view, out),
+            Place::Crop(region, dst_wh) => crop_f32_nchw(region, dst_wh, self.norm, self.view, out),
+        }
+    }
+
+    /// Draws codes, pixel after pixel.
+    ///
+    /// # Errors
+    /// As [`letterbox_u8_nhwc`].
+    pub fn u8_nhwc(&self, out: &mut CodesMut<'_>) -> Result<(), PixelError> {
+        match self.place {
+            Place::Letterbox(geometry) => letterbox_u8_nhwc(&geometry, self.norm, self.view, out),
+            Place::Crop(region, dst_wh) => crop_u8_nhwc(region, dst_wh, self.norm, self.view, out),
+        }
+    }
+}
+
 /// Scales the whole view into its place in the model's input and fills what remains with `norm.pad`. Channel after channel (NCHW).
 ///
 /// A view of another size than the geometry was made for fills the same place.

@@ -9,6 +9,12 @@ pub fn ready(status: &str) {
     send(&[NotifyState::Ready, NotifyState::Status(status)]);
 }
 
+/// Start-up takes longer than the manager was told: it is not to lose patience within this time from now on.
+pub fn starting(status: &str, within: Duration) {
+    let usec = u32::try_from(within.as_micros()).unwrap_or(u32::MAX);
+    send(&[NotifyState::ExtendTimeoutUsec(usec), NotifyState::Status(status)]);
+}
+
 /// One line for `systemctl status`.
 pub fn status(status: &str) {
     send(&[NotifyState::Status(status)]);

@@ -40,13 +40,13 @@ pub(super) fn load(
     bytes: Vec<u8>,
     header: &Header,
     input: &ImageInput,
-    options: Options,
+    options: &Options,
     remark: Option<String>,
 ) -> Result<impl Engine + use<>, String> {
     guarded(|| build(bytes, header, input, options)).map(|loaded| Tract { remark, ..loaded })
 }
 
-fn build(bytes: Vec<u8>, header: &Header, input: &ImageInput, options: Options) -> TractResult<Tract> {
+fn build(bytes: Vec<u8>, header: &Header, input: &ImageInput, options: &Options) -> TractResult<Tract> {
     let [c, h, w] = input.chw;
     let parsed = reader().model_for_read(&mut &*bytes)?;
     // As large as the weights, which are in `parsed` now: both at once are what the daemon would be remembered for in `top`.

@@ -29,7 +29,7 @@ fn refused(bytes: &[u8], inputs: &[(String, Vec<usize>)], outputs: &[&str]) -> S
 /// Cuts the model at `inner` and compares what the tail makes of the head's tensors with what the whole model gives.
 fn the_tail_agrees(model: &str, inner: &[&str]) {
     let Some(path) = shared(model) else { return };
-    let mut whole = infer::open(EngineChoice::Tract, &path, Options::default()).expect("opened");
+    let mut whole = infer::open(EngineChoice::Tract, &path, &Options::default()).expect("opened");
     let InputMut::F32Nchw(tensor) = whole.input(0) else { unreachable!("tract takes floats") };
     tensor.iter_mut().enumerate().for_each(|(i, v)| *v = (i % 251) as f32 / 251.0);
     let picture = tensor.to_vec();

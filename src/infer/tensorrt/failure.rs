@@ -1,0 +1,101 @@
+//! Every way in which TensorRT or CUDA cannot be had, or fails. Each says what was found and what would help.
+//!
+//! Belongs here: the words. Does not: who finds out (see `library`, `cuda`, `builder`, `engine`).
+
+use std::path::PathBuf;
+
+/// Why TensorRT does not run a model.
+#[derive(Debug, thiserror::Error)]
+pub(in crate::infer) enum Failure {
+    /// The build had no headers of TensorRT.
+    #[error(
+        "TensorRT was left out of this build, for want of its headers: build on the device (JetPack has them), or set \
+         PEREGRINE_TENSORRT_INCLUDE_10 (8, 11) to a folder with NvInfer.h"
+    )]
+    LeftOut,
+    /// libcuda is not there.
+    #[error("no NVIDIA driver: {reason}")]
+    NoDriver {
+        /// What the system said.
+        reason: String,
+    },
+    /// libcuda is there, and no GPU.
+    #[error("the NVIDIA driver has no GPU to give: {reason}")]
+    NoGpu {
+        /// What it said.
+        reason: String,
+    },
+    /// There is no GPU of this number.
+    #[error("there is no GPU {wanted}; this device has {have}, numbered from 0 (tensorrt.devices)")]
+    NoSuchGpu {
+        /// Its number.
+        wanted: u32,
+        /// How many there are.
+        have: u32,
+    },
+    /// libnvinfer is not there.
+    #[error("no TensorRT: {reason} (on a Jetson: apt install nvidia-jetpack, or libnvinfer10 and libnvonnxparsers10)")]
+    NoTensorrt {
+        /// What the system said.
+        reason: String,
+    },
+    /// libnvinfer is of a version that this build has no table for.
+    #[error("TensorRT {found} is installed, and this build covers {covered}: build with its headers")]
+    Version {
+        /// The version found.
+        found: String,
+        /// Majors that this build has.
+        covered: String,
+    },
+    /// A library lacks something that every version of it has.
+    #[error("{}: {problem}", library.display())]
+    Library {
+        /// The file.
+        library: PathBuf,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// There is no parser or builder: engines can be run, not built.
+    #[error("no engine can be built here: {reason}")]
+    NoBuilder {
+        /// Why.
+        reason: String,
+    },
+    /// A call of the driver failed.
+    #[error("CUDA: {call}: {name} ({code}): {text}")]
+    Cuda {
+        /// Which call.
+        call: &'static str,
+        /// The driver's number.
+        code: i32,
+        /// Its name for it.
+        name: String,
+        /// What it says about it.
+        text: String,
+    },
+    /// The GPU did not finish in time.
+    #[error("the GPU did not answer within {waited_ms} ms")]
+    Hung {
+        /// How long it was waited for.
+        waited_ms: u128,
+    },
+    /// The GPU was lost to an earlier failure.
+    #[error("the GPU was lost to an earlier failure")]
+    Lost,
+    /// TensorRT refused or failed.
+    #[error("TensorRT: {doing}: {said}")]
+    Tensorrt {
+        /// What was tried.
+        doing: &'static str,
+        /// What it logged.
+        said: String,
+    },
+    /// The parser does not take an operator.
+    #[error("TensorRT does not take the model: node {node}: {said}")]
+    Node {
+        /// The node's name, or its number.
+        node: String,
+        /// What the parser said.
+        said: String,
+    },
+}
