@@ -146,7 +146,12 @@ impl Classifier {
         let region = with_margin(track.bbox, self.settings.margin);
         let [_, h, w] = self.engine.shape().input_chw;
         let drawing = Drawing { view, place: Place::Crop(region, (w, h)), norm: &self.card.input.normalise };
-        let looked = self.engine.draw(0, &drawing).and_then(|()| self.engine.run(1));
+        let mut infer = || self.engine.draw(0, &drawing).and_then(|()| self.engine.run(1));
+        let looked = match infer() {
+            // Another engine may stand in by now, and the picture is still here.
+            Err(e) if e.is_lost() => infer(),
+            done => done,
+        };
         looked.map_err(|source| ClassifyError::Infer { name: self.name.as_ref().to_owned(), source })?;
         for head in &self.heads {
             let Some((class, confidence)) = likeliest(self.engine.output(head.output, 0), head.activation) else {

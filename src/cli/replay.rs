@@ -206,5 +206,6 @@ fn captured(report: &Report) -> crate::types::Captured {
         Report::Sighting(s) => s.captured,
         Report::Track(t) => t.captured,
         Report::Camera(c) => c.since,
+        Report::Engine(e) => e.since,
     }
 }

@@ -2,6 +2,8 @@
 //!
 //! Belongs here: what the numbers of a detector mean. Does not: sampling of pixels (see `pixels`), engines (see `infer`), tracks.
 
+use std::time::Duration;
+
 use crate::config;
 use crate::infer::{DetectorHead, Engine, Focus, InferError, Kind, ModelCard};
 use crate::pixels::{Drawing, Letterbox, Place};
@@ -143,18 +145,34 @@ impl Detector {
         clock: &Clock,
         stages: &StageMetrics,
     ) -> Result<Vec<Detection>, DetectError> {
-        let begun = clock.mono();
         let geometry = self.geometry(view);
-        let drawing = Drawing { view, place: Place::Letterbox(geometry), norm: &self.card.input.normalise };
+        let inferred = match self.infer(&geometry, view, clock, stages) {
+            // Another engine may stand in by now, and the picture is still here.
+            Err(e) if e.is_lost() => self.infer(&geometry, view, clock, stages),
+            done => done,
+        }?;
+        let found = self.decode(&geometry, view);
+        stages.decode.record(clock.mono().saturating_sub(inferred));
+        Ok(found)
+    }
+
+    /// Draws the picture and runs the model; gives the time at which that was done.
+    fn infer(
+        &mut self,
+        geometry: &Letterbox,
+        view: &ImageView<'_>,
+        clock: &Clock,
+        stages: &StageMetrics,
+    ) -> Result<Duration, InferError> {
+        let begun = clock.mono();
+        let drawing = Drawing { view, place: Place::Letterbox(*geometry), norm: &self.card.input.normalise };
         self.engine.draw(0, &drawing)?;
         let filled = clock.mono();
         stages.letterbox.record(filled.saturating_sub(begun));
         self.engine.run(1)?;
         let inferred = clock.mono();
         stages.inference.record(inferred.saturating_sub(filled));
-        let found = self.decode(&geometry, view);
-        stages.decode.record(clock.mono().saturating_sub(inferred));
-        Ok(found)
+        Ok(inferred)
     }
 
     fn decode(&mut self, geometry: &Letterbox, view: &ImageView<'_>) -> Vec<Detection> {

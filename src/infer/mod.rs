@@ -12,16 +12,20 @@ use crate::runtime::Clock;
 pub mod calibration;
 mod calibrator;
 pub mod catalog;
+mod failover;
 pub mod manifest;
 pub mod onnx;
 mod int8;
 mod joint;
+mod progress;
 mod tensorrt;
 mod tract;
 
 pub use calibrator::Calibrator;
 pub use catalog::{Activation, CatalogError, ClassifierHead, DetectorHead, Input, Kind, ModelCard};
+pub use failover::{Change, Failover};
 pub use int8::LayerCost;
+pub use progress::Progress;
 
 /// The type and layout in which an engine wants its input. Letterbox and crop write it directly.
 #[derive(Debug)]
@@ -125,7 +129,8 @@ pub trait Engine: Send {
     /// is the same to the last digit.
     ///
     /// # Errors
-    /// When the picture's planes are too short, or the engine fails.
+    /// When the picture's planes are too short, or the engine fails; after [`InferError::Lost`] all pictures of the run are to be drawn
+    /// again, once.
     fn draw(&mut self, slot: usize, drawing: &Drawing<'_>) -> Result<(), InferError> {
         match self.input(slot) {
             InputMut::F32Nchw(tensor) => drawing.f32_nchw(tensor)?,
@@ -137,7 +142,8 @@ pub trait Engine: Send {
     /// Runs the first `batch` inputs.
     ///
     /// # Errors
-    /// When the engine fails; the next run may be tried.
+    /// When the engine fails; the next run may be tried. After [`InferError::Lost`] another engine may stand in: whoever still has the
+    /// pictures draws them again and runs again, once.
     fn run(&mut self, batch: usize) -> Result<(), InferError>;
 
     /// Output number `output` for input number `slot` of the last run, row-major without the batch dimension.
@@ -199,7 +205,7 @@ pub struct Explanation {
 }
 
 /// How a model is to be opened.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub struct Options {
     /// Threads for one run on the processor, at least 1.
     pub threads: usize,
@@ -207,6 +213,11 @@ pub struct Options {
     pub max_batch: usize,
     /// For engines that compute on a GPU.
     pub gpu: Gpu,
+    /// Who is told how far a start has come that takes minutes.
+    pub progress: Progress,
+    /// Where a GPU is lost: another engine stands in, and these hear of it. None: its failures are the caller's, as a measurement
+    /// wants it.
+    pub failover: Option<Failover>,
 }
 
 /// Which GPU, and how.
@@ -222,7 +233,7 @@ pub struct Gpu {
 
 impl Default for Options {
     fn default() -> Self {
-        Self { threads: 1, max_batch: 1, gpu: Gpu::default() }
+        Self { threads: 1, max_batch: 1, gpu: Gpu::default(), progress: Progress::default(), failover: None }
     }
 }
 
@@ -269,8 +280,7 @@ pub fn open(choice: EngineChoice, model: &Path, options: &Options) -> Result<Box
     let unfit = |source| InferError::Model { path: model.to_owned(), source };
     let header = onnx::read(&bytes).map_err(unfit)?;
     let input = header.image_input().map_err(unfit)?;
-    let options =
-        &Options { threads: options.threads.max(1), max_batch: options.max_batch.max(1), gpu: options.gpu.clone() };
+    let options = &Options { threads: options.threads.max(1), max_batch: options.max_batch.max(1), ..options.clone() };
     let mut remark = None;
     if choice != EngineChoice::Tract {
         let graph = onnx::graph::graph(&bytes).map_err(unfit)?;
@@ -346,6 +356,21 @@ pub enum InferError {
         /// What it said.
         reason: String,
     },
+    /// The engine will not run again, and what was drawn is gone with it.
+    #[error("{engine} is lost: {reason}")]
+    Lost {
+        /// Which engine.
+        engine: &'static str,
+        /// What it said.
+        reason: String,
+    },
+}
+
+impl InferError {
+    /// Whether it is worth drawing the same pictures again: another engine may have taken the place of the one that was lost.
+    pub fn is_lost(&self) -> bool {
+        matches!(self, Self::Lost { .. })
+    }
 }
 
 #[cfg(test)]

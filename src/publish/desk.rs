@@ -1,6 +1,6 @@
 //! Where the pipeline leaves its reports and the publish thread picks them up. Every call is short: nobody waits here for a network.
 //!
-//! Three kinds lie here: tracks' steps in the outbox, until acknowledged; states (the device's, each camera's), of which only the newest
+//! Three kinds lie here: tracks' steps in the outbox, until acknowledged; states (the device's, each camera's, each model's), of which only the newest
 //! counts, said again with every connection; and detections, which a connection takes at once or nobody does.
 
 use std::collections::{BTreeMap, VecDeque};
@@ -14,7 +14,7 @@ use super::pace::Pace;
 use super::payload::Presence;
 use crate::config;
 use crate::telemetry::Metrics;
-use crate::types::{CameraStatus, Report};
+use crate::types::{CameraStatus, EngineStatus, Report};
 
 /// Detections between their offer and the publish thread's next turn, all cameras together.
 const FLEETING: usize = 32;
@@ -33,6 +33,7 @@ pub(super) struct Offered {
 pub(super) enum Statement {
     Device(Presence),
     Camera(CameraStatus),
+    Engine(EngineStatus),
 }
 
 /// Something that must reach the broker and that this connection has not been given.
@@ -129,6 +130,7 @@ impl Desk {
                 }
             }
             Report::Camera(status) => state.say(&key_of(&status), Statement::Camera(status)),
+            Report::Engine(status) => state.say(&format!("engine/{}", status.stage), Statement::Engine(status)),
         }
         self.count(&state);
         drop(state);

@@ -71,6 +71,7 @@ impl Pace {
                 }
                 true
             }
+            Report::Engine(_) => true,
         }
     }
 

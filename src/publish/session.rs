@@ -227,6 +227,7 @@ impl<'a> Session<'a> {
                 payload::render_presence(presence, &context.device.name, &context.mqtt.prefix)
             }
             Statement::Camera(status) => self.message(&Report::Camera(status)),
+            Statement::Engine(status) => self.message(&Report::Engine(status)),
         }
     }
 
@@ -263,7 +264,7 @@ fn origin(offered: &Offered) -> Option<Origin> {
     let (camera, captured) = match &offered.report {
         Report::Sighting(s) => (&s.camera, s.captured.mono),
         Report::Track(t) => (&t.camera, t.captured.mono),
-        Report::Camera(_) => return None,
+        Report::Camera(_) | Report::Engine(_) => return None,
     };
     Some(Origin { camera: camera.clone(), captured, offered: offered.at })
 }

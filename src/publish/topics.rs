@@ -22,6 +22,13 @@ pub(super) fn camera_status(prefix: &str, device: &str, camera: &str) -> String 
     of_camera(prefix, device, camera, "status")
 }
 
+/// `<prefix>/<device>/engine/<stage>`: what runs a model.
+pub(super) fn engine_status(prefix: &str, device: &str, stage: &str) -> String {
+    // The dot of "classify.NAME" may stand in a topic, and nothing else can make one: names have none.
+    let stage = stage.split('.').map(escaped).collect::<Vec<_>>().join(".");
+    format!("{}/{}/engine/{stage}", prefix_words(prefix), escaped(device))
+}
+
 fn of_camera(prefix: &str, device: &str, camera: &str, what: &str) -> String {
     format!("{}/{}/camera/{}/{what}", prefix_words(prefix), escaped(device), escaped(camera))
 }
@@ -58,6 +65,9 @@ mod tests {
         assert_eq!(detections("peregrine", "gate", "yard"), "peregrine/gate/camera/yard/detections");
         assert_eq!(tracks("site/north", "gate", "yard"), "site/north/gate/camera/yard/tracks");
         assert_eq!(camera_status("peregrine", "gate", "a_b-1"), "peregrine/gate/camera/a_b-1/status");
+        assert_eq!(engine_status("peregrine", "gate", "detect"), "peregrine/gate/engine/detect");
+        assert_eq!(engine_status("peregrine", "gate", "classify.a_b"), "peregrine/gate/engine/classify.a_b");
+        assert_eq!(engine_status("peregrine", "gate", "classify.#/+"), "peregrine/gate/engine/classify.%23%2F%2B");
     }
 
     #[test]

@@ -143,6 +143,49 @@ pub struct CameraStatus {
     pub size_px: Option<(u32, u32)>,
 }
 
+/// How a model fares with the engine that was chosen for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EngineState {
+    /// It runs as chosen.
+    Ok,
+    /// Another engine stands in: frames are analysed, perhaps fewer of them.
+    Degraded,
+    /// Nothing runs it: frames are lost.
+    Failed,
+}
+
+impl EngineState {
+    /// Every state.
+    pub const ALL: [Self; 3] = [Self::Ok, Self::Degraded, Self::Failed];
+
+    /// The name on the wire.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Degraded => "degraded",
+            Self::Failed => "failed",
+        }
+    }
+}
+
+/// A change of what runs a model, all workers together.
+#[derive(Debug, Clone)]
+pub struct EngineStatus {
+    /// What the model is for: "detect", "classify.NAME".
+    pub stage: String,
+    /// The model's name.
+    pub model: String,
+    /// What runs it now; several are joined by "+", "none" stands for nothing.
+    pub engine: String,
+    /// How it fares; the worst of all workers.
+    pub state: EngineState,
+    /// Since when.
+    pub since: Captured,
+    /// Why; empty while all is as chosen.
+    pub reason: String,
+}
+
 /// Anything that the pipeline tells the world.
 #[derive(Debug, Clone)]
 pub enum Report {
@@ -152,4 +195,6 @@ pub enum Report {
     Track(TrackEvent),
     /// A camera's change of state.
     Camera(CameraStatus),
+    /// A change of what runs a model.
+    Engine(EngineStatus),
 }

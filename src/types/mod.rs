@@ -10,7 +10,9 @@ pub mod names;
 pub mod track;
 
 pub use detection::{ClassId, ClassNames, Detection};
-pub use event::{CameraState, CameraStatus, Label, Report, Sighting, TrackEvent, TrackPhase};
+pub use event::{
+    CameraState, CameraStatus, EngineState, EngineStatus, Label, Report, Sighting, TrackEvent, TrackPhase,
+};
 pub use frame::{CameraId, Captured, ColorMatrix, ColorRange, Frame, ImageView, PixelFormat, Pixels, Plane, RgbImage};
 pub use geometry::Rect;
 pub use track::{Track, TrackId, TrackUpdate};
