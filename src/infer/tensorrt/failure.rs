@@ -98,4 +98,37 @@ pub(in crate::infer) enum Failure {
         /// What the parser said.
         said: String,
     },
+    /// There was not memory enough.
+    #[error("TensorRT: {doing}: out of memory: {said}")]
+    OutOfMemory {
+        /// What was tried.
+        doing: &'static str,
+        /// What it logged.
+        said: String,
+    },
+    /// There is no DLA core of this number.
+    #[error("there is no DLA core {wanted}; this GPU has {have}, numbered from 0 (tensorrt.dla_core)")]
+    NoSuchDla {
+        /// Its number.
+        wanted: u32,
+        /// How many there are.
+        have: u32,
+    },
+    /// The model has no input of the name that the profile is for.
+    #[error("the model has no input named {name:?}")]
+    NoSuchInput {
+        /// The name.
+        name: String,
+    },
+    /// A calibrator was given to a TensorRT that has none.
+    #[error(
+        "TensorRT {version} takes precision from the model alone: it needs a model with Q/DQ nodes, and no calibration"
+    )]
+    NoCalibrator {
+        /// Which TensorRT.
+        version: String,
+    },
+    /// Whoever was told of a build's progress did not want it to go on.
+    #[error("the build of the engine was cancelled")]
+    Cancelled,
 }
