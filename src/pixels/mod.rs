@@ -13,6 +13,7 @@ mod color;
 mod geometry;
 mod kernels;
 mod sample;
+pub(crate) mod sampling;
 mod simd;
 mod sink;
 

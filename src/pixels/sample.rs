@@ -135,12 +135,12 @@ fn rows<'a>(plane: &Plane<'a>, grid: &Grid, y: usize, bytes_per_px: usize) -> (&
     (cut(top), cut(bottom), weight)
 }
 
-fn span(from: f32, to: f32, count: usize) -> Span {
+pub(super) fn span(from: f32, to: f32, count: usize) -> Span {
     Span { origin: f64::from(from), step: (f64::from(to) - f64::from(from)) / count.max(1) as f64 }
 }
 
 /// Every plane is as long as the view's size and strides need it, so that no row can be cut beyond its end.
-fn check(view: &ImageView<'_>) -> Result<(), PixelError> {
+pub(super) fn check(view: &ImageView<'_>) -> Result<(), PixelError> {
     let (w, h) = (view.width_px as usize, view.height_px as usize);
     if w == 0 || h == 0 {
         return Err(PixelError::Empty { width_px: view.width_px, height_px: view.height_px });

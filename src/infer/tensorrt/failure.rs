@@ -4,6 +4,8 @@
 
 use std::path::PathBuf;
 
+use super::cuda::CudaError;
+
 /// Why TensorRT does not run a model.
 #[derive(Debug, thiserror::Error)]
 pub(in crate::infer) enum Failure {
@@ -62,17 +64,8 @@ pub(in crate::infer) enum Failure {
         reason: String,
     },
     /// A call of the driver failed.
-    #[error("CUDA: {call}: {name} ({code}): {text}")]
-    Cuda {
-        /// Which call.
-        call: &'static str,
-        /// The driver's number.
-        code: i32,
-        /// Its name for it.
-        name: String,
-        /// What it says about it.
-        text: String,
-    },
+    #[error(transparent)]
+    Cuda(#[from] CudaError),
     /// The GPU did not finish in time.
     #[error("the GPU did not answer within {waited_ms} ms")]
     Hung {
