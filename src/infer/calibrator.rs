@@ -39,7 +39,7 @@ impl Calibrator {
     /// # Errors
     /// When the file cannot be read, is no model that takes one picture, or cannot be run in float32.
     pub fn open(model: &Path, threads: usize) -> Result<Self, InferError> {
-        let bytes = super::read_file(model)?;
+        let bytes = std::fs::read(model).map_err(|source| InferError::Unreadable { path: model.to_owned(), source })?;
         let input = onnx::read(&bytes).and_then(|header| header.image_input());
         let input = input.map_err(|source| InferError::Model { path: model.to_owned(), source })?;
         let sha256 = sha256_of_bytes(&bytes);

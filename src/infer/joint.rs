@@ -26,6 +26,7 @@ struct Joint {
     outputs: Vec<Vec<Vec<f32>>>,
     places: Vec<Vec<f32>>,
     explanation: Explanation,
+    remark: Option<String>,
 }
 
 /// What is computed in floats.
@@ -51,6 +52,7 @@ pub(super) fn load(
     graph: &Graph<'_>,
     input: &ImageInput,
     options: &Options,
+    remark: Option<String>,
 ) -> Result<impl Engine + use<>, String> {
     if let Some(port) = graph.header.outputs.iter().find(|p| p.element != FLOAT) {
         return Err(format!("its output \"{}\" is not float32", port.name));
@@ -94,6 +96,7 @@ pub(super) fn load(
         places: vec![Vec::new(); options.max_batch],
         shape,
         explanation,
+        remark,
     })
 }
 
@@ -197,6 +200,10 @@ impl Engine for Joint {
 
     fn places(&self, slot: usize) -> Option<&[f32]> {
         self.compiled.gives_places().then(|| self.places[slot].as_slice())
+    }
+
+    fn remark(&self) -> Option<&str> {
+        self.remark.as_deref()
     }
 
     fn explain(&self) -> Option<&Explanation> {

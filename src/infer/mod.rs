@@ -3,9 +3,8 @@
 //! Belongs here: tensors in, tensors out, what a model file says of itself, what the manifest knows of it. Does not: what the numbers
 //! mean (see `detect`, `classify`), threads of the pipeline.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use crate::config::{self, EngineChoice};
 use crate::pixels::{CodesMut, Drawing, PixelError};
 use crate::runtime::Clock;
 
@@ -17,6 +16,8 @@ pub mod manifest;
 pub mod onnx;
 mod int8;
 mod joint;
+mod open;
+mod options;
 mod progress;
 mod tensorrt;
 mod tract;
@@ -25,6 +26,8 @@ pub use calibrator::Calibrator;
 pub use catalog::{Activation, CatalogError, ClassifierHead, DetectorHead, Input, Kind, ModelCard};
 pub use failover::{Change, Failover};
 pub use int8::LayerCost;
+pub use open::open;
+pub use options::{FillPicture, Gpu, Options};
 pub use progress::Progress;
 
 /// The type and layout in which an engine wants its input. Letterbox and crop write it directly.
@@ -204,45 +207,6 @@ pub struct Explanation {
     pub arena_bytes: usize,
 }
 
-/// How a model is to be opened.
-#[derive(Debug, Clone)]
-pub struct Options {
-    /// Threads for one run on the processor, at least 1.
-    pub threads: usize,
-    /// Inputs of one run, at most; at least 1.
-    pub max_batch: usize,
-    /// For engines that compute on a GPU.
-    pub gpu: Gpu,
-    /// Who is told how far a start has come that takes minutes.
-    pub progress: Progress,
-    /// Where a GPU is lost: another engine stands in, and these hear of it. None: its failures are the caller's, as a measurement
-    /// wants it.
-    pub failover: Option<Failover>,
-}
-
-/// Which GPU, and how.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Gpu {
-    /// The GPU's number.
-    pub device: u32,
-    /// Numbers, accelerator, memory.
-    pub settings: config::Tensorrt,
-    /// Where engines are kept that were built on this device; None keeps none.
-    pub engines_dir: Option<PathBuf>,
-}
-
-impl Default for Options {
-    fn default() -> Self {
-        Self { threads: 1, max_batch: 1, gpu: Gpu::default(), progress: Progress::default(), failover: None }
-    }
-}
-
-impl Default for Gpu {
-    fn default() -> Self {
-        Self { device: 0, settings: config::Tensorrt::default(), engines_dir: None }
-    }
-}
-
 /// Whether this build and device have an engine.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct EngineProbe {
@@ -256,9 +220,13 @@ pub struct EngineProbe {
 
 /// The engines by name, the best one first.
 pub fn probe() -> Vec<EngineProbe> {
-    let absent = |name| EngineProbe { name, available: false, detail: "not in this build".to_owned() };
+    let gpu = tensorrt::probe();
     vec![
-        absent("tensorrt"),
+        EngineProbe {
+            name: tensorrt::NAME,
+            available: gpu.is_ok(),
+            detail: gpu.unwrap_or_else(|failure| failure.to_string()),
+        },
         EngineProbe {
             name: joint::NAME,
             available: true,
@@ -268,57 +236,9 @@ pub fn probe() -> Vec<EngineProbe> {
     ]
 }
 
-/// Reads a model file, checks that it is one that takes a picture, and loads it into the engine chosen.
-///
-/// # Errors
-/// When the file cannot be read, is not such a model, or the engine is absent or refuses it; each says what was found and what is needed.
-pub fn open(choice: EngineChoice, model: &Path, options: &Options) -> Result<Box<dyn Engine>, InferError> {
-    if choice == EngineChoice::Tensorrt {
-        return Err(unavailable("tensorrt"));
-    }
-    let bytes = read_file(model)?;
-    let unfit = |source| InferError::Model { path: model.to_owned(), source };
-    let header = onnx::read(&bytes).map_err(unfit)?;
-    let input = header.image_input().map_err(unfit)?;
-    let options = &Options { threads: options.threads.max(1), max_batch: options.max_batch.max(1), ..options.clone() };
-    let mut remark = None;
-    if choice != EngineChoice::Tract {
-        let graph = onnx::graph::graph(&bytes).map_err(unfit)?;
-        if choice == EngineChoice::Int8 || joint::is_meant_for_it(model, &graph) {
-            let refuse = |reason| InferError::Load { engine: joint::NAME, path: model.to_owned(), reason };
-            joint::check_kernel().map_err(refuse)?;
-            match joint::load(model, &bytes, &graph, &input, options) {
-                Ok(engine) => return Ok(Box::new(engine)),
-                Err(reason) => {
-                    remark = Some(format!("{}: not in 8 bits, but through tract: {reason}", model.display()))
-                }
-            }
-        }
-    }
-    let loaded = tract::load(bytes, &header, &input, options, remark);
-    Ok(Box::new(loaded.map_err(|reason| InferError::Load { engine: tract::NAME, path: model.to_owned(), reason })?))
-}
-
-fn unavailable(engine: &'static str) -> InferError {
-    let has: Vec<_> = probe().into_iter().filter(|p| p.available).map(|p| p.name).collect();
-    InferError::Unavailable { engine, has: has.join(", ") }
-}
-
-fn read_file(path: &Path) -> Result<Vec<u8>, InferError> {
-    std::fs::read(path).map_err(|source| InferError::Unreadable { path: path.to_owned(), source })
-}
-
 /// Why a model cannot be had or run.
 #[derive(Debug, thiserror::Error)]
 pub enum InferError {
-    /// The engine was asked for by name and is not there.
-    #[error("engine {engine} is not in this build; it has: {has} (or say auto)")]
-    Unavailable {
-        /// Which engine.
-        engine: &'static str,
-        /// Those that are there.
-        has: String,
-    },
     /// The file cannot be read.
     #[error("{}: the model cannot be read: {source}", path.display())]
     Unreadable {

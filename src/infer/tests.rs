@@ -1,8 +1,9 @@
 //! What is told of models that cannot be opened, and that those which can give the numbers that their shape promises.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::*;
+use crate::config::EngineChoice;
 
 pub(super) fn shared(model: &str) -> Option<PathBuf> {
     let path = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../shared/models")).join(model);
@@ -23,10 +24,16 @@ fn fill(engine: &mut dyn Engine, slot: usize, value: f32) {
 }
 
 #[test]
-fn an_engine_that_is_not_there_is_refused_with_those_that_are() {
-    let told = refused(EngineChoice::Tensorrt, Path::new("any.onnx"));
-    assert!(told.contains("not in this build") && told.contains("int8, tract"), "{told}");
+fn an_engine_that_is_not_there_says_what_it_lacks_and_nobody_else_minds() {
+    let model = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/tiny_detector.onnx"));
     let probed = probe();
+    let gpu = probed.iter().find(|p| p.name == "tensorrt").expect("named");
+    if !gpu.available {
+        let told = refused(EngineChoice::Tensorrt, model);
+        assert!(told.contains("tiny_detector.onnx: engine tensorrt cannot load") && told.contains(&gpu.detail), "{told}");
+        let engine = open(EngineChoice::Auto, model, &Options::default()).expect("opened by another");
+        assert_eq!(engine.remark(), None, "who has no GPU does not want to hear of it");
+    }
     assert!(["int8", "tract"].iter().all(|name| probed.iter().any(|p| p.name == *name && p.available)));
 }
 

@@ -109,8 +109,18 @@ impl Cache {
         let mut file = OpenOptions::new().write(true).create_new(true).mode(MODE).open(part)?;
         file.write_all(head(key, content).as_bytes())?;
         file.write_all(content)?;
+        give_to_owner_of(&self.dir, &file)?;
         file.sync_all()
     }
+}
+
+/// What root builds ahead of time is for the daemon, whose folder this is.
+fn give_to_owner_of(dir: &Path, file: &File) -> io::Result<()> {
+    let (dir, own) = (fs::metadata(dir)?, file.metadata()?);
+    if own.uid() == 0 && dir.uid() != 0 {
+        std::os::unix::fs::fchown(file, Some(dir.uid()), Some(dir.gid()))?;
+    }
+    Ok(())
 }
 
 fn head(key: &Key, content: &[u8]) -> String {
@@ -219,6 +229,21 @@ mod tests {
         assert_eq!(mode(&cache.path("a")), 0o600);
         fs::set_permissions(cache.path("a"), fs::Permissions::from_mode(0o660)).expect("opened up");
         assert!(refusal(cache.read("a", &key("10.3.0"))).contains("others may write it (mode 660"));
+    }
+
+    #[test]
+    fn what_root_writes_into_the_daemons_folder_is_the_daemons() {
+        let (dir, cache) = cache();
+        if fs::metadata(dir.path()).expect("there").uid() != 0 {
+            eprintln!("skipped: only root gives files away");
+            return;
+        }
+        cache.write("a", &key("1"), b"plan").expect("written");
+        std::os::unix::fs::chown(cache.path(""), Some(12345), Some(12345)).expect("given away");
+        cache.write("a", &key("1"), b"plan").expect("written");
+        assert_eq!(fs::metadata(cache.path("a")).expect("there").uid(), 12345);
+        // And root does not run what the daemon's user may have written.
+        assert!(refusal(cache.read("a", &key("1"))).contains("belongs to user 12345"));
     }
 
     #[test]

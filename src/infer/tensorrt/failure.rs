@@ -83,6 +83,30 @@ pub(in crate::infer) enum Failure {
         /// What it logged.
         said: String,
     },
+    /// Neither the model's file nor one beside it is what TensorRT takes.
+    #[error("{0}")]
+    Form(String),
+    /// A file beside the model cannot be read, or is another model.
+    #[error("{}: {problem}", file.display())]
+    Sibling {
+        /// The file.
+        file: PathBuf,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// There is not enough memory on the GPU.
+    #[error("out of GPU memory while {doing}: {free_mb} MB are free{}", advice(*fits))]
+    OutOfMemory {
+        /// What was tried.
+        doing: String,
+        /// What is free.
+        free_mb: u64,
+        /// The largest batch that should fit; None where that cannot be told, 0 where none does.
+        fits: Option<usize>,
+    },
+    /// The plan's tensors are not those of the model.
+    #[error("the engine's tensors are not the model's: {0}")]
+    Tensors(String),
     /// The parser does not take an operator.
     #[error("TensorRT does not take the model: node {node}: {said}")]
     Node {
@@ -91,9 +115,9 @@ pub(in crate::infer) enum Failure {
         /// What the parser said.
         said: String,
     },
-    /// There was not memory enough.
+    /// TensorRT says that there was not memory enough.
     #[error("TensorRT: {doing}: out of memory: {said}")]
-    OutOfMemory {
+    NoMemory {
         /// What was tried.
         doing: &'static str,
         /// What it logged.
@@ -124,4 +148,41 @@ pub(in crate::infer) enum Failure {
     /// Whoever was told of a build's progress did not want it to go on.
     #[error("the build of the engine was cancelled")]
     Cancelled,
+}
+
+impl Failure {
+    /// Whether this is simply a device without the means, where nobody expects them.
+    pub(in crate::infer) fn is_absence(&self) -> bool {
+        matches!(self, Self::LeftOut | Self::NoDriver { .. } | Self::NoGpu { .. } | Self::NoTensorrt { .. })
+    }
+
+    /// Whether the GPU will not do anything any more until it was recovered.
+    pub(in crate::infer::tensorrt) fn is_fatal(&self) -> bool {
+        match self {
+            Self::Lost | Self::Hung { .. } => true,
+            Self::Cuda(e) => e.is_sticky(),
+            _ => false,
+        }
+    }
+
+    /// Whether less would have fitted.
+    pub(in crate::infer::tensorrt) fn is_out_of_memory(&self) -> bool {
+        match self {
+            Self::OutOfMemory { .. } | Self::NoMemory { .. } => true,
+            Self::Cuda(e) => e.is_out_of_memory(),
+            _ => false,
+        }
+    }
+}
+
+fn advice(fits: Option<usize>) -> String {
+    match fits {
+        None => {
+            String::from("; close what else uses it, or lower tensorrt.workspace_mb or tensorrt.workers_per_device")
+        }
+        Some(0) => {
+            String::from(", too few for a single picture: take a smaller model or lower tensorrt.workers_per_device")
+        }
+        Some(batch) => format!(", enough for a batch of {batch}"),
+    }
 }

@@ -27,8 +27,9 @@ pub(super) struct Abilities {
     pub int8: bool,
     /// Products of 16-bit floats that gain time over 32-bit ones.
     pub fp16: bool,
-    /// Whether a model without scales can be calibrated here: TensorRT before 11.
-    pub calibrates: bool,
+    /// Whether TensorRT (from 11 on) computes in the numbers that the file has, and in no others: nothing is calibrated, and floats of
+    /// 32 bits stay what they are.
+    pub obeys_file: bool,
 }
 
 impl Abilities {
@@ -37,7 +38,7 @@ impl Abilities {
         Self {
             int8: compute >= (6, 1) && compute != (6, 2),
             fp16: compute >= (5, 3) && compute != (6, 1),
-            calibrates: tensorrt_major < 11,
+            obeys_file: tensorrt_major >= 11,
         }
     }
 }
@@ -133,7 +134,8 @@ pub(super) fn choose(
         Scales::None => Some(model.to_owned()),
         Scales::Symmetric | Scales::Unsigned(_) => float_sibling(model).filter(|f| is_file(f)),
     };
-    let best_float = if can.fp16 && asked != Precision::Fp32 { Numbers::Fp16 } else { Numbers::Fp32 };
+    let has_fp16 = can.fp16 && !can.obeys_file;
+    let best_float = if has_fp16 && asked != Precision::Fp32 { Numbers::Fp16 } else { Numbers::Fp32 };
     let in_floats = |remark: Option<String>| {
         let file = float.clone().ok_or_else(|| needs_floats(model))?;
         Ok(Form { file, numbers: best_float, remark })
@@ -145,7 +147,7 @@ pub(super) fn choose(
             in_floats(Some(format!("{}: this GPU has no 8-bit products: in {word}-bit floats", model.display())))
         }
         (Precision::Int8, _) => match float {
-            Some(file) if can.calibrates => Ok(Form { file, ..here(Numbers::Int8Calibrated) }),
+            Some(file) if !can.obeys_file => Ok(Form { file, ..here(Numbers::Int8Calibrated) }),
             _ => Err(format!(
                 "8 bits need symmetric scales in the file, which {} has not: scripts/convert_models.py writes {}",
                 model.display(),
@@ -153,8 +155,13 @@ pub(super) fn choose(
             )),
         },
         (Precision::Auto, None) if *scales != Scales::None && float.is_none() => Err(unsigned(model, scales)),
-        (Precision::Fp16, _) if !can.fp16 => {
-            in_floats(Some(format!("{}: this GPU gains nothing by 16-bit floats: in 32-bit floats", model.display())))
+        (Precision::Fp16, _) | (Precision::Auto, None) if !has_fp16 => {
+            let why = if can.fp16 {
+                "this TensorRT computes in the file's own numbers"
+            } else {
+                "this GPU gains nothing by less"
+            };
+            in_floats(Some(format!("{}: in 32-bit floats: {why}", model.display())))
         }
         _ => in_floats(None),
     }
@@ -178,7 +185,7 @@ fn unsigned(model: &Path, scales: &Scales) -> String {
 mod tests {
     use super::*;
 
-    const ORIN: Abilities = Abilities { int8: true, fp16: true, calibrates: true };
+    const ORIN: Abilities = Abilities { int8: true, fp16: true, obeys_file: false };
 
     fn form(model: &str, scales: &Scales, asked: Precision, can: Abilities, files: &[&str]) -> Result<Form, String> {
         choose(Path::new(model), scales, asked, can, &|f| files.iter().any(|name| Path::new(name) == f))
@@ -208,7 +215,7 @@ mod tests {
     #[test]
     fn a_gpu_without_8_bits_computes_in_floats_and_says_so() {
         let nano = Abilities::of((5, 3), 8);
-        assert!(!nano.int8 && nano.fp16 && nano.calibrates);
+        assert!(!nano.int8 && nano.fp16 && !nano.obeys_file);
         let files = ["/m/y.onnx"];
         for asked in [Precision::Auto, Precision::Int8] {
             let form = form("/m/y_int8.tensorrt.onnx", &Scales::Symmetric, asked, nano, &files).expect("chosen");
@@ -227,12 +234,24 @@ mod tests {
         let of = |asked, can| form("/m/y.onnx", &Scales::None, asked, can, &[]);
         assert_eq!(chosen(of(Precision::Auto, ORIN)), ("/m/y.onnx".to_owned(), Numbers::Fp16, false));
         assert_eq!(chosen(of(Precision::Int8, ORIN)), ("/m/y.onnx".to_owned(), Numbers::Int8Calibrated, false));
-        let told = of(Precision::Int8, Abilities { calibrates: false, ..ORIN }).expect_err("11 does not calibrate");
+        let told = of(Precision::Int8, Abilities { obeys_file: true, ..ORIN }).expect_err("11 does not calibrate");
         assert!(told.contains("scripts/convert_models.py writes /m/y_int8.tensorrt.onnx"), "{told}");
         let beside = |asked| form("/m/y.onnx", &Scales::None, asked, ORIN, &["/m/y_int8.tensorrt.onnx"]);
         let int8 = ("/m/y_int8.tensorrt.onnx".to_owned(), Numbers::Int8Scaled, false);
         assert_eq!(chosen(beside(Precision::Int8)), int8);
         assert_eq!(chosen(beside(Precision::Auto)).1, Numbers::Fp16, "who names floats gets floats");
+    }
+
+    #[test]
+    fn where_the_file_decides_floats_stay_what_they_are_and_the_owner_hears_of_it() {
+        let can = Abilities::of((8, 7), 11);
+        for asked in [Precision::Auto, Precision::Fp16] {
+            let form = form("/m/y.onnx", &Scales::None, asked, can, &[]).expect("chosen");
+            assert_eq!(form.numbers, Numbers::Fp32);
+            assert!(form.remark.is_some_and(|r| r.contains("the file's own numbers")), "{asked:?}");
+        }
+        let plain = form("/m/y.onnx", &Scales::None, Precision::Fp32, can, &[]).expect("chosen");
+        assert_eq!((plain.numbers, plain.remark), (Numbers::Fp32, None), "asked for");
     }
 
     #[test]

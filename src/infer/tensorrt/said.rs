@@ -73,7 +73,7 @@ pub(super) fn failure(doing: &'static str, heard: &[String]) -> Failure {
         ["out of memory", "outofmemory", "out_of_memory", "insufficient memory", "cudaerrormemoryallocation"]
             .iter()
             .any(|words| lower.contains(words));
-    if is_out_of_memory { Failure::OutOfMemory { doing, said } } else { Failure::Tensorrt { doing, said } }
+    if is_out_of_memory { Failure::NoMemory { doing, said } } else { Failure::Tensorrt { doing, said } }
 }
 
 #[cfg(test)]
@@ -100,6 +100,6 @@ mod tests {
     #[test]
     fn want_of_memory_is_told_apart() {
         let heard = ["[virtualMemoryBuffer.cpp] Error Code 2: OutOfMemory (no further information)".to_owned()];
-        assert!(matches!(failure("building", &heard), Failure::OutOfMemory { .. }));
+        assert!(matches!(failure("building", &heard), Failure::NoMemory { .. }));
     }
 }

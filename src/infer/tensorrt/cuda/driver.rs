@@ -144,6 +144,9 @@ impl std::fmt::Debug for Driver {
     }
 }
 
+// SAFETY: a driver is only there after cuInit succeeded.
+unsafe impl super::super::nvinfer::CudaIsUp for Driver {}
+
 impl Driver {
     /// The system's driver. A failure is not kept: a driver that is installed or loaded later is found by the next call.
     ///

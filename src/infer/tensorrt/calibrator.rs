@@ -1,0 +1,110 @@
+//! Pictures for TensorRT's own calibration: the way to 8 bits for models without scales, where TensorRT is older than 11. The table that
+//! comes of it is kept, so that pictures are needed once.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::builder::{Order, Site, stem};
+use super::cache::{Cache, Key};
+use super::cuda::{Device, DeviceBuffer, PinnedBuffer, Stream};
+use super::failure::Failure;
+use super::network::Calibrate;
+use crate::infer::catalog::sha256_of_bytes;
+use crate::infer::{FillPicture, Progress};
+use crate::runtime::Clock;
+
+/// A copy to the GPU that takes longer has failed.
+const COPIED_WITHIN: Duration = Duration::from_secs(5);
+
+/// Gives one picture after the other, and remembers the table.
+pub(super) struct Pictures {
+    fill: Option<FillPicture>,
+    number: usize,
+    per_batch: usize,
+    host: PinnedBuffer,
+    gpu: DeviceBuffer,
+    stream: Stream,
+    device: Arc<Device>,
+    cache: Option<Cache>,
+    key: Key,
+    name: String,
+    progress: Progress,
+}
+
+impl Pictures {
+    /// For an order that has pictures, or a table from an earlier build.
+    pub(super) fn new(order: &Order<'_>, site: &Site<'_>, cache: Option<Cache>) -> Result<Self, Failure> {
+        let sha256 = sha256_of_bytes(order.onnx);
+        let key = Key::default().with("onnx", &sha256).with("tensorrt major", site.library.version().major);
+        let name = format!("{}-{}.calibration", stem(&order.form.file), &sha256[..8]);
+        let fill = order.options.gpu.pictures.clone();
+        let is_known = cache.as_ref().is_some_and(|c| c.read(&name, &key).is_ok());
+        if fill.is_none() && !is_known {
+            return Err(Failure::Form(format!(
+                "8 bits for {} take pictures to measure on: `peregrine model build {0} --precision int8 --images DIR`",
+                order.form.file.display()
+            )));
+        }
+        let bytes = order.input.chw.iter().product::<usize>() * order.max_batch * size_of::<f32>();
+        Ok(Self {
+            fill,
+            number: 0,
+            per_batch: order.max_batch,
+            host: PinnedBuffer::new(site.device, bytes)?,
+            gpu: DeviceBuffer::new(site.device, bytes)?,
+            stream: Stream::new(site.device)?,
+            device: Arc::clone(site.device),
+            cache,
+            key,
+            name,
+            progress: order.options.progress.clone(),
+        })
+    }
+
+    fn copy(&self) -> Result<(), Failure> {
+        self.device.make_current()?;
+        self.stream.copy_to_device(&self.host, 0..self.host.bytes().len(), &self.gpu, 0)?;
+        self.stream.wait(COPIED_WITHIN, &Clock::start())
+    }
+}
+
+impl Calibrate for Pictures {
+    fn batch_size(&self) -> usize {
+        self.per_batch
+    }
+
+    fn batch(&mut self) -> Option<u64> {
+        let fill = self.fill.as_ref()?;
+        let values = self.host.bytes().len() / size_of::<f32>() / self.per_batch;
+        for tensor in self.host.floats_mut().chunks_exact_mut(values) {
+            if !fill(self.number, tensor) {
+                return None;
+            }
+            self.number += 1;
+        }
+        self.progress.tell(&format!("measuring on picture {}", self.number));
+        match self.copy() {
+            Ok(()) => Some(self.gpu.address()),
+            Err(e) => {
+                log::error!(stage = "engine"; "calibration: {e}");
+                None
+            }
+        }
+    }
+
+    fn cached(&mut self) -> Option<Vec<u8>> {
+        // Who brings pictures wants them measured.
+        if self.fill.is_some() {
+            return None;
+        }
+        self.cache.as_ref()?.read(&self.name, &self.key).ok()
+    }
+
+    fn keep(&mut self, table: &[u8]) {
+        if let Some(cache) = &self.cache
+            && let Err(e) = cache.write(&self.name, &self.key, table)
+        {
+            log::warn!(stage = "engine"; "{}: the calibration cannot be kept: {e}", cache.path(&self.name).display());
+        }
+    }
+}

@@ -1,0 +1,229 @@
+//! A plan at work: pictures in, numbers out, on a stream of its own.
+//!
+//! Belongs here: what happens in which order for a run. Does not: how a picture is drawn (see `letterbox`), memory and streams (see
+//! `cuda`), where the plan comes from (see `builder`). Another engine on the same GPU runs beside this one: the copies and the processor's
+//! work of one overlap with the computing of the other.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::NAME;
+use super::cuda::{Device, DeviceBuffer, Direction, PinnedBuffer, Stream, Transfer};
+use super::failure::Failure;
+use super::graphs::Graphs;
+use super::letterbox::Painter;
+use super::nvinfer::{Context, Plan};
+use super::on_device::OnDevice;
+use super::tensors::Tensors;
+use crate::infer::{Engine, InferError, InputMut, ModelShape};
+use crate::pixels::Drawing;
+use crate::runtime::Clock;
+
+/// A run that takes longer will not come back: the largest detectors take some hundred milliseconds on the smallest boards, and a GPU that
+/// failed is to be replaced within five seconds.
+const DONE_WITHIN: Duration = Duration::from_secs(3);
+/// The first run of a plan loads its kernels.
+const FIRST_DONE_WITHIN: Duration = Duration::from_secs(60);
+
+/// What an engine is made of.
+pub(super) struct Parts {
+    pub device: Arc<Device>,
+    pub plan: OnDevice<Arc<Plan>>,
+    pub shape: ModelShape,
+    pub tensors: Tensors,
+    pub max_batch: usize,
+    pub remark: Option<String>,
+    pub clock: Clock,
+}
+
+/// An engine on one GPU. The fields are dropped in this order: first what uses the others.
+pub(super) struct GpuEngine {
+    graphs: Graphs,
+    work: Work,
+    stream: Stream,
+    shape: ModelShape,
+    max_batch: usize,
+    remark: Option<String>,
+    clock: Clock,
+    device: Arc<Device>,
+}
+
+/// What a run is made of.
+struct Work {
+    context: OnDevice<Context>,
+    slots: Vec<Slot>,
+    floats: PinnedBuffer,
+    input: DeviceBuffer,
+    outputs: Vec<Output>,
+    tensors: Tensors,
+}
+
+/// Where the next run's picture in one slot comes from.
+struct Slot {
+    painter: Painter,
+    source: Source,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Source {
+    /// Numbers that the caller wrote.
+    Floats,
+    /// Planes of a picture, drawn by the GPU.
+    Planes,
+}
+
+struct Output {
+    name: String,
+    /// Values for one picture.
+    len: usize,
+    transfer: Transfer,
+}
+
+impl Work {
+    /// Everything that a run is, onto the stream.
+    fn enqueue(&mut self, stream: &Stream, batch: usize) -> Result<(), Failure> {
+        let bytes = self.tensors.input_len * size_of::<f32>();
+        for (i, slot) in self.slots.iter_mut().take(batch).enumerate() {
+            let at = i * bytes;
+            match slot.source {
+                Source::Floats => stream.copy_to_device(&self.floats, at..at + bytes, &self.input, at)?,
+                Source::Planes => slot.painter.enqueue(stream, self.input.address() + at as u64)?,
+            }
+        }
+        for first in (0..batch).step_by(self.tensors.at_once) {
+            self.tensors.set(&mut self.context, self.tensors.at_once.min(batch - first))?;
+            self.context.bind(&self.tensors.input, self.input.address() + (first * bytes) as u64)?;
+            for output in &self.outputs {
+                let at = (first * output.len * size_of::<f32>()) as u64;
+                self.context.bind(&output.name, output.transfer.device_address() + at)?;
+            }
+            self.context.enqueue(stream.raw())?;
+        }
+        for output in &mut self.outputs {
+            output.transfer.enqueue_first(stream, batch * output.len * size_of::<f32>())?;
+        }
+        Ok(())
+    }
+
+    /// Whether one shape serves the whole run: a graph holds one.
+    fn is_one_shape(&self, batch: usize) -> bool {
+        batch <= self.tensors.at_once || batch.is_multiple_of(self.tensors.at_once)
+    }
+}
+
+impl GpuEngine {
+    /// Takes memory and runs once, so that whatever fails at first fails now.
+    pub(super) fn new(parts: Parts) -> Result<Self, Failure> {
+        let Parts { device, plan, shape, tensors, max_batch, remark, clock } = parts;
+        let _entered = device.enter()?;
+        let bytes = tensors.input_len * max_batch * size_of::<f32>();
+        let outputs = shape.outputs.iter().map(|o| {
+            let len = o.dims.iter().product::<usize>();
+            let transfer = Transfer::new(&device, len * max_batch * size_of::<f32>(), Direction::ToHost)?;
+            Ok(Output { name: o.name.clone(), len, transfer })
+        });
+        let slot = || Ok(Slot { painter: Painter::new(&device)?, source: Source::Floats });
+        let mut work = Work {
+            context: OnDevice::new(plan.context()?, &device),
+            slots: (0..max_batch).map(|_| slot()).collect::<Result<_, Failure>>()?,
+            floats: PinnedBuffer::new(&device, bytes)?,
+            input: DeviceBuffer::new(&device, bytes)?,
+            outputs: outputs.collect::<Result<_, Failure>>()?,
+            tensors,
+        };
+        let stream = Stream::new(&device)?;
+        work.enqueue(&stream, 1)?;
+        stream.wait(FIRST_DONE_WITHIN, &clock)?;
+        let graphs = Graphs::new(device.has_graphs());
+        drop(_entered);
+        Ok(Self { graphs, work, stream, shape, max_batch, remark, clock, device })
+    }
+
+    fn run_on_gpu(&mut self, batch: usize) -> Result<(), Failure> {
+        let _entered = self.device.enter()?;
+        let Self { graphs, work, stream, .. } = self;
+        let sources: Vec<Source> = work.slots.iter().take(batch).map(|s| s.source).collect();
+        if graphs.find(&sources).is_none() && work.is_one_shape(batch) && graphs.is_worth_it(&sources) {
+            match stream.capture(&mut || work.enqueue(stream, batch)) {
+                Ok(graph) => graphs.keep(sources.clone(), graph),
+                Err(e) if e.is_fatal() => return Err(e),
+                Err(e) => {
+                    log::info!(stage = "engine"; "runs are not recorded as graphs: {e}");
+                    graphs.give_up();
+                }
+            }
+        }
+        match graphs.find(&sources) {
+            Some(graph) => stream.launch(graph)?,
+            None => work.enqueue(stream, batch)?,
+        }
+        stream.wait(DONE_WITHIN, &self.clock)
+    }
+
+    /// What the failure means for whoever runs frames: after a fatal one nothing more is asked of this GPU.
+    fn told(&self, failure: Failure) -> InferError {
+        // TensorRT does not pass on what the driver told it; the driver itself tells again.
+        let asked = self.device.free_bytes();
+        let reason = match (&failure, asked) {
+            (Failure::Tensorrt { .. }, Err(driver)) if driver.is_fatal() => format!("{failure}; {driver}"),
+            _ => failure.to_string(),
+        };
+        if failure.is_fatal() || self.device.is_lost() {
+            self.device.set_lost();
+            return InferError::Lost { engine: NAME, reason };
+        }
+        InferError::Run { engine: NAME, reason }
+    }
+}
+
+impl Engine for GpuEngine {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn shape(&self) -> &ModelShape {
+        &self.shape
+    }
+
+    fn max_batch(&self) -> usize {
+        self.max_batch
+    }
+
+    fn input(&mut self, slot: usize) -> InputMut<'_> {
+        self.work.slots[slot].source = Source::Floats;
+        let len = self.work.tensors.input_len;
+        InputMut::F32Nchw(&mut self.work.floats.floats_mut()[slot * len..(slot + 1) * len])
+    }
+
+    fn draw(&mut self, slot: usize, drawing: &Drawing<'_>) -> Result<(), InferError> {
+        let [_, h, w] = self.shape.input_chw;
+        let prepared = match self.device.enter() {
+            Ok(_entered) => self.work.slots[slot].painter.prepare(drawing, (w, h)),
+            Err(e) => return Err(self.told(e)),
+        };
+        self.work.slots[slot].source = Source::Planes;
+        match prepared {
+            Ok(false) => Ok(()),
+            Ok(true) => {
+                self.graphs.forget();
+                Ok(())
+            }
+            Err(InferError::Run { .. }) if self.device.is_lost() => Err(self.told(Failure::Lost)),
+            Err(e) => Err(e),
+        }
+    }
+
+    fn run(&mut self, batch: usize) -> Result<(), InferError> {
+        let batch = batch.min(self.max_batch);
+        self.run_on_gpu(batch).map_err(|e| self.told(e))
+    }
+
+    fn output(&self, output: usize, slot: usize) -> &[f32] {
+        let Output { len, transfer, .. } = &self.work.outputs[output];
+        &transfer.floats()[slot * len..(slot + 1) * len]
+    }
+
+    fn remark(&self) -> Option<&str> {
+        self.remark.as_deref()
+    }
+}
