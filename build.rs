@@ -4,6 +4,8 @@
 //! `PEREGRINE_TENSORRT_INCLUDE_{8,10,11,RTX}` name folders with `NvInfer.h`; else the system's own are looked at, as JetPack has them.
 //! Nothing of TensorRT or CUDA is linked. Belongs here: what is compiled. Does not: what is loaded when the program runs.
 
+#![allow(clippy::disallowed_methods, reason = "cargo speaks to a build script through the environment")]
+
 use std::env;
 use std::fmt::Write as _;
 use std::fs;
@@ -75,6 +77,7 @@ fn headers(wanted: &Wanted) -> Option<PathBuf> {
             }
             None => refuse(&format!("{variable}: {} holds no NvInfer.h with NvInferVersion.h", folder.display())),
         }
+        return None;
     }
     // Another machine's headers say nothing of the one that is built for.
     if wanted.is_rtx || env::var("TARGET").ok() != env::var("HOST").ok() {
@@ -88,10 +91,9 @@ fn headers(wanted: &Wanted) -> Option<PathBuf> {
     Some(found)
 }
 
-/// Ends the build with one line instead of a panic's.
-fn refuse(why: &str) -> ! {
+/// Cargo shows it and ends the build once this program has ended.
+fn refuse(why: &str) {
     println!("cargo::error={why}");
-    std::process::exit(1);
 }
 
 /// The major version that a folder's headers are of, and whether they are TensorRT-RTX's.

@@ -7,6 +7,7 @@
 
 use std::collections::HashMap;
 use std::ffi::{CStr, c_char, c_void};
+use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::failure::Failure;
@@ -70,7 +71,6 @@ pub(in crate::infer) struct BuildRequest<'a> {
 }
 
 /// What was built.
-#[derive(Debug)]
 pub(in crate::infer) struct Built {
     /// The plan, for this version of TensorRT and this kind of GPU alone.
     pub(in crate::infer) plan: Vec<u8>,
@@ -78,6 +78,13 @@ pub(in crate::infer) struct Built {
     pub(in crate::infer) timing_cache: Vec<u8>,
     /// What the parser or the builder had against the model, though it was built.
     pub(in crate::infer) remarks: Vec<String>,
+}
+
+impl fmt::Debug for Built {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { plan, timing_cache, remarks } = self;
+        write!(f, "Built {{ plan: {} bytes, timing_cache: {} bytes, {remarks:?} }}", plan.len(), timing_cache.len())
+    }
 }
 
 impl Library {
