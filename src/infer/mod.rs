@@ -27,6 +27,9 @@ pub use failover::{Change, Failover};
 pub use int8::LayerCost;
 pub use progress::Progress;
 
+/// The name of the engine that computes on an NVIDIA GPU.
+pub const TENSORRT: &str = "tensorrt";
+
 /// The type and layout in which an engine wants its input. Letterbox and crop write it directly.
 #[derive(Debug)]
 pub enum InputMut<'a> {
@@ -258,7 +261,7 @@ pub struct EngineProbe {
 pub fn probe() -> Vec<EngineProbe> {
     let absent = |name| EngineProbe { name, available: false, detail: "not in this build".to_owned() };
     vec![
-        absent("tensorrt"),
+        absent(TENSORRT),
         EngineProbe {
             name: joint::NAME,
             available: true,
@@ -274,7 +277,7 @@ pub fn probe() -> Vec<EngineProbe> {
 /// When the file cannot be read, is not such a model, or the engine is absent or refuses it; each says what was found and what is needed.
 pub fn open(choice: EngineChoice, model: &Path, options: &Options) -> Result<Box<dyn Engine>, InferError> {
     if choice == EngineChoice::Tensorrt {
-        return Err(unavailable("tensorrt"));
+        return Err(unavailable(TENSORRT));
     }
     let bytes = read_file(model)?;
     let unfit = |source| InferError::Model { path: model.to_owned(), source };
