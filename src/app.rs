@@ -8,12 +8,16 @@ use std::time::Duration;
 
 use crate::api::{self, Readiness};
 use crate::config::{self, Config, ConfigErrors, Loaded};
-use crate::pipeline::{Analyst, EngineParts, Lane, LaneParts, Lanes, load_analyst, run_engine};
+use crate::pipeline::{Analyst, Board, EngineParts, Lane, LaneParts, Lanes, Loading, Seats, run_engine};
 use crate::publish::{self, Driver, Publisher};
 use crate::runtime::signals::{self, Asked};
 use crate::runtime::{Clock, Hearts, Stop, Worker, notify};
 use crate::telemetry::{Metrics, logging};
 use crate::types::{CameraState, CameraStatus, Report};
+
+mod starting;
+
+use starting::Starting;
 
 /// The contract is five seconds from the signal to the exit. Cameras have one of them (see `lanes`), the engine one and a half: the slowest
 /// model on the slowest board takes about a second a frame. The outbox has what is left.
@@ -57,7 +61,8 @@ struct App {
     stop: Stop,
     publisher: Publisher,
     driver: Driver,
-    engine: Option<Worker>,
+    board: Arc<Board>,
+    engines: Vec<Worker>,
     api: Option<api::Server>,
 }
 
@@ -91,15 +96,20 @@ fn listen() -> Result<Receiver<Asked>, AppError> {
     Ok(asked)
 }
 
-/// Ready once the models are loaded and every camera was tried: it streams, or has failed at least once.
-fn readiness(models_loaded: &AtomicBool, lanes: &Lanes) -> Readiness {
+/// Ready once the models are loaded and every camera was tried: it streams, or has failed at least once. An engine that stands in for
+/// another makes the daemon slower, not unready.
+fn readiness(models_loaded: &AtomicBool, lanes: &Lanes, board: &Board) -> Readiness {
     if !models_loaded.load(Ordering::Relaxed) {
         return Readiness::Waiting("models".to_owned());
     }
     let connecting =
         |lane: &Lane| CameraState::ALL.get(lane.metrics.state.get() as usize) == Some(&CameraState::Connecting);
     let untried = lanes.now().into_iter().find(|lane| connecting(lane));
-    untried.map_or(Readiness::Ready, |lane| Readiness::Waiting(format!("camera {}", lane.camera)))
+    if let Some(lane) = untried {
+        return Readiness::Waiting(format!("camera {}", lane.camera));
+    }
+    let trouble = board.trouble();
+    if trouble.is_empty() { Readiness::Ready } else { Readiness::Degraded(trouble) }
 }
 
 impl App {
@@ -115,6 +125,10 @@ impl App {
             heart: hearts.add("publish", LOOP_SILENCE),
         })
         .map_err(|e| AppError::Configuration(e.into()))?;
+        let board = {
+            let publisher = publisher.clone();
+            Board::new(Arc::clone(&metrics), clock, move |report| publisher.offer(report))
+        };
         let status = {
             let publisher = publisher.clone();
             move |status| publisher.offer(Report::Camera(status))
@@ -137,7 +151,8 @@ impl App {
             stop: Stop::new(),
             publisher,
             driver,
-            engine: None,
+            board,
+            engines: Vec::new(),
             api: None,
         })
     }
@@ -148,8 +163,8 @@ impl App {
         for name in self.config.cameras.keys() {
             self.open_camera(name)?;
         }
-        let analyst = load_analyst(&self.config, &self.metrics, self.clock);
-        self.start_engine(analyst.map_err(|e| AppError::Configuration(e.into()))?)?;
+        let analysts = self.load()?;
+        self.start_engines(analysts)?;
         self.models_loaded.store(true, Ordering::Relaxed);
         notify::ready(&self.summary());
         log::info!("running: {}", self.summary());
@@ -161,29 +176,48 @@ impl App {
             return Ok(());
         }
         let (models_loaded, lanes) = (Arc::clone(&self.models_loaded), self.lanes.clone());
+        let board = Arc::clone(&self.board);
         let context = api::Context {
             listen: self.config.api.listen,
             metrics: Arc::clone(&self.metrics),
             clock: self.clock,
             hearts: self.hearts.clone(),
             heart: self.hearts.add("api", LOOP_SILENCE),
-            readiness: Arc::new(move || readiness(&models_loaded, &lanes)),
+            readiness: Arc::new(move || readiness(&models_loaded, &lanes, &board)),
         };
         self.api = Some(api::start(context, self.stop.child()).map_err(|e| AppError::Start(e.into()))?);
         Ok(())
     }
 
-    fn start_engine(&mut self, analyst: Analyst) -> Result<(), AppError> {
-        let parts = EngineParts {
-            analyst,
-            track: self.config.track.clone(),
-            gap: self.config.ingest.stall_after,
-            lanes: self.lanes.clone(),
-            heart: self.hearts.add("engine-0", ENGINE_SILENCE),
+    /// Building an engine for a GPU takes minutes at the first start, and is told of meanwhile.
+    fn load(&self) -> Result<Vec<Analyst>, AppError> {
+        let starting = Starting::begin(self.clock);
+        let loading = Loading {
+            config: &self.config,
+            metrics: &self.metrics,
+            clock: self.clock,
+            board: &self.board,
+            progress: starting.progress(),
         };
-        let (stop, publisher) = (self.stop.clone(), self.publisher.clone());
-        let body = move || run_engine(parts, &stop, &mut |report| publisher.offer(report));
-        self.engine = Some(Worker::spawn("engine-0", body).map_err(|e| AppError::Start(e.into()))?);
+        loading.all().map_err(|e| AppError::Configuration(e.into()))
+    }
+
+    fn start_engines(&mut self, analysts: Vec<Analyst>) -> Result<(), AppError> {
+        let seats = Arc::new(Seats::new(self.lanes.clone()));
+        for (number, analyst) in analysts.into_iter().enumerate() {
+            let name = format!("engine-{number}");
+            let parts = EngineParts {
+                analyst,
+                track: self.config.track.clone(),
+                gap: self.config.ingest.stall_after,
+                seats: Arc::clone(&seats),
+                clock: self.clock,
+                heart: self.hearts.add(&name, ENGINE_SILENCE),
+            };
+            let (stop, publisher) = (self.stop.clone(), self.publisher.clone());
+            let body = move || run_engine(parts, &stop, &mut |report| publisher.offer(report));
+            self.engines.push(Worker::spawn(&name, body).map_err(|e| AppError::Start(e.into()))?);
+        }
         Ok(())
     }
 
@@ -198,8 +232,13 @@ impl App {
         }
         self.stop.set();
         self.lanes.bell().ring();
-        if self.engine.is_some_and(|e| !e.join_within(&self.clock, within(ENGINE_RETURNS_WITHIN))) {
-            log::warn!(stage = "engine"; "did not return in time");
+        // All of them together have this time, as one has.
+        let engines_return_by = self.clock.mono() + within(ENGINE_RETURNS_WITHIN);
+        for engine in self.engines {
+            let name = engine.name().to_owned();
+            if !engine.join_within(&self.clock, engines_return_by.saturating_sub(self.clock.mono())) {
+                log::warn!(stage = "engine"; "{name} did not return in time");
+            }
         }
         if !self.driver.stop(within(FLUSH_WITHIN)) {
             log::warn!(stage = "publish"; "messages were left when the time for them was over");
@@ -225,8 +264,8 @@ impl App {
                 Err(RecvTimeoutError::Disconnected) => return Err(AppError::ThreadEnded("signals".to_owned())),
             }
             logging::tick();
-            if self.engine.as_ref().is_some_and(Worker::is_finished) {
-                return Err(AppError::ThreadEnded("engine-0".to_owned()));
+            if let Some(ended) = self.engines.iter().find(|engine| engine.is_finished()) {
+                return Err(AppError::ThreadEnded(ended.name().to_owned()));
             }
             if self.driver.is_finished() {
                 return Err(AppError::ThreadEnded("publish".to_owned()));

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::runtime::environment;
-use crate::telemetry::{CameraMetrics, Counter, Histogram, Metrics};
+use crate::telemetry::{CameraMetrics, Counter, EngineMetrics, Histogram, Metrics};
 use crate::types::CameraState;
 
 /// Upper edges of the shown histograms in milliseconds: coarse, since every one is a time series for each camera and stage.
@@ -22,6 +22,7 @@ pub(super) fn text(metrics: &Metrics, up: Duration) -> String {
     for (stage, histogram) in metrics.stages.all() {
         page.histogram("stage_duration_seconds", "stage", stage, histogram);
     }
+    engines(&mut page, metrics);
     mqtt(&mut page, metrics);
     page.0
 }
@@ -109,6 +110,25 @@ fn state(page: &mut Page, cameras: &Cameras) {
             let labels = [("camera", camera.as_str()), ("state", state.as_str())];
             page.sample("camera_state", &labels, u8::from(now == Some(i)));
         }
+    }
+}
+
+fn engines(page: &mut Page, metrics: &Metrics) {
+    let engines = metrics.engines();
+    let gauges: [(&str, &str, fn(&EngineMetrics) -> i64); 3] = [
+        ("engine_workers", "Workers that run the model.", |m| m.workers.get()),
+        ("engine_fallback", "Workers on which another engine stands in for the one that failed.", |m| m.fallback.get()),
+        ("engine_failed", "Workers on which nothing runs the model.", |m| m.failed.get()),
+    ];
+    for (name, help, of) in gauges {
+        page.family(name, "gauge", help);
+        for ((stage, model), m) in &engines {
+            page.sample(name, &[("stage", stage), ("model", model)], of(m));
+        }
+    }
+    page.family("engine_failures_total", "counter", "Times an engine was lost.");
+    for ((stage, model), m) in &engines {
+        page.sample("engine_failures_total", &[("stage", stage), ("model", model)], m.failures_total.get());
     }
 }
 

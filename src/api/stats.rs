@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use crate::runtime::environment;
-use crate::telemetry::{CameraMetrics, Histogram, Metrics};
+use crate::telemetry::{CameraMetrics, EngineOf, Histogram, Metrics};
 use crate::types::CameraState;
 
 /// What `/stats` answers.
@@ -16,6 +16,7 @@ pub(super) struct Stats {
     uptime_secs: f64,
     resident_bytes: Option<u64>,
     cameras: BTreeMap<String, Camera>,
+    engines: BTreeMap<String, Engine>,
     stages: BTreeMap<&'static str, Times>,
     mqtt: Mqtt,
 }
@@ -35,6 +36,16 @@ struct Camera {
     width_px: i64,
     height_px: i64,
     capture_to_publish: Times,
+}
+
+/// What runs a model; by what the model is for.
+#[derive(Debug, Serialize)]
+struct Engine {
+    model: String,
+    workers: i64,
+    on_fallback: i64,
+    failed: i64,
+    failures: u64,
 }
 
 #[derive(Debug, Serialize)]
@@ -73,6 +84,7 @@ impl Stats {
             uptime_secs: up.as_secs_f64(),
             resident_bytes: environment::resident_bytes(),
             cameras: metrics.cameras().into_iter().map(|(name, m)| (name, Camera::of(&m))).collect(),
+            engines: metrics.engines().into_iter().map(Engine::of).collect(),
             stages: metrics.stages.all().into_iter().map(|(name, h)| (name, Times::of(h))).collect(),
             mqtt: Mqtt {
                 connected: m.connected.get() == 1,
@@ -86,6 +98,19 @@ impl Stats {
                 held_back: m.held_back_total.get(),
             },
         }
+    }
+}
+
+impl Engine {
+    fn of(((stage, model), m): EngineOf) -> (String, Self) {
+        let engine = Self {
+            model,
+            workers: m.workers.get(),
+            on_fallback: m.fallback.get(),
+            failed: m.failed.get(),
+            failures: m.failures_total.get(),
+        };
+        (stage, engine)
     }
 }
 

@@ -4,10 +4,10 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::Failure;
-use crate::config::EngineChoice;
+use super::{Failure, progress};
+use crate::config::{self, EngineChoice, Precision};
 use crate::infer::{self, CatalogError, Engine, ModelCard, catalog};
-use crate::runtime::environment;
+use crate::runtime::{Clock, environment};
 
 /// Where packages put models; the configuration's `paths.models` has the same default.
 const MODELS_DIR: &str = "/usr/share/peregrine/models";
@@ -27,6 +27,33 @@ impl ModelsDir {
     }
 }
 
+/// Where engines are kept that were built on this device; the configuration's `paths.state` has the same default.
+const STATE_DIR: &str = "/var/lib/peregrine";
+
+/// Where and how an NVIDIA GPU is to compute.
+#[derive(Debug, Clone, Args)]
+pub(super) struct GpuChoice {
+    /// Number of the GPU (engine tensorrt)
+    #[arg(long, value_name = "N", default_value = "0")]
+    device: u32,
+    /// Numbers in which the GPU computes (engine tensorrt)
+    #[arg(long, value_name = "P", value_enum, default_value = "auto")]
+    precision: Precision,
+    /// Folder of what is kept; engines that were built lie in its folder `engines` [default: $PEREGRINE_STATE, else /var/lib/peregrine]
+    #[arg(long, value_name = "DIR")]
+    state: Option<PathBuf>,
+}
+
+impl GpuChoice {
+    pub(super) fn gpu(&self) -> infer::Gpu {
+        let set = self.state.clone().or_else(|| environment::var("PEREGRINE_STATE").map(PathBuf::from));
+        let state = set.unwrap_or_else(|| PathBuf::from(STATE_DIR));
+        let settings =
+            config::Tensorrt { devices: vec![self.device], precision: self.precision, ..config::Tensorrt::default() };
+        infer::Gpu { device: self.device, settings, engines_dir: Some(state.join("engines")), pictures: None }
+    }
+}
+
 /// Which model, and what runs it.
 #[derive(Debug, Clone, Args)]
 pub(super) struct ModelChoice {
@@ -39,6 +66,8 @@ pub(super) struct ModelChoice {
     /// Threads of the engine [default: one for each processor]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     threads: Option<u16>,
+    #[command(flatten)]
+    gpu: GpuChoice,
     #[command(flatten)]
     dir: ModelsDir,
 }
@@ -55,7 +84,14 @@ impl ModelChoice {
         if let Some(note) = &card.note {
             eprintln!("peregrine: {note}");
         }
-        let options = infer::Options { threads: self.threads(), max_batch, ..infer::Options::default() };
+        let options = infer::Options {
+            threads: self.threads(),
+            max_batch,
+            gpu: self.gpu.gpu(),
+            progress: progress::building(Clock::start()),
+            // What is measured is the engine that was asked for, not one that stands in.
+            failover: None,
+        };
         let engine = infer::open(self.engine, &card.path, &options).map_err(|e| Failure::Config(e.to_string()))?;
         if let Some(remark) = engine.remark() {
             eprintln!("peregrine: {remark}");

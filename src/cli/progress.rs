@@ -1,6 +1,15 @@
-//! Progress on stderr for work that takes long; silent when nobody looks at a terminal.
+//! Progress on stderr for work that takes long; counters are silent when nobody looks at a terminal.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
+
+use crate::infer::Progress;
+use crate::runtime::Clock;
+
+/// Lines about the building of an engine come no faster than this.
+const TELL_EVERY: Duration = Duration::from_secs(2);
 
 /// Counts up, for work whose length is not known.
 pub(super) fn spinner(what: &str) -> ProgressBar {
@@ -13,4 +22,17 @@ pub(super) fn spinner(what: &str) -> ProgressBar {
 pub(super) fn pictures(len: usize) -> ProgressBar {
     let style = ProgressStyle::with_template("{bar:40} {pos}/{len} pictures, {eta} left");
     ProgressBar::new(len as u64).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
+}
+
+/// Lines about engines that are built, which takes minutes: also where nobody looks at a terminal, since a log of it is wanted.
+#[allow(clippy::print_stderr, reason = "progress for whoever typed the command")]
+pub(super) fn building(clock: Clock) -> Progress {
+    let told = Mutex::new(None);
+    Progress::new(move |doing| {
+        let (mut told, now) = (told.lock().unwrap_or_else(PoisonError::into_inner), clock.mono());
+        if told.is_none_or(|told| now.saturating_sub(told) >= TELL_EVERY) {
+            *told = Some(now);
+            eprintln!("peregrine: {doing}");
+        }
+    })
 }

@@ -12,7 +12,7 @@ use clap::Args as ClapArgs;
 use super::{Failure, configuration, output, progress, table};
 use crate::annotate::{self, Mark, VideoWriter};
 use crate::config::{Camera, Config, Source};
-use crate::pipeline::{Replay, ReplayError, Step, load_analyst};
+use crate::pipeline::{Board, Loading, Replay, ReplayError, Step};
 use crate::publish::{pace::Pace, payload};
 use crate::runtime::Clock;
 use crate::telemetry::{Metrics, logging};
@@ -62,7 +62,11 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let clock = Clock::start();
     logging::init(config.log.level.min(log::LevelFilter::Warn), clock);
     let metrics = Arc::new(Metrics::default());
-    let mut analyst = load_analyst(&config, &metrics, clock).map_err(|e| Failure::Config(e.to_string()))?;
+    // What runs the models is in the log; the messages are those of the clip.
+    let board = Board::new(Arc::clone(&metrics), clock, |_| {});
+    let loading =
+        Loading { config: &config, metrics: &metrics, clock, board: &board, progress: progress::building(clock) };
+    let mut analyst = loading.one().map_err(|e| Failure::Config(e.to_string()))?;
     let mut listener = Listener::new(args, &config)?;
     let bar = progress::spinner("frames");
     let began = clock.mono();

@@ -30,6 +30,9 @@ pub use open::open;
 pub use options::{FillPicture, Gpu, Options};
 pub use progress::Progress;
 
+/// The name of the engine that computes on an NVIDIA GPU.
+pub const TENSORRT: &str = "tensorrt";
+
 /// The type and layout in which an engine wants its input. Letterbox and crop write it directly.
 #[derive(Debug)]
 pub enum InputMut<'a> {
@@ -223,7 +226,7 @@ pub fn probe() -> Vec<EngineProbe> {
     let gpu = tensorrt::probe();
     vec![
         EngineProbe {
-            name: tensorrt::NAME,
+            name: TENSORRT,
             available: gpu.is_ok(),
             detail: gpu.unwrap_or_else(|failure| failure.to_string()),
         },

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::onnx::{self, Header, ImageInput};
-use super::{Engine, Failover, InferError, Options, failover, joint, tensorrt, tract};
+use super::{Engine, Failover, InferError, Options, TENSORRT, failover, joint, tensorrt, tract};
 use crate::config::EngineChoice;
 
 /// A model file that takes a picture.
@@ -36,7 +36,7 @@ pub fn open(choice: EngineChoice, model: &Path, options: &Options) -> Result<Box
             }
             Err(Refusal::File(e)) => return Err(e),
             Err(Refusal::Gpu(failure)) if choice == EngineChoice::Tensorrt => {
-                return Err(file.refused(tensorrt::NAME, failure.to_string()));
+                return Err(file.refused(TENSORRT, failure.to_string()));
             }
             // Who has no GPU does not want to hear of it.
             Err(Refusal::Gpu(failure)) if failure.is_absence() => {}
@@ -92,10 +92,10 @@ fn guarded(primary: Box<dyn Engine>, model: &Path, options: &Options, watch: Fai
         let (path, options) = (path.clone(), again.clone());
         move || {
             let file = File::read(&path)?;
-            tensorrt::recover(&options).map_err(|e| file.refused(tensorrt::NAME, e.to_string()))?;
+            tensorrt::recover(&options).map_err(|e| file.refused(TENSORRT, e.to_string()))?;
             on_gpu(&file, &options).map_err(|refusal| match refusal {
                 Refusal::File(e) => e,
-                Refusal::Gpu(e) => file.refused(tensorrt::NAME, e.to_string()),
+                Refusal::Gpu(e) => file.refused(TENSORRT, e.to_string()),
             })
         }
     };

@@ -30,7 +30,10 @@ fn an_engine_that_is_not_there_says_what_it_lacks_and_nobody_else_minds() {
     let gpu = probed.iter().find(|p| p.name == "tensorrt").expect("named");
     if !gpu.available {
         let told = refused(EngineChoice::Tensorrt, model);
-        assert!(told.contains("tiny_detector.onnx: engine tensorrt cannot load") && told.contains(&gpu.detail), "{told}");
+        assert!(
+            told.contains("tiny_detector.onnx: engine tensorrt cannot load") && told.contains(&gpu.detail),
+            "{told}"
+        );
         let engine = open(EngineChoice::Auto, model, &Options::default()).expect("opened by another");
         assert_eq!(engine.remark(), None, "who has no GPU does not want to hear of it");
     }

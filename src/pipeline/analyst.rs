@@ -67,6 +67,11 @@ impl Analyst {
         Self { detector, classifiers, metrics, clock }
     }
 
+    /// What runs the detector.
+    pub fn detects_on(&self) -> &'static str {
+        self.detector.engine_name()
+    }
+
     /// Begins to follow a camera. After a `gap` between two frames no track is continued: who stands there now may be somebody else.
     pub fn follow(settings: &config::Track, gap: Duration, metrics: Arc<CameraMetrics>) -> Follow {
         Follow {
@@ -125,14 +130,6 @@ impl Analyst {
         classified
     }
 
-    /// Ends all tracks of a camera whose last frame is older than the gap: nobody can say that they are still there.
-    pub fn part_if_silent(&self, follow: &mut Follow, emit: &mut dyn FnMut(Report)) {
-        let now = self.clock.mono();
-        if follow.last.as_ref().is_some_and(|last| now.saturating_sub(last.captured.mono) > follow.gap) {
-            self.part(follow, emit);
-        }
-    }
-
     /// Ends all tracks of a camera: it is closed, or its picture was away for too long.
     pub fn part(&self, follow: &mut Follow, emit: &mut dyn FnMut(Report)) {
         let Some(moment) = follow.last.take() else { return };
@@ -180,6 +177,11 @@ impl Analyst {
 }
 
 impl Follow {
+    /// Whether tracks are followed whose last frame is older than the gap: nobody can say that they are still there.
+    pub(super) fn is_silent(&self, now: Duration) -> bool {
+        self.last.as_ref().is_some_and(|last| now.saturating_sub(last.captured.mono) > self.gap)
+    }
+
     /// Whether nothing that was followed can be followed on: the camera was away, or its picture has another size.
     fn is_cut_before(&self, next: &Moment) -> bool {
         self.last.as_ref().is_some_and(|last| {

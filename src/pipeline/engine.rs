@@ -1,26 +1,18 @@
-//! The engine's thread: whose frame is next, one analyst for all cameras, what each camera's tracks were.
+//! The engines' threads: each has models of its own and takes the next frame of all cameras (see `seats`).
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::analyst::{Analyst, Follow};
-use super::lanes::{Lane, Lanes};
+use super::analyst::Analyst;
+use super::seats::{Errand, Seats};
 use crate::config;
-use crate::runtime::{Heart, Stop};
-use crate::schedule::{self, Waiting};
-use crate::types::{Frame, Report};
+use crate::runtime::{Clock, Heart, Stop};
+use crate::types::Report;
 
-/// How long the engine sleeps at most when no frame comes, so that it beats and sees lanes go.
+/// How long a worker sleeps at most when no frame comes, so that it beats and sees lanes go.
 const IDLE: Duration = Duration::from_millis(250);
 
-/// What the engine remembers of a lane.
-struct Seat {
-    follow: Follow,
-    served_turn: u64,
-}
-
-/// What the engine's thread is given.
+/// What a worker's thread is given.
 pub struct EngineParts {
     /// Loaded models.
     pub analyst: Analyst,
@@ -28,50 +20,43 @@ pub struct EngineParts {
     pub track: config::Track,
     /// Silence of a camera after which its tracks have ended.
     pub gap: Duration,
-    /// The cameras.
-    pub lanes: Lanes,
+    /// The cameras, shared by all workers.
+    pub seats: Arc<Seats>,
+    /// The clock.
+    pub clock: Clock,
     /// The thread's pulse.
     pub heart: Heart,
 }
 
-/// Body of the thread `engine-0`: serves all lanes until the stop, then ends all tracks.
-pub fn run_engine(mut parts: EngineParts, stop: &Stop, emit: &mut dyn FnMut(Report)) {
-    let mut seats: HashMap<u64, Seat> = HashMap::new();
-    let mut turn = 0;
+/// Body of the threads `engine-0`, `engine-1` …: serves all lanes until the stop, then ends all tracks that nobody else has in hand.
+pub fn run_engine(parts: EngineParts, stop: &Stop, emit: &mut dyn FnMut(Report)) {
+    let EngineParts { mut analyst, track, gap, seats, clock, heart } = parts;
+    let bell = seats.lanes().bell();
     while !stop.is_set() {
-        parts.heart.beat();
-        let rung = parts.lanes.bell().count();
-        let open = parts.lanes.now();
-        for (_, mut left) in seats.extract_if(|number, _| !open.iter().any(|l| l.number == *number)) {
-            parts.analyst.part(&mut left.follow, emit);
-        }
-        for seat in seats.values_mut() {
-            parts.analyst.part_if_silent(&mut seat.follow, emit);
-        }
-        let Some((lane, frame)) = take_next(&open, &seats) else {
-            parts.lanes.bell().wait_past(rung, IDLE);
-            continue;
-        };
-        turn += 1;
-        let seat = seats.entry(lane.number).or_insert_with(|| Seat {
-            follow: Analyst::follow(&parts.track, parts.gap, Arc::clone(&lane.metrics)),
-            served_turn: 0,
-        });
-        seat.served_turn = turn;
-        if let Err(e) = parts.analyst.analyse(&frame, &mut seat.follow, emit) {
-            log::error!(camera = &*lane.camera, stage = "engine"; "frame {}: {e}", frame.seq);
+        heart.beat();
+        // Counted before one looks: what happens after the look ends the wait.
+        let rung = bell.count();
+        let sit = |lane: &super::lanes::Lane| Analyst::follow(&track, gap, Arc::clone(&lane.metrics));
+        match seats.next(clock.mono(), &sit) {
+            None => bell.wait_past(rung, IDLE),
+            Some(Errand::Gone(mut follow)) => analyst.part(&mut follow, emit),
+            Some(Errand::Silent(number, mut follow)) => {
+                analyst.part(&mut follow, emit);
+                seats.give_back(number, follow);
+            }
+            Some(Errand::Frame(lane, frame, mut follow)) => {
+                if let Err(e) = analyst.analyse(&frame, &mut follow, emit) {
+                    log::error!(camera = &*lane.camera, stage = "engine"; "frame {}: {e}", frame.seq);
+                }
+                seats.give_back(lane.number, follow);
+            }
         }
     }
-    for seat in seats.values_mut() {
-        parts.analyst.part(&mut seat.follow, emit);
+    while let Some(mut follow) = seats.leave() {
+        analyst.part(&mut follow, emit);
     }
 }
 
-fn take_next(open: &[Arc<Lane>], seats: &HashMap<u64, Seat>) -> Option<(Arc<Lane>, Frame)> {
-    let waiting = open.iter().enumerate().filter(|(_, lane)| lane.ring.is_waiting());
-    let waiting = waiting
-        .map(|(index, lane)| Waiting { index, served_turn: seats.get(&lane.number).map_or(0, |s| s.served_turn) });
-    let lane = &open[schedule::next(waiting)?];
-    // The lane may have been closed since; then its ring is empty.
-    Some((Arc::clone(lane), lane.ring.take()?))
-}
+#[cfg(test)]
+#[path = "engine_tests.rs"]
+mod tests;

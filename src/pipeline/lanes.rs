@@ -138,6 +138,31 @@ impl Lanes {
     }
 }
 
+#[cfg(test)]
+impl Lanes {
+    /// A lane whose frames the test pushes.
+    pub(super) fn open_still(&self, name: &str, capacity: usize, when_full: WhenFull) -> Arc<Lane> {
+        let metrics = Arc::<CameraMetrics>::default();
+        let lane = Arc::new(Lane {
+            number: self.numbers.fetch_add(1, Ordering::Relaxed),
+            camera: name.into(),
+            ring: FrameRing::new(capacity, when_full, self.bell.clone(), Arc::clone(&metrics)),
+            metrics,
+            stop: Stop::new(),
+            worker: Mutex::new(None),
+            is_abandoned: AtomicBool::new(false),
+        });
+        self.lock().push(Arc::clone(&lane));
+        lane
+    }
+
+    /// Closes a lane of [`Lanes::open_still`].
+    pub(super) fn close_still(&self, lane: &Lane) {
+        self.lock().retain(|l| l.number != lane.number);
+        lane.ring.close();
+    }
+}
+
 fn close(lanes: Vec<Arc<Lane>>, parts: &LaneParts) -> Vec<CameraId> {
     for lane in &lanes {
         lane.stop.set();

@@ -3,23 +3,30 @@
 //! | queue | between | capacity | when full | counted as |
 //! | --- | --- | --- | --- | --- |
 //! | appsink | decoder → `ingest-<camera>` | 1 | drops the oldest | `displaced_appsink` |
-//! | ring | `ingest-<camera>` → `engine-0` | `ingest.ring_capacity` (1) | displaces the oldest | `displaced_ring` |
-//! | offers | `engine-0`, `ingest-<camera>` → `publish` | [`crate::publish`]'s | QoS 0: drops the new one; QoS 1: the outbox drops its oldest | `dropped_qos0`, `dropped_outbox` |
+//! | ring | `ingest-<camera>` → `engine-<n>` | `ingest.ring_capacity` (1) | displaces the oldest | `displaced_ring` |
+//! | offers | `engine-<n>`, `ingest-<camera>` → `publish` | [`crate::publish`]'s | QoS 0: drops the new one; QoS 1: the outbox drops its oldest | `dropped_qos0`, `dropped_outbox` |
 //!
 //! ```text
-//! ingest-front ─► ring ─┐
-//! ingest-yard  ─► ring ─┼─► engine-0: schedule → detect → track → classify ─► publish ─► MQTT
-//! ingest-…     ─► ring ─┘
+//! ingest-front ─► ring ─┐          ┌─► engine-0: detect → track → classify ─┐
+//! ingest-yard  ─► ring ─┼─► seats ─┤                                        ├─► publish ─► MQTT
+//! ingest-…     ─► ring ─┘          └─► engine-1: detect → track → classify ─┘
 //! ```
+//!
+//! There is one worker where models run on the processor, and several a GPU. Each has its own engines; a camera's seat (tracker, labels)
+//! is with one of them at a time.
 
 mod analyst;
+mod board;
 mod engine;
 mod lanes;
 mod models;
 mod recording;
+mod seats;
 
 pub use analyst::{AnalyseError, Analyst, Follow};
+pub use board::Board;
 pub use engine::{EngineParts, run_engine};
 pub use lanes::{Lane, LaneParts, Lanes};
-pub use models::{LoadError, examine, load_analyst};
+pub use models::{LoadError, Loading, examine};
 pub use recording::{Replay, ReplayError, Step};
+pub use seats::Seats;

@@ -3,13 +3,17 @@
 use std::sync::Arc;
 
 use super::analyst::Analyst;
+use super::board::Board;
 use crate::classify::{Classifier, ClassifyError};
-use crate::config::Config;
+use crate::config::{self, Config, EngineChoice};
 use crate::detect::{self, DetectError, Detector};
-use crate::infer::{self, CatalogError, InferError, catalog};
+use crate::infer::{self, CatalogError, Engine, InferError, ModelCard, Progress, catalog};
 use crate::runtime::Clock;
 use crate::telemetry::Metrics;
 use crate::types::names::did_you_mean;
+
+/// Below the state folder: engines that were built on this device.
+const ENGINES: &str = "engines";
 
 /// Why the models of a configuration cannot be had; each names the key under which the model stands, and says its cause itself.
 #[derive(Debug, thiserror::Error)]
@@ -43,34 +47,106 @@ pub enum LoadError {
     },
 }
 
-/// Loads every model that the configuration names.
-///
-/// # Errors
-/// At the first that cannot be had.
-pub fn load_analyst(config: &Config, metrics: &Arc<Metrics>, clock: Clock) -> Result<Analyst, LoadError> {
-    let options = infer::Options { threads: config.detect.threads, ..infer::Options::default() };
-    let open = |key: &str, model: &str, choice| {
+/// What models are loaded from, and who hears of it.
+pub struct Loading<'a> {
+    /// The configuration.
+    pub config: &'a Config,
+    /// Where stages are timed.
+    pub metrics: &'a Arc<Metrics>,
+    /// The clock.
+    pub clock: Clock,
+    /// Who hears what runs the models, now and later.
+    pub board: &'a Arc<Board>,
+    /// Who hears how far the loading has come.
+    pub progress: Progress,
+}
+
+impl Loading<'_> {
+    /// Loads every model that the configuration names, for as many workers as the engine of the detector can make use of: one on the
+    /// processor, `tensorrt.workers_per_device` for each GPU.
+    ///
+    /// # Errors
+    /// At the first that cannot be had.
+    pub fn all(&self) -> Result<Vec<Analyst>, LoadError> {
+        let gpus = gpu_of_each_worker(&self.config.tensorrt);
+        let first = self.worker(0, &gpus)?;
+        let workers = if first.detects_on() == infer::TENSORRT { gpus.len() } else { 1 };
+        let others = (1..workers).map(|worker| self.worker(worker, &gpus));
+        std::iter::once(Ok(first)).chain(others).collect()
+    }
+
+    /// Loads every model that the configuration names once.
+    ///
+    /// # Errors
+    /// At the first that cannot be had.
+    pub fn one(&self) -> Result<Analyst, LoadError> {
+        self.worker(0, &gpu_of_each_worker(&self.config.tensorrt)[..1])
+    }
+
+    fn worker(&self, worker: usize, gpus: &[u32]) -> Result<Analyst, LoadError> {
+        let config = self.config;
+        let open = |stage: &str, model: &str, choice| self.open(stage, model, choice, worker, gpus);
+        let (card, engine) = open("detect", &config.detect.model, config.detect.engine)?;
+        let detector =
+            Detector::new(engine, &card, &detect::Settings::from(&config.detect)).map_err(LoadError::Detector)?;
+        let mut classifiers = Vec::with_capacity(config.classify.len());
+        for (name, settings) in &config.classify {
+            let (card, engine) = open(&format!("classify.{name}"), &settings.model, settings.engine)?;
+            let classifier = Classifier::new(name, engine, &card, settings.clone(), detector.classes())
+                .map_err(|cause| LoadError::Classifier { name: name.clone(), cause })?;
+            classifiers.push(classifier);
+        }
+        Ok(Analyst::new(detector, classifiers, Arc::clone(self.metrics), self.clock))
+    }
+
+    fn open(
+        &self,
+        stage: &str,
+        model: &str,
+        choice: EngineChoice,
+        worker: usize,
+        gpus: &[u32],
+    ) -> Result<(ModelCard, Box<dyn Engine>), LoadError> {
+        let key = format!("{stage}.model");
+        let config = self.config;
         let card = catalog::card(model, &config.paths.models)
-            .map_err(|cause| LoadError::Catalog { key: key.to_owned(), cause })?;
-        let engine = infer::open(choice, &card.path, &options)
-            .map_err(|cause| LoadError::Engine { key: key.to_owned(), cause })?;
+            .map_err(|cause| LoadError::Catalog { key: key.clone(), cause })?;
+        let threads = config.detect.threads;
+        let options = infer::Options {
+            threads,
+            max_batch: 1,
+            gpu: infer::Gpu {
+                device: gpus[worker],
+                settings: config.tensorrt.clone(),
+                engines_dir: Some(config.paths.state.join(ENGINES)),
+                pictures: None,
+            },
+            progress: self.progress.clone(),
+            // Should the GPU fail, all workers compute on the processor at once.
+            failover: Some(self.board.watch(stage, worker, threads / gpus.len())),
+        };
+        let engine =
+            infer::open(choice, &card.path, &options).map_err(|cause| LoadError::Engine { key: key.clone(), cause })?;
         if let Some(remark) = engine.remark() {
             log::warn!(stage = "engine"; "{remark}");
         }
-        log::info!(stage = "engine"; "{key} = {model}: {} on {} threads", engine.name(), options.threads);
-        Ok::<_, LoadError>((card, engine))
-    };
-    let (card, engine) = open("detect.model", &config.detect.model, config.detect.engine)?;
-    let detector =
-        Detector::new(engine, &card, &detect::Settings::from(&config.detect)).map_err(LoadError::Detector)?;
-    let mut classifiers = Vec::with_capacity(config.classify.len());
-    for (name, settings) in &config.classify {
-        let (card, engine) = open(&format!("classify.{name}.model"), &settings.model, settings.engine)?;
-        let classifier = Classifier::new(name, engine, &card, settings.clone(), detector.classes())
-            .map_err(|cause| LoadError::Classifier { name: name.clone(), cause })?;
-        classifiers.push(classifier);
+        let name = engine.name();
+        let place = if name == infer::TENSORRT {
+            format!("GPU {}, worker {worker}", gpus[worker])
+        } else {
+            format!("{threads} threads")
+        };
+        log::info!(stage = "engine"; "{key} = {model}: {name} on {place}");
+        self.board.loaded(stage, &card.name, worker, name);
+        Ok((card, engine))
     }
-    Ok(Analyst::new(detector, classifiers, Arc::clone(metrics), clock))
+}
+
+/// Neighbouring workers have different GPUs, so that two workers already use both.
+fn gpu_of_each_worker(settings: &config::Tensorrt) -> Vec<u32> {
+    let devices = if settings.devices.is_empty() { &[0][..] } else { &settings.devices };
+    let workers = devices.len() * settings.workers_per_device.max(1);
+    devices.iter().copied().cycle().take(workers).collect()
 }
 
 /// What `run` would refuse in a configuration's models, as far as it can be told without loading them. A model that is not on this
@@ -104,4 +180,20 @@ pub fn examine(config: &Config) -> (Vec<String>, Vec<String>) {
         errors.extend(unknown(&format!("classify.{name}.classes"), &settings.classes));
     }
     (errors, warnings)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn workers_take_the_gpus_in_turn() {
+        let settings = |devices: &[u32], workers_per_device| config::Tensorrt {
+            devices: devices.to_vec(),
+            workers_per_device,
+            ..config::Tensorrt::default()
+        };
+        assert_eq!(gpu_of_each_worker(&settings(&[0], 2)), [0, 0]);
+        assert_eq!(gpu_of_each_worker(&settings(&[0, 3], 2)), [0, 3, 0, 3]);
+    }
 }

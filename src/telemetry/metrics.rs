@@ -130,10 +130,27 @@ pub struct MqttMetrics {
     pub held_back_total: Counter,
 }
 
+/// What is counted for one model, all workers together.
+#[derive(Debug, Default)]
+pub struct EngineMetrics {
+    /// Workers that have loaded it.
+    pub workers: Gauge,
+    /// Workers on which another engine stands in for the one that was chosen.
+    pub fallback: Gauge,
+    /// Workers on which nothing runs it.
+    pub failed: Gauge,
+    /// Times an engine was lost.
+    pub failures_total: Counter,
+}
+
+/// What a model is for ("detect", "classify.NAME") and its name, with its numbers.
+pub type EngineOf = ((String, String), Arc<EngineMetrics>);
+
 /// Everything the daemon counts.
 #[derive(Debug, Default)]
 pub struct Metrics {
     cameras: Mutex<BTreeMap<String, Arc<CameraMetrics>>>,
+    engines: Mutex<BTreeMap<(String, String), Arc<EngineMetrics>>>,
     /// Stage times.
     pub stages: StageMetrics,
     /// The broker.
@@ -157,5 +174,16 @@ impl Metrics {
     pub fn cameras(&self) -> Vec<(String, Arc<CameraMetrics>)> {
         let cameras = self.cameras.lock().unwrap_or_else(PoisonError::into_inner);
         cameras.iter().map(|(n, m)| (n.clone(), Arc::clone(m))).collect()
+    }
+    /// A model's numbers, made at first use; `stage` says what it is for.
+    pub fn engine(&self, stage: &str, model: &str) -> Arc<EngineMetrics> {
+        let mut engines = self.engines.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(engines.entry((stage.to_owned(), model.to_owned())).or_default())
+    }
+
+    /// All models.
+    pub fn engines(&self) -> Vec<EngineOf> {
+        let engines = self.engines.lock().unwrap_or_else(PoisonError::into_inner);
+        engines.iter().map(|(of, m)| (of.clone(), Arc::clone(m))).collect()
     }
 }

@@ -7,7 +7,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::NAME;
 use super::cuda::{Device, DeviceBuffer, Direction, PinnedBuffer, Stream, Transfer};
 use super::failure::Failure;
 use super::graphs::Graphs;
@@ -15,7 +14,7 @@ use super::letterbox::Painter;
 use super::nvinfer::{Context, Plan};
 use super::on_device::OnDevice;
 use super::tensors::Tensors;
-use crate::infer::{Engine, InferError, InputMut, ModelShape};
+use crate::infer::{Engine, InferError, InputMut, ModelShape, TENSORRT as NAME};
 use crate::pixels::Drawing;
 use crate::runtime::Clock;
 

@@ -30,8 +30,6 @@ mod whole;
 
 pub(super) use failure::Failure;
 
-pub(super) const NAME: &str = "tensorrt";
-
 use builder::{Order, Site};
 use cuda::{Device, Driver};
 use engine::{GpuEngine, Parts};

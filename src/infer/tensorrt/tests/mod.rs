@@ -210,8 +210,8 @@ fn what_the_model_or_the_gpu_does_not_have_is_named() {
     }
     let failure = build_changed(&library, |asked| asked.dla_core = Some(1)).unwrap_err();
     assert!(matches!(failure, Failure::NoSuchDla { wanted: 1, have: 0 }), "{failure}");
-    for max in [[2, 3, 8, 8], [4, 1, 8, 8]] {
-        match build_changed(&library, |asked| asked.input.max = &max) {
+    for max in [&[2, 3, 8, 8], &[4, 1, 8, 8]] {
+        match build_changed(&library, |asked| asked.input.max = max) {
             Err(Failure::Tensorrt { doing, said }) => {
                 assert_eq!(doing, "setting the input's sizes");
                 assert!(said.contains("MIN<=OPT<=MAX"), "{said}");
@@ -225,7 +225,8 @@ fn what_the_model_or_the_gpu_does_not_have_is_named() {
 fn a_timing_cache_that_is_none_is_left_and_a_new_one_begun() {
     let Some(library) = rtx() else { return };
     let built = build_changed(&library, |asked| asked.timing_cache = b"of another version").unwrap();
-    let again = build_changed(&library, |asked| asked.timing_cache = &built.timing_cache).unwrap();
+    let timings: &'static [u8] = built.timing_cache.leak();
+    let again = build_changed(&library, |asked| asked.timing_cache = timings).unwrap();
     assert!(!built.plan.is_empty() && !again.timing_cache.is_empty());
 }
 

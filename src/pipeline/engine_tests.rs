@@ -1,0 +1,236 @@
+//! Several workers over the lanes of several cameras: real threads, real trackers, an engine whose time for a frame is drawn by lot.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::mpsc::{Receiver, Sender, channel};
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::detect::{Detector, PerPlace, Settings};
+use crate::infer::{DetectorHead, Engine, InferError, Input, InputMut, Kind, ModelCard, ModelShape, OutputShape};
+use crate::pipeline::Lanes;
+use crate::pipeline::lanes::Lane;
+use crate::pixels::{ChannelOrder, Normalise, Placement};
+use crate::ring::WhenFull;
+use crate::runtime::Hearts;
+use crate::telemetry::Metrics;
+use crate::types::{CameraId, Captured, ClassNames, Frame, RgbImage, TrackPhase};
+
+const LONG: Duration = Duration::from_secs(3600);
+
+/// Sees one person, after a while that is drawn by lot.
+struct Lottery {
+    shape: ModelShape,
+    input: Vec<f32>,
+    head: [f32; 5],
+    lot: u64,
+}
+
+impl Engine for Lottery {
+    fn name(&self) -> &'static str {
+        "lottery"
+    }
+    fn shape(&self) -> &ModelShape {
+        &self.shape
+    }
+    fn max_batch(&self) -> usize {
+        1
+    }
+    fn input(&mut self, _slot: usize) -> InputMut<'_> {
+        InputMut::F32Nchw(&mut self.input)
+    }
+    fn run(&mut self, _batch: usize) -> Result<(), InferError> {
+        self.lot = self.lot.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        for _ in 0..(self.lot >> 60) {
+            std::thread::yield_now();
+        }
+        Ok(())
+    }
+    fn output(&self, _output: usize, _slot: usize) -> &[f32] {
+        &self.head
+    }
+}
+
+fn analyst(lot: u64) -> Analyst {
+    let shape =
+        ModelShape { input_chw: [3, 8, 8], outputs: vec![OutputShape { name: "out".to_owned(), dims: vec![5, 1] }] };
+    let engine = Lottery { shape, input: vec![0.0; 3 * 8 * 8], head: [4.0, 4.0, 4.0, 4.0, 0.9], lot };
+    let normalise = Normalise { scale: [1.0 / 255.0; 3], offset: [0.0; 3], order: ChannelOrder::Rgb, pad: 114 };
+    let card = ModelCard {
+        name: "lottery".to_owned(),
+        path: PathBuf::from("lottery.onnx"),
+        kind: Kind::Detector,
+        licence: None,
+        input: Input { normalise, placement: Placement::Centered },
+        head: DetectorHead::Yolov8,
+        classes: ClassNames::new(["person"]),
+        confidence: 0.25,
+        nms_iou: 0.7,
+        heads: Vec::new(),
+        note: None,
+    };
+    let settings = Settings { confidence: None, nms_iou: None, classes: Vec::new(), per_place: PerPlace::Best };
+    let detector = Detector::new(Box::new(engine), &card, &settings).expect("a detector");
+    Analyst::new(detector, Vec::new(), Arc::<Metrics>::default(), Clock::start())
+}
+
+fn track() -> config::Track {
+    config::Track { max_age_frames: 5, min_hits: 1, iou: 0.3 }
+}
+
+fn frame(camera: &CameraId, seq: u64) -> Frame {
+    let captured = Captured { mono: Duration::from_millis(seq), wall: std::time::UNIX_EPOCH, wall_synced: false };
+    let pixels = Arc::new(RgbImage { width_px: 8, height_px: 8, data: vec![0; 3 * 64] });
+    Frame { camera: Arc::clone(camera), seq, captured, pixels }
+}
+
+fn sit(lane: &Lane) -> crate::pipeline::analyst::Follow {
+    Analyst::follow(&track(), LONG, Arc::clone(&lane.metrics))
+}
+
+fn parts(seats: &Arc<Seats>, gap: Duration, lot: u64) -> EngineParts {
+    let clock = Clock::start();
+    let heart = Hearts::new(clock).add("engine", LONG);
+    EngineParts { analyst: analyst(lot), track: track(), gap, seats: Arc::clone(seats), clock, heart }
+}
+
+/// What was heard until so many frames were told of.
+fn heard_frames(heard: &Receiver<Report>, frames: usize) -> Vec<Report> {
+    let (mut reports, mut seen) = (Vec::new(), 0);
+    while seen < frames {
+        let report = heard.recv_timeout(Duration::from_secs(60)).expect("no frame is forgotten");
+        seen += usize::from(matches!(report, Report::Sighting(_)));
+        reports.push(report);
+    }
+    reports
+}
+
+/// Plays every camera to its end through so many workers; all reports in the order in which they came.
+fn played(workers: u64, cameras: usize, frames: u64, capacity: usize, lot: u64) -> Vec<Report> {
+    let lanes = Lanes::default();
+    let open: Vec<_> = (0..cameras).map(|c| lanes.open_still(&format!("cam{c}"), capacity, WhenFull::Wait)).collect();
+    let (seats, stop) = (Arc::new(Seats::new(lanes.clone())), Stop::new());
+    let (say, heard): (Sender<Report>, _) = channel();
+    std::thread::scope(|s| {
+        for worker in 0..workers {
+            let (parts, stop, say) = (parts(&seats, LONG, lot ^ worker), stop.clone(), say.clone());
+            s.spawn(move || run_engine(parts, &stop, &mut |report| say.send(report).expect("somebody listens")));
+        }
+        for lane in &open {
+            s.spawn(move || (1..=frames).for_each(|seq| lane.ring.push(frame(&lane.camera, seq))));
+        }
+        let mut reports = heard_frames(&heard, cameras * frames as usize);
+        stop.set();
+        lanes.bell().ring();
+        drop(say);
+        reports.extend(heard);
+        reports
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+    #[test]
+    fn every_frame_is_analysed_once_and_in_its_cameras_order_by_however_many_workers(
+        workers in 1u64..5, cameras in 1usize..6, frames in 1u64..40, capacity in 1usize..4, lot in any::<u64>(),
+    ) {
+        let reports = played(workers, cameras, frames, capacity, lot);
+        let mut seen = BTreeMap::<CameraId, Vec<u64>>::new();
+        let mut lives = BTreeMap::<CameraId, Vec<TrackPhase>>::new();
+        for report in &reports {
+            match report {
+                Report::Sighting(s) => seen.entry(s.camera.clone()).or_default().push(s.seq),
+                Report::Track(t) => lives.entry(t.camera.clone()).or_default().push(t.phase),
+                _ => {}
+            }
+        }
+        let all: Vec<u64> = (1..=frames).collect();
+        prop_assert_eq!(seen.len(), cameras);
+        prop_assert!(seen.values().all(|seqs| *seqs == all), "{:?}", seen);
+        for phases in lives.values() {
+            // Whoever had the seat, it was one person from the first frame to the stop.
+            prop_assert_eq!(phases.len() as u64, frames + 1);
+            prop_assert_eq!((phases[0], phases[phases.len() - 1]), (TrackPhase::New, TrackPhase::End));
+            prop_assert!(phases[1..phases.len() - 1].iter().all(|p| *p == TrackPhase::Update));
+        }
+        prop_assert_eq!(lives.len(), cameras);
+    }
+}
+
+#[test]
+fn no_camera_waits_longer_than_the_others_take_once_with_two_seats_out() {
+    let lanes = Lanes::default();
+    let open: Vec<_> = (0..5).map(|c| lanes.open_still(&format!("cam{c}"), 1, WhenFull::DisplaceOldest)).collect();
+    let seats = Seats::new(lanes);
+    let mut counts = BTreeMap::<CameraId, u32>::new();
+    let mut out = std::collections::VecDeque::new();
+    for seq in 1..=500 {
+        // The first one is always far ahead with its frames.
+        open.iter().for_each(|lane| lane.ring.push(frame(&lane.camera, seq)));
+        let Some(Errand::Frame(lane, _, follow)) = seats.next(Duration::ZERO, &sit) else { panic!("all wait") };
+        *counts.entry(lane.camera.clone()).or_default() += 1;
+        out.push_back((lane.number, follow));
+        if out.len() > 2 {
+            let (number, follow) = out.pop_front().expect("three are out");
+            seats.give_back(number, follow);
+        }
+    }
+    assert!(counts.values().all(|n| *n == 100), "{counts:?}");
+}
+
+#[test]
+fn a_camera_is_passed_over_while_its_seat_is_out_and_the_return_wakes_those_who_sleep() {
+    let lanes = Lanes::default();
+    let lane = lanes.open_still("yard", 2, WhenFull::DisplaceOldest);
+    let seats = Seats::new(lanes.clone());
+    lane.ring.push(frame(&lane.camera, 1));
+    lane.ring.push(frame(&lane.camera, 2));
+    let Some(Errand::Frame(_, first, follow)) = seats.next(Duration::ZERO, &sit) else { panic!("it waits") };
+    let rung = lanes.bell().count();
+    assert!(seats.next(Duration::ZERO, &sit).is_none());
+    seats.give_back(lane.number, follow);
+    assert!(lanes.bell().count() > rung, "a frame waits for somebody");
+    let Some(Errand::Frame(_, second, _)) = seats.next(Duration::ZERO, &sit) else { panic!("it is at home") };
+    assert_eq!((first.seq, second.seq), (1, 2));
+}
+
+#[test]
+fn a_camera_that_was_closed_while_its_frame_was_looked_at_ends_its_tracks_once_it_is_back() {
+    let lanes = Lanes::default();
+    let lane = lanes.open_still("yard", 1, WhenFull::DisplaceOldest);
+    let seats = Seats::new(lanes.clone());
+    lane.ring.push(frame(&lane.camera, 1));
+    let Some(Errand::Frame(_, _, follow)) = seats.next(Duration::ZERO, &sit) else { panic!("it waits") };
+    lanes.close_still(&lane);
+    assert!(seats.next(Duration::ZERO, &sit).is_none(), "somebody has it in hand");
+    let rung = lanes.bell().count();
+    seats.give_back(lane.number, follow);
+    assert!(lanes.bell().count() > rung);
+    assert!(matches!(seats.next(Duration::ZERO, &sit), Some(Errand::Gone(_))));
+    assert!(seats.next(Duration::ZERO, &sit).is_none() && seats.leave().is_none());
+}
+
+#[test]
+fn tracks_of_a_camera_that_fell_silent_end_without_another_frame() {
+    let lanes = Lanes::default();
+    let lane = lanes.open_still("yard", 1, WhenFull::DisplaceOldest);
+    let (seats, stop) = (Arc::new(Seats::new(lanes.clone())), Stop::new());
+    let (say, heard) = channel();
+    std::thread::scope(|s| {
+        for worker in 0..2 {
+            let (parts, stop, say) = (parts(&seats, Duration::from_millis(1), worker), stop.clone(), say.clone());
+            s.spawn(move || run_engine(parts, &stop, &mut |report| say.send(report).expect("somebody listens")));
+        }
+        lane.ring.push(frame(&lane.camera, 1));
+        let mut phases = Vec::new();
+        while phases.last() != Some(&TrackPhase::End) {
+            if let Report::Track(t) = heard.recv_timeout(Duration::from_secs(60)).expect("the end is told") {
+                phases.push(t.phase);
+            }
+        }
+        assert_eq!(phases, [TrackPhase::New, TrackPhase::End]);
+        stop.set();
+        lanes.bell().ring();
+    });
+}
