@@ -14,5 +14,6 @@ mod packaging; // what a clone holds: licences, links that lead somewhere, scrip
 mod parity; // accuracy and command line of detect, bench and model, over every engine
 mod quality; // tracks of a real clip against ground truth
 mod service; // the systemd unit under systemd-analyze
+mod tensorrt; // a TensorRT that stands in: libraries, the server that computes for them
 mod support; // broker, subscriber, daemon, shared data
 mod track; // SORT over MOTChallenge files, against the original's tracks
