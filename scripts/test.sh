@@ -114,6 +114,7 @@ if [ "$quick" = 1 ]; then
 fi
 step "python packages" python_packages
 step "documentation" documentation
+step "TensorRT for aarch64" scripts/test-tensorrt-arm.sh
 step "demonstration" demonstration
 # Last, so that cargo's summaries and the count close the output.
 step "tests" tests

@@ -1,6 +1,6 @@
 // Drives a table of the shim over the stand-in libraries: build, load, tensors, shapes, run, and what is refused. It needs neither Rust nor
 // a server, so that it can run for another processor under an emulator (scripts/test-tensorrt-arm.sh).
-#include "driver.h"
+#include "program.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -140,17 +140,26 @@ pub(crate) fn stand_in(major: u32, headers: &Path) -> PathBuf {
     recipe.made()
 }
 
+/// A folder with a libcuda.so.1 that stands in for the driver.
+pub(crate) fn stand_in_driver() -> PathBuf {
+    let (file, kernels) = (source("tests/tensorrt/driver.cpp"), source("src/infer/tensorrt/letterbox"));
+    let (file_text, include) = (text(&file), format!("-I{}", text(&kernels)));
+    let flags =
+        ["-std=c++17", "-O2", "-ffp-contract=off", "-shared", "-fPIC", &include, "-o", "libcuda.so.1", &file_text];
+    Recipe::new("libcuda").made_from(&[file, kernels]).step("c++", &flags).made()
+}
+
 /// A folder with the program `drive`: the shim's table of this major, and this source of tests/tensorrt that drives it.
-pub(crate) fn driver(major: u32, headers: &Path, main: &str) -> PathBuf {
+pub(crate) fn program(major: u32, headers: &Path, main: &str) -> PathBuf {
     let (shim, tests) = (source("src/infer/tensorrt/shim"), source("tests/tensorrt"));
-    let (headers_text, shim_text, main) = (text(headers), text(&shim), text(&tests.join(main)));
+    let (headers_text, shim_text, file) = (text(headers), text(&shim), text(&tests.join(main)));
     let table = format!("-DPEREGRINE_TABLE=peregrine_tensorrt_table_{major}");
     let compile = ["-std=c++17", "-Wall", "-Wextra", "-Werror", "-Wno-deprecated-declarations", &table];
     let includes = [&format!("-I{shim_text}"), &format!("-I{shim_text}/cuda"), "-isystem", &headers_text];
     let of_the_shim = ["-fno-exceptions", "-fno-rtti", "-c", "-o", "shim.o", &format!("{shim_text}/shim.cpp")];
-    let of_the_program = ["-o", "drive", &main, "shim.o", "-ldl"];
-    Recipe::new(&format!("driver-{major}"))
-        .made_from(&[shim, PathBuf::from(&main), tests.join("driver.h"), headers.join("NvInferImpl.h")])
+    let of_the_program = ["-o", "drive", &file, "shim.o", "-ldl"];
+    Recipe::new(&format!("{main}-{major}"))
+        .made_from(&[shim, PathBuf::from(&file), tests.join("program.h"), headers.join("NvInferImpl.h")])
         .step("c++", &[&compile[..], &includes[..], &of_the_shim[..]].concat())
         .step("c++", &[&compile[..], &includes[..], &of_the_program[..]].concat())
         .made()

@@ -7,7 +7,7 @@ use std::process::Command;
 use peregrine::config::EngineChoice;
 use peregrine::infer::{Options, open};
 
-use super::compile::{MAJORS, driver, headers};
+use super::compile::{MAJORS, headers, program};
 use super::server::Event;
 use super::support::Stage;
 use crate::support::data;
@@ -43,7 +43,7 @@ fn a_batch_through_the_stand_in_is_what_tract_gives_for_each_picture() {
         let (Some(stage), Some(headers)) = (Stage::new(major), headers(major)) else { continue };
         let file = |name: &str| stage.dir().join(name);
         std::fs::write(file("in"), pictures.iter().flat_map(|v| v.to_le_bytes()).collect::<Vec<_>>()).expect("written");
-        let mut command = stage.command_of(&driver(major, &headers, "run_onnx.cpp").join("drive"));
+        let mut command = stage.command_of(&program(major, &headers, "run_onnx.cpp").join("drive"));
         let out =
             command.arg(&model).args([file("in"), file("out")]).arg(BATCH.to_string()).output().expect("it starts");
         assert!(out.status.success(), "TensorRT {major}: {}", String::from_utf8_lossy(&out.stderr));
@@ -80,7 +80,7 @@ fn faults_happen_when_they_are_ordered_and_no_longer() {
     ];
     for major in MAJORS {
         let (Some(stage), Some(headers)) = (Stage::new(major), headers(major)) else { continue };
-        let program = driver(major, &headers, "run_onnx.cpp").join("drive");
+        let drive = program(major, &headers, "run_onnx.cpp").join("drive");
         let run = |command: &mut Command| {
             std::fs::write(stage.dir().join("in"), vec![0; BATCH * 3 * 64 * 64 * 4]).expect("written");
             let files = [model(stage.dir()), stage.dir().join("in"), stage.dir().join("out")];
@@ -88,12 +88,12 @@ fn faults_happen_when_they_are_ordered_and_no_longer() {
         };
         for (name, value, words) in faults {
             stage.server.fault(name, value, None);
-            let out = run(&mut stage.command_of(&program));
+            let out = run(&mut stage.command_of(&drive));
             let said = String::from_utf8_lossy(&out.stderr);
             assert!(!out.status.success() && said.contains(words), "TensorRT {major}, {name}: {}: {said}", out.status);
             stage.server.heal(name);
         }
-        let out = run(&mut stage.command_of(&program));
+        let out = run(&mut stage.command_of(&drive));
         assert!(out.status.success(), "TensorRT {major}: {}", String::from_utf8_lossy(&out.stderr));
     }
 }
@@ -106,7 +106,7 @@ fn a_held_build_waits_at_its_step_until_it_is_released() {
         let files = [model(stage.dir()), stage.dir().join("in"), stage.dir().join("out")];
         stage.server.fault("build-steps", "2", Some(1));
         stage.server.hold_builds(true);
-        let mut command = stage.command_of(&driver(major, &headers, "run_onnx.cpp").join("drive"));
+        let mut command = stage.command_of(&program(major, &headers, "run_onnx.cpp").join("drive"));
         let mut child = command.args(files).arg("1").spawn().expect("it starts");
         stage.server.wait_until("a step", |events| events.contains(&Event::Step(0)));
         assert!(child.try_wait().expect("ours").is_none(), "it goes on though it is held");

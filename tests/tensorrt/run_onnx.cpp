@@ -1,6 +1,6 @@
 // run_onnx MODEL INPUT OUTPUT BATCH: builds the ONNX file with a profile of 1..BATCH, runs BATCH inputs of floats from one file and writes
 // the first output to another.
-#include "driver.h"
+#include "program.h"
 
 #include <fstream>
 #include <iterator>

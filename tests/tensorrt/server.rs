@@ -1,6 +1,11 @@
 //! What the stand-in library knows and computes: it asks, this thread of the test answers. Models are run by another engine of ours;
 //! faults happen when a test orders them; what the library was asked for is kept for the test to see.
 
+#![allow(
+    clippy::disallowed_methods,
+    reason = "a test stands outside the daemon: it has a clock and threads of its own"
+)]
+
 use std::collections::{BTreeMap, HashMap};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use peregrine::config::EngineChoice;
 
-use super::compile::{headers, stand_in};
+use super::compile::{headers, stand_in, stand_in_driver};
 use super::server::{Build, Event, Server};
 
 /// Everything that a process needs to find a TensorRT.
@@ -40,6 +40,16 @@ impl Stage {
         Some(stage)
     }
 
+    /// Adds a GPU, whose memory is the processor's, with these settings, one a line (see driver.cpp): `devices=2`, `fault_launch=3`.
+    /// Said again, they hold from the next launch of a kernel on.
+    pub(crate) fn gpu(&self, settings: &str) {
+        let file = self.dir.path().join("gpu");
+        if !file.exists() {
+            self.add_library(&stand_in_driver().join("libcuda.so.1"), "libcuda.so.1");
+        }
+        std::fs::write(file, settings).expect("written");
+    }
+
     /// A folder of the stage's own, for engines, configurations, results.
     pub(crate) fn dir(&self) -> &Path {
         self.dir.path()
@@ -64,6 +74,7 @@ impl Stage {
     pub(crate) fn command_of(&self, program: &Path) -> Command {
         let mut command = Command::new(program);
         command.env("LD_LIBRARY_PATH", self.dir.path().join("lib"));
+        command.env("PEREGRINE_STANDIN_CUDA_FILE", self.dir.path().join("gpu"));
         command.env("PEREGRINE_STANDIN_SOCKET", self.dir.path().join("socket"));
         command
     }
