@@ -1,7 +1,7 @@
 //! How a model is to be opened: what of it is the owner's choice, and who hears of what happens to it.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::{Failover, Progress};
@@ -42,6 +42,22 @@ pub struct Gpu {
 impl Default for Options {
     fn default() -> Self {
         Self { threads: 1, max_batch: 1, gpu: Gpu::default(), progress: Progress::default(), failover: None }
+    }
+}
+
+/// Where engines lie, below the folder of what is kept.
+const ENGINES: &str = "engines";
+
+impl Gpu {
+    /// As a configuration has it.
+    pub fn of(config: &config::Config, device: u32) -> Self {
+        Self { device, settings: config.tensorrt.clone(), ..Self::default() }.keeping(&config.paths.state)
+    }
+
+    /// With engines kept below this folder.
+    #[must_use]
+    pub fn keeping(self, state: &Path) -> Self {
+        Self { engines_dir: Some(state.join(ENGINES)), ..self }
     }
 }
 

@@ -7,6 +7,6 @@ mod compile;
 mod computing; // the stand-in computes what tract does
 mod protocol;
 mod server;
-#[allow(dead_code, reason = "the tests of the whole program use the rest")]
 pub(crate) mod support;
 mod table; // the shim's table, driven by a program without Rust
+mod whole; // the whole program on a GPU that stands in
