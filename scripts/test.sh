@@ -91,6 +91,19 @@ for path in sys.argv[1:]:
 
 lints() { cargo clippy --locked --all-targets --quiet -- -D warnings; }
 documentation() { RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --quiet; }
+
+# What a step prints is its variables: they are for those that follow.
+tensorrt_headers() {
+  local variables
+  variables=$(scripts/tensorrt-headers.sh --rtx)
+  eval "$variables"
+}
+tensorrt_libraries() {
+  local variables
+  variables=$(scripts/tensorrt-libraries.sh)
+  eval "$variables"
+}
+
 demonstration() { scripts/demo.sh --once --seconds 20 --profile dev --accept-licence; }
 
 # cargo's output is shown and kept: the closing line counts what its summaries say.
@@ -107,6 +120,10 @@ step "rust toolchain" rust
 step "format" cargo fmt --check
 step "shell scripts" shell_scripts
 step "python scripts" python_scripts
+# Before anything is compiled, so that the tables are part of all that is checked.
+step "tensorrt headers" tensorrt_headers
+step "tensorrt tables" scripts/tensorrt-tables.sh
+step "tensorrt libraries" tensorrt_libraries
 step "lints" lints
 if [ "$quick" = 1 ]; then
   step "unit tests" tests --lib

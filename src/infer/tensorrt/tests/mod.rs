@@ -192,41 +192,44 @@ fn a_file_that_is_no_model_is_refused_in_words() {
     }
 }
 
-/// Builds the convolution after a change to what is asked.
-fn build_changed(library: &Arc<Library>, change: impl FnOnce(&mut BuildRequest<'_>)) -> Result<Built, Failure> {
-    let model = onnx::convolution();
-    let mut progress = |_: &str, _: u32, _: u32| true;
-    let mut asked = request(&model, &mut progress);
-    change(&mut asked);
-    library.build(asked)
-}
-
 #[test]
 fn what_the_model_or_the_gpu_does_not_have_is_named() {
     let Some(library) = rtx() else { return };
-    match build_changed(&library, |asked| asked.input.name = "images") {
+    let model = onnx::convolution();
+    let profile = Profile { name: "images", min: &[1, 3, 8, 8], opt: &[1, 3, 8, 8], max: &[1, 3, 8, 8] };
+    match library.build(BuildRequest { input: profile, ..request(&model, &mut |_, _, _| true) }) {
         Err(Failure::NoSuchInput { name }) => assert_eq!(name, "images"),
         other => panic!("{other:?}"),
     }
-    let failure = build_changed(&library, |asked| asked.dla_core = Some(1)).unwrap_err();
-    assert!(matches!(failure, Failure::NoSuchDla { wanted: 1, have: 0 }), "{failure}");
-    for max in [[2, 3, 8, 8], [4, 1, 8, 8]] {
-        match build_changed(&library, |asked| asked.input.max = &max) {
-            Err(Failure::Tensorrt { doing, said }) => {
-                assert_eq!(doing, "setting the input's sizes");
-                assert!(said.contains("MIN<=OPT<=MAX"), "{said}");
-            }
-            other => panic!("{other:?}"),
+    match library.build(BuildRequest { dla_core: Some(1), ..request(&model, &mut |_, _, _| true) }) {
+        Err(Failure::NoSuchDla { wanted: 1, have: 0 }) => {}
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn sizes_out_of_order_are_refused_in_words() {
+    let Some(library) = rtx() else { return };
+    let model = onnx::convolution();
+    let profile = Profile { name: "x", min: &[1, 3, 8, 8], opt: &[4, 3, 8, 8], max: &[2, 3, 8, 8] };
+    match library.build(BuildRequest { input: profile, ..request(&model, &mut |_, _, _| true) }) {
+        Err(Failure::Tensorrt { doing, said }) => {
+            assert_eq!(doing, "setting the input's sizes");
+            assert!(said.contains("MIN<=OPT<=MAX"), "{said}");
         }
+        other => panic!("{other:?}"),
     }
 }
 
 #[test]
 fn a_timing_cache_that_is_none_is_left_and_a_new_one_begun() {
     let Some(library) = rtx() else { return };
-    let built = build_changed(&library, |asked| asked.timing_cache = b"of another version").unwrap();
-    let again = build_changed(&library, |asked| asked.timing_cache = &built.timing_cache).unwrap();
-    assert!(!built.plan.is_empty() && !again.timing_cache.is_empty());
+    let model = onnx::convolution();
+    let of_another = b"of another version";
+    let built = library.build(BuildRequest { timing_cache: of_another, ..request(&model, &mut |_, _, _| true) });
+    let cache = built.unwrap().timing_cache;
+    let again = library.build(BuildRequest { timing_cache: &cache, ..request(&model, &mut |_, _, _| true) });
+    assert!(!again.unwrap().timing_cache.is_empty());
 }
 
 struct NoImages;
