@@ -28,12 +28,15 @@ list=$here/tensorrt-libraries.txt
 want=$(sha256sum <"$list" | cut -c1-16)
 folder=${XDG_CACHE_HOME:-$HOME/.cache}/peregrine/tensorrt/$want
 
+work=
+trap '[ -z "$work" ] || rm -rf "$work"' EXIT
+
 fetch() {
-  local parent work wheel
+  local parent wheel
   parent=$(dirname "$folder")
   mkdir -p "$parent"
+  # Beside its place, so that it can be moved there in one step.
   work=$(mktemp -d "$parent/part.XXXXXX")
-  trap 'rm -rf "$work"' EXIT
   python3 -m venv "$work/venv"
   # One at a time: two versions of a package are wanted.
   grep -v '^#' "$list" | while read -r line; do
@@ -47,7 +50,6 @@ fetch() {
     find "$work/unpacked" -name 'lib*.so.*' -exec mv -n {} "$work/libraries/" \;
     rm -r "$work/unpacked"
   done
-  # In one step, so that what is there is whole.
   mv "$work/libraries" "$folder"
 }
 

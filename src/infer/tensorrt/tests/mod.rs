@@ -53,9 +53,19 @@ fn rtx() -> Option<Arc<Library>> {
 
 /// Runs one test of this file in a process of its own, with `PEREGRINE_TENSORRT_CHILD` set, and expects it to pass.
 fn in_a_child(test: &str) {
+    in_a_child_that_finds(test, Path::new(""));
+}
+
+/// As above, with a folder in which the loader looks for libraries first.
+fn in_a_child_that_finds(test: &str, folder: &Path) {
     let name = format!("infer::tensorrt::tests::{test}");
     let mut command = Command::new(std::env::current_exe().unwrap());
-    let output = command.args(["--exact", &name, "--nocapture"]).env("PEREGRINE_TENSORRT_CHILD", "1").output().unwrap();
+    let output = command
+        .args(["--exact", &name, "--nocapture"])
+        .env("PEREGRINE_TENSORRT_CHILD", "1")
+        .env("LD_LIBRARY_PATH", folder)
+        .output()
+        .unwrap();
     let text = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success() && text.contains("1 passed"), "{}: {text}", output.status);
 }
@@ -89,6 +99,41 @@ fn a_runtime_without_a_driver_is_a_failure_not_a_crash() {
             // With a GPU there is nothing to fail.
             Ok(runtime) => drop(runtime),
         }
+    }
+}
+
+#[test]
+fn a_lean_runtime_serves_where_it_is_all_there_is() {
+    const TEST: &str = "a_lean_runtime_serves_where_it_is_all_there_is";
+    let Some(file) = lean(11) else { return };
+    if !is_child() {
+        return in_a_child_that_finds(TEST, file.parent().unwrap());
+    }
+    let library = Library::open().unwrap();
+    // Where all of TensorRT is installed, that is what is found.
+    assert!(
+        library.can_build() || library.path() == Path::new("libnvinfer_lean.so.11"),
+        "{}",
+        library.path().display()
+    );
+}
+
+#[test]
+fn a_library_that_cannot_be_loaded_is_named_rather_than_called_missing() {
+    const TEST: &str = "a_library_that_cannot_be_loaded_is_named_rather_than_called_missing";
+    if !has_table(11) {
+        return;
+    }
+    if !is_child() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("libnvinfer.so.11"), "not a library").unwrap();
+        return in_a_child_that_finds(TEST, folder.path());
+    }
+    match Library::open() {
+        Err(Failure::Library { library, .. }) => assert_eq!(library, Path::new("libnvinfer.so.11")),
+        // Another TensorRT is installed.
+        Ok(library) => assert_ne!(library.version().major, 11),
+        Err(other) => panic!("{other}"),
     }
 }
 
