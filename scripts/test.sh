@@ -13,6 +13,7 @@ Usage: scripts/test.sh [--quick]
 
 Installs what is missing (Debian packages, Python packages into .venv), then checks format, lints, scripts and documentation, runs the
 demonstration once and every test. Accuracy is tested where ../shared lies beside the checkout, and skipped with a line elsewhere.
+TensorRT's headers are fetched into cargo's cache, NVIDIA's libraries for tests (x86-64, 440 MB) into ~/.cache/peregrine.
 
   --quick   format, lints, scripts and unit tests only: no documentation, no demonstration, no integration tests
 TEXT
@@ -123,13 +124,13 @@ step "python scripts" python_scripts
 # Before anything is compiled, so that the tables are part of all that is checked.
 step "tensorrt headers" tensorrt_headers
 step "tensorrt tables" scripts/tensorrt-tables.sh
-step "tensorrt libraries" tensorrt_libraries
 step "lints" lints
 if [ "$quick" = 1 ]; then
   step "unit tests" tests --lib
   exit 0
 fi
 step "python packages" python_packages
+step "tensorrt libraries" tensorrt_libraries
 step "documentation" documentation
 step "demonstration" demonstration
 # Last, so that cargo's summaries and the count close the output.
