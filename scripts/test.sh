@@ -89,6 +89,12 @@ for path in sys.argv[1:]:
     ast.parse(open(path).read(), path)'
 }
 
+# The kernel's text is what its source gives, and every board's assembler takes it.
+ptx() {
+  scripts/make-ptx.sh --check
+  scripts/check-ptx.sh
+}
+
 lints() { cargo clippy --locked --all-targets --quiet -- -D warnings; }
 documentation() { RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --quiet; }
 demonstration() { scripts/demo.sh --once --seconds 20 --profile dev --accept-licence; }
@@ -113,6 +119,7 @@ if [ "$quick" = 1 ]; then
   exit 0
 fi
 step "python packages" python_packages
+step "ptx" ptx
 step "documentation" documentation
 step "demonstration" demonstration
 # Last, so that cargo's summaries and the count close the output.
