@@ -90,6 +90,12 @@ for path in sys.argv[1:]:
     ast.parse(open(path).read(), path)'
 }
 
+# The kernel's text is what its source gives, and every board's assembler takes it.
+ptx() {
+  scripts/make-ptx.sh --check
+  scripts/check-ptx.sh
+}
+
 lints() { cargo clippy --locked --all-targets --quiet -- -D warnings; }
 documentation() { RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --quiet; }
 
@@ -131,6 +137,7 @@ if [ "$quick" = 1 ]; then
 fi
 step "python packages" python_packages
 step "tensorrt libraries" tensorrt_libraries
+step "ptx" ptx
 step "documentation" documentation
 step "TensorRT for aarch64" scripts/test-tensorrt-arm.sh
 step "demonstration" demonstration

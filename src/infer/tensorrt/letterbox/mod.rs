@@ -15,6 +15,8 @@ use crate::pixels::{ChannelOrder, Drawing};
 use crate::types::{ImageView, PixelFormat};
 
 #[cfg(test)]
+mod gpu_tests;
+#[cfg(test)]
 mod tests;
 
 /// The kernel as text that every driver compiles for its GPU; made of letterbox.cu by scripts/make-ptx.sh.
