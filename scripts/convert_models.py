@@ -172,7 +172,9 @@ class Conversion:
         """Makes a form, measures it, writes it."""
         args = self.args
         chosen: Set[str] = {layer.name for layer in self.layers}
-        limits = {name: ranges.choose(h, args.method, form.symmetric, args.percentile) for name, h in histograms.items()}
+        silus = qdq.before_silu(self.model)
+        limits = {name: ranges.choose(h, args.method, form.symmetric, args.percentile, ranges.silu if name in silus else None)
+                  for name, h in histograms.items()}
         model = qdq.quantise(self.model, form, chosen, limits)
         if args.dynamic if args.dynamic is not None else form.symmetric:
             two = [pictures.tensor(self.card, self.calibration[i]) for i in (0, -1)]

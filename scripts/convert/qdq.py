@@ -138,6 +138,19 @@ def tensors(chosen: List[Layer]) -> List[str]:
     return list(dict.fromkeys(name for layer in chosen for name in (layer.input, layer.output)))
 
 
+def before_silu(model: Any) -> Set[str]:
+    """The tensors that nothing reads but a sigmoid and the product with it."""
+    graph = Graph(model)
+    found = set()
+    for name, readers in graph.readers.items():
+        kinds = sorted(node.op_type for node in readers)
+        if kinds == ["Mul", "Sigmoid"] and name not in graph.outputs:
+            gate = next(node.output[0] for node in readers if node.op_type == "Sigmoid")
+            if any(gate in node.input for node in readers if node.op_type == "Mul") and graph.only_reader(gate) is not None:
+                found.add(name)
+    return found
+
+
 def quantise(model: Any, form: Form, chosen: Set[str], ranges: Dict[str, Tuple[float, float]]) -> Any:
     """A copy of the model in which the layers named in `chosen` are computed in 8 bits."""
     return _Writer(model, form, ranges).write(chosen)

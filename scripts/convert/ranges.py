@@ -5,7 +5,7 @@ Belongs here: histograms and the choice of a range from one. Does not: where sca
 from __future__ import annotations
 
 import math
-from typing import Any, Callable, Dict, Iterable, List, Tuple
+from typing import Any, Callable, Dict, Iterable, List, Optional, Tuple
 
 from .errors import need
 
@@ -13,6 +13,14 @@ from .errors import need
 BINS = 4096
 METHODS = ("mse", "minmax", "entropy", "percentile")
 PERCENTILE = 99.99
+# What happens to a tensor's values next; None where they are used as they are.
+Function = Optional[Callable[[Any], Any]]
+
+
+def silu(x: Any) -> Any:
+    """x times its sigmoid: hardly distinguishes values far below zero, so they need no codes."""
+    np = need("numpy", "calibration")
+    return x / (1.0 + np.exp(-np.clip(x, -60.0, 60.0)))
 
 
 class Histogram:
@@ -59,15 +67,19 @@ def collect(run: Callable[[Any], List[Any]], tensors: Iterable[Any], names: List
     return found
 
 
-def choose(histogram: Histogram, method: str, symmetric: bool, percentile: float = PERCENTILE) -> Tuple[float, float]:
-    """Least and greatest value that get a code; 0 lies between, and is the middle where `symmetric`."""
+def choose(histogram: Histogram, method: str, symmetric: bool, percentile: float = PERCENTILE,
+           through: Function = None) -> Tuple[float, float]:
+    """Least and greatest value that get a code; 0 lies between, and is the middle where `symmetric`.
+
+    `through` is what alone reads the tensor: what it makes of the values is to be held then, and not the values.
+    """
     if histogram.reach == 0:
         return (-1.0, 1.0) if symmetric else (0.0, 1.0)
     low, high = {
         "minmax": lambda: (histogram.low, histogram.high),
         "percentile": lambda: _percentile(histogram, percentile),
         "entropy": lambda: _entropy(histogram),
-        "mse": lambda: _mse(histogram, symmetric),
+        "mse": lambda: _mse(histogram, symmetric, through),
     }[method]()
     if symmetric:
         largest = max(-low, high)
@@ -85,18 +97,20 @@ def _percentile(histogram: Histogram, percentile: float) -> Tuple[float, float]:
     return max(float(low), histogram.low), min(float(high), histogram.high)
 
 
-def _mse(histogram: Histogram, symmetric: bool) -> Tuple[float, float]:
+def _mse(histogram: Histogram, symmetric: bool, through: Function) -> Tuple[float, float]:
     """The range whose codes are nearest to the values, by the square of the distance."""
     np = need("numpy", "calibration")
     used = np.flatnonzero(histogram.counts)
     values, weights = histogram.centres()[used], histogram.counts[used].astype(np.float64)
+    after = through or (lambda x: x)
+    wanted = after(values)
 
     def cost(low: float, high: float) -> float:
         scale = (high - low) / (254.0 if symmetric else 255.0)
         # A range starts at a code: without that the steps near zero would be counted finer than they are.
         bottom = -127.0 if symmetric else np.rint(low / scale)
         codes = np.clip(np.rint(values / scale), bottom, bottom + (254.0 if symmetric else 255.0))
-        return float(((codes * scale - values) ** 2 * weights).sum())
+        return float(((after(codes * scale) - wanted) ** 2 * weights).sum())
 
     shares = [share / 64 for share in range(8, 65)]
     if symmetric:
