@@ -63,10 +63,10 @@ rust() {
   done
 }
 
-# Only the accuracy tests need Python packages, and only ../shared has what they score.
+# Only the tests of accuracy and conversion need Python packages, and only ../shared has what they work on.
 python_packages() {
   if [ ! -d ../shared/tools ]; then
-    say "no ../shared: the accuracy tests skip, and need no Python packages"
+    say "no ../shared: the tests of accuracy and conversion skip, and need no Python packages"
     return 0
   fi
   local want
