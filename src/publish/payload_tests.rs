@@ -10,6 +10,7 @@ use serde_json::Value;
 use super::*;
 use crate::publish::samples;
 use crate::runtime::environment;
+use crate::types::EngineState;
 
 const WRITE: &str = "PEREGRINE_WRITE";
 
