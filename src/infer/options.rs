@@ -27,7 +27,7 @@ pub struct Options {
 pub type FillPicture = Arc<dyn Fn(usize, &mut [f32]) -> bool + Send + Sync>;
 
 /// Which GPU, and how.
-#[derive(Clone)]
+#[derive(Clone, Default)]
 pub struct Gpu {
     /// The GPU's number.
     pub device: u32,
@@ -70,11 +70,5 @@ impl fmt::Debug for Gpu {
             .field("engines_dir", engines_dir)
             .field("pictures", &pictures.is_some())
             .finish()
-    }
-}
-
-impl Default for Gpu {
-    fn default() -> Self {
-        Self { device: 0, settings: config::Tensorrt::default(), engines_dir: None, pictures: None }
     }
 }

@@ -11,8 +11,6 @@ use super::server::{Build, Event, Server};
 
 /// Everything that a process needs to find a TensorRT.
 pub(crate) struct Stage {
-    /// Which one it finds.
-    pub(crate) major: u32,
     /// What is asked of the libraries, and how it goes.
     pub(crate) server: Arc<Server>,
     dir: tempfile::TempDir,
@@ -32,7 +30,7 @@ impl Stage {
             std::fs::create_dir(dir.path().join(folder)).expect("made");
         }
         let server = Server::start(&dir.path().join("socket"), &dir.path().join("models"), choice);
-        let stage = Self { major, server, dir };
+        let stage = Self { server, dir };
         for name in ["libnvinfer", "libnvonnxparser"] {
             let file = format!("{name}.so.{major}");
             stage.add_library(&built.join(&file), &file);

@@ -163,9 +163,10 @@ impl GpuEngine {
     fn told(&self, failure: Failure) -> InferError {
         // TensorRT does not pass on what the driver told it; the driver itself tells again.
         let asked = self.device.free_bytes();
+        let gpu = format!("GPU {} ({})", self.device.ordinal(), self.device.name());
         let reason = match (&failure, asked) {
-            (Failure::Tensorrt { .. }, Err(driver)) if driver.is_fatal() => format!("{failure}; {driver}"),
-            _ => failure.to_string(),
+            (Failure::Tensorrt { .. }, Err(driver)) if driver.is_fatal() => format!("{gpu}: {failure}; {driver}"),
+            _ => format!("{gpu}: {failure}"),
         };
         if failure.is_fatal() || self.device.is_lost() {
             self.device.set_lost();

@@ -49,12 +49,14 @@ pub(super) fn probe() -> Result<String, Failure> {
     let gpus = (0..driver.device_count()?).map(|i| {
         let device = Device::open(i)?;
         let ((major, minor), mb) = (device.compute(), device.total_bytes() >> 20);
-        Ok(format!("GPU {i} {} (sm_{major}{minor}, {mb} MB)", device.name()))
+        let shared = if device.is_integrated() { ", shared with the processor" } else { "" };
+        Ok(format!("GPU {i} {} (sm_{major}{minor}, {mb} MB{shared})", device.name()))
     });
     let gpus = gpus.collect::<Result<Vec<_>, Failure>>()?.join(", ");
     let (major, minor) = driver.version();
     let runs_only = if library.can_build() { "" } else { ", runs engines and builds none" };
-    Ok(format!("TensorRT {}{runs_only}, CUDA {major}.{minor}, {gpus}", library.version()))
+    let file = library.path().display();
+    Ok(format!("TensorRT {} ({file}){runs_only}, CUDA {major}.{minor}, {gpus}", library.version()))
 }
 
 /// Opens a model whose head was already found good.
