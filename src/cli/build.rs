@@ -22,9 +22,9 @@ use crate::runtime::Clock;
 pub(super) struct Args {
     /// A name from the manifest, or an ONNX file
     #[arg(value_name = "NAME|FILE", required_unless_present = "config")]
-    models: Vec<String>,
+    names: Vec<String>,
     /// Build what the daemon with this configuration will run, as it will run it
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["models", "device", "precision", "state", "batch", "images"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["names", "device", "precision", "state", "batch", "images"])]
     config: Option<PathBuf>,
     /// Pictures of one run, at most, where the model leaves their number open
     #[arg(long, value_name = "N", default_value = "1", value_parser = clap::value_parser!(u16).range(1..=256))]
@@ -41,7 +41,7 @@ pub(super) fn run(args: &Args, models_dir: &Path) -> Result<(), Failure> {
         let loaded = configuration::load(file)?;
         return of_config(&loaded.config);
     }
-    for model in &args.models {
+    for model in &args.names {
         let card = catalog::card(model, models_dir).map_err(config_failure)?;
         let mut gpu = args.gpu.gpu();
         if let Some(dir) = &args.images {

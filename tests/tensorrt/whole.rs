@@ -93,7 +93,8 @@ fn a_batch_larger_than_the_plans_is_run_in_parts() {
     stage.gpu("compute=87");
     let args = "bench --engine tensorrt --threads 1 --batch 1..5 --seconds 0.05 --json --model";
     let mut command = stage.command();
-    let out = command.args(args.split(' ')).arg(data("tiny_detector.onnx")).output().expect("it starts");
+    let out = command.args(args.split(' ')).arg(data("tiny_detector.onnx")).arg("--state").arg(stage.dir()).output();
+    let out = out.expect("it starts");
     let report: serde_json::Value =
         serde_json::from_slice(&out.stdout).unwrap_or_else(|e| panic!("{e}: {}", text(&out.stderr)));
     assert_eq!((report["engine"].as_str(), report["runs"].as_array().map(Vec::len)), (Some("tensorrt"), Some(5)));
@@ -184,8 +185,8 @@ fn a_gpu_that_fails_is_stood_in_for_and_comes_back() {
     heard.first("detections by the GPU", |m| m.topic.ends_with("detections"));
     heard.first("the engine is well", |m| is_engine(m, "ok") && m.body["engine"] == "tensorrt");
     stage.gpu("compute=87\nfault_launch=1");
-    let degraded = heard.next("the GPU is lost", |m| is_engine(m, "degraded"));
-    assert_eq!(degraded.body["engine"], "tract");
+    // Two workers are lost one after the other.
+    let degraded = heard.next("the GPU is lost", |m| is_engine(m, "degraded") && m.body["engine"] == "tract");
     assert!(degraded.body["reason"].as_str().is_some_and(|r| r.contains("ILLEGAL_ADDRESS")), "{:?}", degraded.body);
     heard.next("detections by the CPU", |m| m.topic.ends_with("detections"));
     stage.gpu("compute=87\nfault_launch=0");

@@ -84,7 +84,7 @@ impl Calibrate for Pictures {
         match self.copy() {
             Ok(()) => Some(self.memory.device_address()),
             Err(e) => {
-                log::error!(stage = "engine"; "calibration: {e}");
+                self.progress.remark(&format!("the calibration ends here: {e}"));
                 None
             }
         }
@@ -102,7 +102,7 @@ impl Calibrate for Pictures {
         if let Some(cache) = &self.cache
             && let Err(e) = cache.write(&self.name, &self.key, table)
         {
-            log::warn!(stage = "engine"; "{}: the calibration cannot be kept: {e}", cache.path(&self.name).display());
+            self.progress.remark(&format!("{}: the calibration cannot be kept: {e}", cache.path(&self.name).display()));
         }
     }
 }
