@@ -6,6 +6,7 @@
 mod compile;
 mod computing; // the stand-in computes what tract does
 mod protocol;
+pub(crate) mod rtx;
 mod server;
 pub(crate) mod support;
 mod table; // the shim's table, driven by a program without Rust
