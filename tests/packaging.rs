@@ -114,3 +114,15 @@ fn a_script_asked_for_help_explains_itself_and_does_nothing_else() {
         assert!(String::from_utf8_lossy(&done.stderr).contains("--no-such-option"), "{script}");
     }
 }
+
+#[test]
+fn the_program_needs_no_library_of_nvidias_nor_of_cplusplus() {
+    let out = std::process::Command::new("readelf").arg("-d").arg(env!("CARGO_BIN_EXE_peregrine")).output();
+    let text =
+        String::from_utf8_lossy(&out.expect("readelf, of binutils, is there wherever a linker is").stdout).into_owned();
+    let needed: Vec<_> = text.lines().filter(|line| line.contains("(NEEDED)")).collect();
+    assert!(needed.iter().any(|line| line.contains("libc.so")), "{text}");
+    for stranger in ["nvinfer", "nvonnx", "cuda", "stdc++"] {
+        assert!(!needed.iter().any(|line| line.contains(stranger)), "{stranger}: {needed:?}");
+    }
+}

@@ -70,13 +70,18 @@ fn of_config(config: &Config) -> Result<(), Failure> {
 }
 
 fn build(card: &ModelCard, gpu: Gpu, max_batch: usize) -> Result<(), Failure> {
-    let clock = Clock::start();
+    let (clock, device) = (Clock::start(), gpu.device);
     let dir = gpu.engines_dir.clone().unwrap_or_default();
     let options = Options { max_batch, gpu, progress: progress::building(clock), ..Options::default() };
     let engine =
         infer::open(EngineChoice::Tensorrt, &card.path, &options).map_err(|e| Failure::Config(e.to_string()))?;
     let remark = engine.remark().map(|r| format!(" ({r})")).unwrap_or_default();
-    say(&format!("{}: ready in {}{remark}, {:.1} s\n", card.name, dir.display(), clock.mono().as_secs_f64()))
+    say(&format!(
+        "{}: ready on GPU {device}, kept in {}{remark}, {:.1} s\n",
+        card.name,
+        dir.display(),
+        clock.mono().as_secs_f64()
+    ))
 }
 
 /// Puts the folder's pictures into the model's input, one after the other; those that cannot be read are told and left out.

@@ -246,7 +246,9 @@ pub(crate) struct Daemon {
 impl Daemon {
     /// Starts it with this configuration, to which an address for the API is added.
     pub(crate) fn start(config: &str) -> Self {
-        Self::start_by(Command::new(env!("CARGO_BIN_EXE_peregrine")), config)
+        let mut program = Command::new(env!("CARGO_BIN_EXE_peregrine"));
+        program.env_remove("NOTIFY_SOCKET");
+        Self::start_by(program, config)
     }
 
     /// The same by a command that has an environment of its own.
@@ -291,7 +293,7 @@ impl Daemon {
     }
 
     fn command(mut command: Command, config: &Path) -> Command {
-        command.arg("run").arg("--config").arg(config).env_remove("JOURNAL_STREAM").env_remove("NOTIFY_SOCKET");
+        command.arg("run").arg("--config").arg(config).env_remove("JOURNAL_STREAM");
         command
     }
 }

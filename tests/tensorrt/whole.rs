@@ -137,6 +137,88 @@ fn what_is_missing_or_refused_is_told_by_name() {
 }
 
 #[test]
+fn floats_become_8_bits_on_pictures_which_are_needed_once() {
+    let Some(stage) = Stage::new(10) else { return };
+    stage.gpu("compute=87");
+    picture(&stage);
+    let build = |more: &[&str]| {
+        let mut command = stage.command();
+        command.args(["model", "build", "--precision", "int8"]).arg(data("tiny_detector.onnx"));
+        command.arg("--state").arg(stage.dir().join("state")).args(more).output().expect("it starts")
+    };
+    let without = build(&[]);
+    assert!(text(&without.stderr).contains("take pictures to measure on"), "{}", text(&without.stderr));
+    found(&build(&["--images", &stage.dir().display().to_string()]));
+    std::fs::remove_file(engine_file(&stage)).expect("removed");
+    found(&build(&[]));
+    let told: Vec<_> = stage.builds().iter().map(|b| b.settings["calibration"].clone()).collect();
+    let [measured, cached] = told.as_slice() else { panic!("{told:?}") };
+    assert!(measured.starts_with("1 batches") && !measured.ends_with("greatest 0"), "{measured}");
+    assert!(cached.starts_with("cached"), "{cached}");
+    assert_eq!(stage.complaints(), [""; 0]);
+}
+
+#[test]
+fn what_a_configuration_names_is_built_ahead_as_the_daemon_runs_it() {
+    let Some(stage) = Stage::new(10) else { return };
+    stage.gpu("compute=87\ndevices=2");
+    stage.server.fault("dla-cores", "2", None);
+    let file = stage.dir().join("peregrine.toml");
+    let text_of = |dla: u32| {
+        let (detector, classifier) = (data("tiny_detector.onnx"), data("tiny_classifier.onnx"));
+        format!(
+            "[paths]\nstate = \"{}\"\n[detect]\nmodel = \"{}\"\n[classify.vehicle]\nmodel = \"{}\"\n\
+             [tensorrt]\ndevices = [0, 1]\ndla_core = {dla}\n[camera.a]\nsource = \"test:\"\n",
+            stage.dir().display(),
+            detector.display(),
+            classifier.display()
+        )
+    };
+    let build = |dla: u32| {
+        std::fs::write(&file, text_of(dla)).expect("written");
+        stage.command().args(["model", "build", "--config"]).arg(&file).output().expect("it starts")
+    };
+    let told = found(&build(1));
+    assert!(
+        ["tiny_detector: ready on GPU 0", "tiny_classifier: ready on GPU 1"].iter().all(|line| told.contains(line)),
+        "{told}"
+    );
+    let cores: Vec<_> = stage.builds().iter().map(|b| b.settings["dla_core"].clone()).collect();
+    // The two GPUs that stand in have different names; of the same kind they would share their engines.
+    assert!(cores.len() == 4 && cores.iter().all(|core| core == "1"), "{cores:?}");
+    let refused = text(&build(7).stderr);
+    assert!(refused.contains("there is no DLA core 7; this GPU has 2"), "{refused}");
+}
+
+#[test]
+fn whoever_started_the_daemon_is_asked_for_patience_while_an_engine_is_built() {
+    let Some(stage) = Stage::new(10) else { return };
+    stage.gpu("compute=87");
+    let socket = stage.dir().join("notify");
+    let manager = std::os::unix::net::UnixDatagram::bind(&socket).expect("bound");
+    manager.set_read_timeout(Some(std::time::Duration::from_secs(30))).expect("set");
+    let broker = Broker::start();
+    let mut program = stage.command();
+    program.env("NOTIFY_SOCKET", &socket);
+    stage.server.hold_builds(true);
+    let mut daemon = Daemon::start_by(program, &config(&stage, &broker, ""));
+    let mut until = |word: &str| loop {
+        let mut bytes = [0; 4096];
+        let len = manager.recv(&mut bytes).unwrap_or_else(|e| panic!("no {word}: {e}"));
+        let said = text(&bytes[..len]);
+        if said.contains(word) {
+            return said;
+        }
+    };
+    let asked = until("EXTEND_TIMEOUT_USEC=");
+    assert!(asked.contains("building an engine for") && asked.contains("tiny_detector.onnx"), "{asked}");
+    stage.server.hold_builds(false);
+    until("READY=1");
+    daemon.process.signal("TERM");
+    assert!(daemon.process.ends_within(std::time::Duration::from_secs(10)).success());
+}
+
+#[test]
 fn a_gpu_without_8_bits_computes_in_floats_and_says_so() {
     let Some(stage) = Stage::new(10) else { return };
     stage.gpu("compute=53\nintegrated=1\nversion=10020");
