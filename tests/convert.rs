@@ -10,6 +10,7 @@ use serde_json::Value;
 use crate::quality::python;
 use crate::support::shared;
 use crate::tensorrt::rtx;
+use crate::tensorrt::support::Stage;
 
 /// What a file holds, as JSON: types of codes, shapes of scales, what is left in floats, whether two pictures at once give what each gives alone.
 const FACTS: &str = r#"
@@ -105,6 +106,25 @@ impl Place {
     }
 }
 
+/// Who names the form for CPUs gets the other one where a GPU runs it, and sees in a picture what the float model sees.
+fn runs_on_a_gpu(place: &Place, name: &str) {
+    let Some(stage) = Stage::new(10) else { return };
+    stage.gpu("compute=87");
+    let seen = |engine: &str, model: &Path| {
+        let mut command = stage.command();
+        command.args(["detect", "--conf", "0.5", "--engine", engine]).arg("--model").arg(model);
+        command.arg(Path::new(&place.pictures).join("000000000139.jpg")).arg("--state").arg(stage.dir());
+        let out = command.output().expect("it starts");
+        let line: Value = serde_json::from_slice(&out.stdout).unwrap_or_else(|e| panic!("{e}: {}", told(&out)));
+        let classes = line["detections"].as_array().expect("detections").iter().map(|d| d["class"].to_string());
+        classes.collect::<std::collections::BTreeSet<_>>()
+    };
+    let wanted = seen("tract", &Path::new(&place.models).join("yolov8n_320.onnx"));
+    assert_eq!((seen("tensorrt", &place.out.path().join(name)), wanted.is_empty()), (wanted, false));
+    let builds = stage.builds();
+    assert!(builds.len() == 1 && builds[0].settings["int8"] == "1", "{builds:?}");
+}
+
 #[test]
 fn a_detector_becomes_both_forms_each_as_its_engine_wants_it() {
     let Some(place) = Place::new() else { return };
@@ -121,6 +141,7 @@ fn a_detector_becomes_both_forms_each_as_its_engine_wants_it() {
 
     let for_gpus = place.out.path().join("yolov8n_320_int8.tensorrt.onnx");
     rtx::takes(&for_gpus, "images", [3, 320, 320], 4);
+    runs_on_a_gpu(&place, "yolov8n_320_int8.onnx");
     let tensorrt = facts(&for_gpus);
     assert_eq!(tensorrt["kinds"], serde_json::json!(["int8"]), "no bias of 32 bits, no weights but floats: {tensorrt}");
     assert!(tensorrt["zeros"] == true && tensorrt["weights"] == true, "{tensorrt}");
