@@ -170,7 +170,11 @@ impl Driver {
     pub(in crate::infer::tensorrt) fn open_at(path: &Path) -> Result<&'static Self, Failure> {
         let broken = |problem: String| Failure::Library { library: path.to_owned(), problem };
         // SAFETY: the driver's initialisers are made to be run at any time; nothing of it is called before cuInit below.
-        let library = unsafe { Library::new(path) }.map_err(|e| Failure::NoDriver { reason: e.to_string() })?;
+        let library = unsafe { Library::new(path) }.map_err(|e| {
+            // The error itself says only that dlopen failed; its source has the linker's words.
+            let reason = std::error::Error::source(&e).map_or_else(|| e.to_string(), ToString::to_string);
+            Failure::NoDriver { reason }
+        })?;
         let functions = Functions::find(&library).map_err(broken)?;
         let graphs = GraphFunctions::find(&library).ok();
         // Unloading the driver while its threads run is not supported by it.

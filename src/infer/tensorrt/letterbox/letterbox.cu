@@ -7,6 +7,8 @@
 #define DEVICE static __attribute__((device, always_inline))
 #define THREAD_X (__nvvm_read_ptx_sreg_ctaid_x() * __nvvm_read_ptx_sreg_ntid_x() + __nvvm_read_ptx_sreg_tid_x())
 #define THREAD_Y (__nvvm_read_ptx_sreg_ctaid_y() * __nvvm_read_ptx_sreg_ntid_y() + __nvvm_read_ptx_sreg_tid_y())
+// On the processor this also checks that the byte lies within the plane's part.
+#define LOAD(job, plane, grid, every, byte) (*(byte))
 #endif
 
 // A pixel's left neighbour, and the weights of it and of the next one in Q15.
@@ -59,8 +61,10 @@ DEVICE int sample(const Job &job, int plane, int grid, unsigned first, unsigned 
   const unsigned bottom = row.top < job.last_row[grid] ? row.top + 1 : row.top;
   const unsigned char *upper = job.planes[plane] + (unsigned long long)row.top * job.strides[plane] + first;
   const unsigned char *lower = job.planes[plane] + (unsigned long long)bottom * job.strides[plane] + first;
-  const int before = blend(upper[column.left * Every], lower[column.left * Every], row.weight);
-  const int after = blend(upper[right * Every], lower[right * Every], row.weight);
+  const int before = blend(LOAD(job, plane, grid, Every, upper + column.left * Every),
+                           LOAD(job, plane, grid, Every, lower + column.left * Every), row.weight);
+  const int after = blend(LOAD(job, plane, grid, Every, upper + right * Every),
+                          LOAD(job, plane, grid, Every, lower + right * Every), row.weight);
   return (before * column.weight_left + after * column.weight_right + (1 << 14)) >> 15;
 }
 
