@@ -37,8 +37,8 @@ fn main() {
         println!("cargo:rerun-if-changed={SHIM}/{file}");
     }
     let is_wanted = env::var_os("CARGO_FEATURE_TENSORRT").is_some() && target("OS") == "linux";
-    let found: Vec<(&Wanted, PathBuf)> =
-        WANTED.iter().filter_map(|wanted| Some((wanted, headers(wanted)?))).filter(|_| is_wanted).collect();
+    let wanted = if is_wanted { WANTED } else { &[] };
+    let found: Vec<(&Wanted, PathBuf)> = wanted.iter().filter_map(|w| Some((w, headers(w)?))).collect();
     for (wanted, folder) in &found {
         compile(wanted, folder);
     }
@@ -70,10 +70,17 @@ fn headers(wanted: &Wanted) -> Option<PathBuf> {
     if let Some(named) = env::var_os(&variable).filter(|v| !v.is_empty()) {
         let folder = PathBuf::from(named);
         match version(&folder) {
-            Some((major, is_rtx)) if (major, is_rtx) == (wanted.major, wanted.is_rtx) => return Some(folder),
+            Some((major, is_rtx)) if (major, is_rtx) == (wanted.major, wanted.is_rtx) => {
+                println!("cargo:rerun-if-changed={}", folder.join("NvInferVersion.h").display());
+                return Some(folder);
+            }
             Some((major, is_rtx)) => {
                 let which = if is_rtx { "TensorRT-RTX" } else { "TensorRT" };
-                refuse(&format!("{variable}: {} holds the headers of {which} {major}", folder.display()));
+                refuse(&format!(
+                    "{variable}: {} holds the headers of {which} {major}, not of {}",
+                    folder.display(),
+                    wanted.name
+                ));
             }
             None => refuse(&format!("{variable}: {} holds no NvInfer.h with NvInferVersion.h", folder.display())),
         }

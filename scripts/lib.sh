@@ -4,14 +4,14 @@
 
 # Debian packages by what they are for. GStreamer's plugins decide which codecs a camera may speak.
 # shellcheck disable=SC2034  # read by the scripts that source this
-PACKAGES_BUILD=(gcc libc6-dev pkg-config libgstreamer1.0-dev libgstreamer-plugins-base1.0-dev)
+PACKAGES_BUILD=(gcc g++ libc6-dev pkg-config libgstreamer1.0-dev libgstreamer-plugins-base1.0-dev)
 # shellcheck disable=SC2034
 PACKAGES_RUN=(gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad gstreamer1.0-libav)
 # shellcheck disable=SC2034
 PACKAGES_DEMO=(mosquitto mosquitto-clients python3)
 # shellcheck disable=SC2034
 PACKAGES_TEST=(gstreamer1.0-plugins-ugly gstreamer1.0-tools gir1.2-gst-rtsp-server-1.0 python3-gi python3-venv prometheus
-  shellcheck systemd openssl curl)
+  shellcheck systemd openssl curl g++-aarch64-linux-gnu clang-14 qemu-user)
 
 # The oldest Rust that builds this, as Cargo.toml's rust-version says.
 RUST_MINOR=92

@@ -13,6 +13,7 @@ Usage: scripts/test.sh [--quick]
 
 Installs what is missing (Debian packages, Python packages into .venv), then checks format, lints, scripts and documentation, runs the
 demonstration once and every test. Accuracy is tested where ../shared lies beside the checkout, and skipped with a line elsewhere.
+TensorRT's headers are fetched into cargo's cache, NVIDIA's libraries for tests (x86-64, 440 MB) into ~/.cache/peregrine.
 
   --quick   format, lints, scripts and unit tests only: no documentation, no demonstration, no integration tests
 TEXT
@@ -62,10 +63,10 @@ rust() {
   done
 }
 
-# Only the accuracy tests need Python packages, and only ../shared has what they score.
+# Only the tests of accuracy and conversion need Python packages, and only ../shared has what they work on.
 python_packages() {
   if [ ! -d ../shared/tools ]; then
-    say "no ../shared: the accuracy tests skip, and need no Python packages"
+    say "no ../shared: the tests of accuracy and conversion skip, and need no Python packages"
     return 0
   fi
   local want
@@ -89,8 +90,27 @@ for path in sys.argv[1:]:
     ast.parse(open(path).read(), path)'
 }
 
+# The kernel's text is what its source gives, and every board's assembler takes it.
+ptx() {
+  scripts/make-ptx.sh --check
+  scripts/check-ptx.sh
+}
+
 lints() { cargo clippy --locked --all-targets --quiet -- -D warnings; }
 documentation() { RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --quiet; }
+
+# What a step prints is its variables: they are for those that follow.
+tensorrt_headers() {
+  local variables
+  variables=$(scripts/tensorrt-headers.sh --rtx)
+  eval "$variables"
+}
+tensorrt_libraries() {
+  local variables
+  variables=$(scripts/tensorrt-libraries.sh)
+  eval "$variables"
+}
+
 demonstration() { scripts/demo.sh --once --seconds 20 --profile dev --accept-licence; }
 
 # cargo's output is shown and kept: the closing line counts what its summaries say.
@@ -107,13 +127,19 @@ step "rust toolchain" rust
 step "format" cargo fmt --check
 step "shell scripts" shell_scripts
 step "python scripts" python_scripts
+# Before anything is compiled, so that the tables are part of all that is checked.
+step "tensorrt headers" tensorrt_headers
+step "tensorrt tables" scripts/tensorrt-tables.sh
 step "lints" lints
 if [ "$quick" = 1 ]; then
   step "unit tests" tests --lib
   exit 0
 fi
 step "python packages" python_packages
+step "tensorrt libraries" tensorrt_libraries
+step "ptx" ptx
 step "documentation" documentation
+step "TensorRT for aarch64" scripts/test-tensorrt-arm.sh
 step "demonstration" demonstration
 # Last, so that cargo's summaries and the count close the output.
 step "tests" tests

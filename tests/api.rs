@@ -98,6 +98,36 @@ fn readiness_tells_what_is_awaited_until_all_is_there() {
 }
 
 #[test]
+fn an_engine_that_stands_in_is_told_of_and_keeps_the_daemon_ready_and_healthy() {
+    let (clock, metrics, stop) = (Clock::start(), Arc::<Metrics>::default(), Stop::new());
+    let hearts = Hearts::new(clock);
+    let listen = SocketAddr::from(([127, 0, 0, 1], 0));
+    let ready = Arc::new(AtomicBool::new(true));
+    let mut context = context(listen, &hearts, clock, &metrics, &ready);
+    context.readiness = Arc::new(|| Readiness::Degraded(vec!["detect is degraded, it runs on int8: gone".to_owned()]));
+    let engine = metrics.engine("detect", "yolov8n");
+    engine.workers.set(2);
+    engine.fallback.set(1);
+    engine.failures_total.inc();
+    let server = api::start(context, stop.clone()).expect("started");
+    let running = Running { server, stop, clock, hearts, metrics, ready };
+    let (status, body) = running.get("/readyz");
+    assert_eq!(status, 200);
+    assert!(body.contains("runs on int8") && body.contains("degraded is not unhealthy"), "{body}");
+    assert_eq!(running.get("/healthz").0, 200);
+    let (_, text) = running.get("/metrics");
+    let line = "peregrine_engine_fallback{stage=\"detect\",model=\"yolov8n\"} 1\n";
+    assert!(text.contains(line), "{text}");
+    let (_, body) = running.get("/stats");
+    let stats: serde_json::Value = serde_json::from_str(&body).expect("JSON");
+    assert_eq!(
+        (&stats["engines"]["detect"]["on_fallback"], &stats["engines"]["detect"]["failures"]),
+        (&1.into(), &1.into())
+    );
+    running.end();
+}
+
+#[test]
 fn promtool_accepts_the_metrics_without_a_word() {
     let running = running();
     for camera in ["front", "odd \"name\"\\"] {
@@ -105,6 +135,7 @@ fn promtool_accepts_the_metrics_without_a_word() {
         m.frames_total.add(7);
         m.capture_to_publish.record(Duration::from_millis(30));
     }
+    running.metrics.engine("detect", "yolov8n").workers.set(1);
     running.metrics.stages.inference.record(Duration::from_millis(12));
     let (status, text) = running.get("/metrics");
     assert_eq!(status, 200);

@@ -6,6 +6,7 @@ mod api; // the HTTP server: what it answers, promtool's opinion of it, what it 
 mod architecture; // the house rules: who may import whom, one home for each outside thing, how files look
 mod calibrate; // model calibrate: the file beside the model, what a mistake is told
 mod config; // the reference, the profiles, what a wrong file is told
+mod convert; // scripts/convert_models.py: both forms of a model, the gate that refuses a spoilt one
 mod daemon; // the real daemon with a real broker: end to end, SIGHUP, SIGTERM
 mod ingest; // real RTSP servers that die, freeze, stay silent, change their picture; files
 mod int8; // the int8 engine on whole models: kernels, threads, places, calibration
@@ -14,5 +15,6 @@ mod packaging; // what a clone holds: licences, links that lead somewhere, scrip
 mod parity; // accuracy and command line of detect, bench and model, over every engine
 mod quality; // tracks of a real clip against ground truth
 mod service; // the systemd unit under systemd-analyze
+mod tensorrt; // a TensorRT that stands in: libraries, the server that computes for them
 mod support; // broker, subscriber, daemon, shared data
 mod track; // SORT over MOTChallenge files, against the original's tracks

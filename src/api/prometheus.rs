@@ -115,7 +115,9 @@ fn state(page: &mut Page, cameras: &Cameras) {
 
 fn engines(page: &mut Page, metrics: &Metrics) {
     let engines = metrics.engines();
-    let gauges: [(&str, &str, fn(&EngineMetrics) -> i64); 3] = [
+    /// Name, help and value of a gauge.
+    type Of = (&'static str, &'static str, fn(&EngineMetrics) -> i64);
+    let gauges: [Of; 3] = [
         ("engine_workers", "Workers that run the model.", |m| m.workers.get()),
         ("engine_fallback", "Workers on which another engine stands in for the one that failed.", |m| m.fallback.get()),
         ("engine_failed", "Workers on which nothing runs the model.", |m| m.failed.get()),

@@ -90,12 +90,14 @@ fn look_at(model: &mut Calibrator, card: &ModelCard, chosen: &[PathBuf]) -> Resu
     Ok(skipped)
 }
 
-/// Puts a picture into the input as `detect` and `classify` do; a classifier takes the whole of it for a crop.
 fn fill(model: &mut Calibrator, card: &ModelCard, path: &Path) -> anyhow::Result<()> {
+    draw(card, model.input_chw(), path, model.input())
+}
+
+/// Puts a picture into a model's input as `detect` and `classify` do; a classifier takes the whole of it for a crop.
+pub(super) fn draw(card: &ModelCard, [_, h, w]: [usize; 3], path: &Path, tensor: &mut [f32]) -> anyhow::Result<()> {
     let image = pictures::read(path)?;
     let view = image.view();
-    let [_, h, w] = model.input_chw();
-    let tensor = model.input();
     let size_px = (view.width_px, view.height_px);
     let place = match card.kind {
         Kind::Detector => Place::Letterbox(Letterbox::new(size_px, (w, h), card.input.placement)),

@@ -1,5 +1,5 @@
 //! `peregrine model`: the models directory beside the manifest. `list` shows, `verify` compares checksums, `fetch` downloads,
-//! `calibrate` has its own file.
+//! `calibrate` and `build` have files of their own.
 
 use std::io::{BufRead, IsTerminal};
 use std::path::{Path, PathBuf};
@@ -9,13 +9,13 @@ use anyhow::Context;
 use clap::{Args as ClapArgs, Subcommand};
 
 use super::model_choice::{ModelsDir, config_failure};
-use super::{Failure, calibrate, output};
+use super::{Failure, build, calibrate, output};
 use crate::infer::Kind;
 use crate::infer::catalog::sha256_of;
 use crate::infer::manifest::{Manifest, ModelEntry, Source};
 use crate::types::names::did_you_mean;
 
-/// Lists, verifies, fetches and calibrates models
+/// Lists, verifies, fetches, calibrates and builds models
 #[derive(Debug, ClapArgs)]
 pub(super) struct Args {
     #[command(subcommand)]
@@ -43,6 +43,7 @@ enum What {
         accept_licence: bool,
     },
     Calibrate(calibrate::Args),
+    Build(build::Args),
 }
 
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
@@ -57,6 +58,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
             known.into_iter().try_for_each(|(name, entry)| fetch(name, entry, &dir, *accept_licence))
         }
         What::Calibrate(args) => calibrate::run(args, &dir),
+        What::Build(args) => build::run(args, &dir),
     }
 }
 

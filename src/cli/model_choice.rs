@@ -35,7 +35,7 @@ const STATE_DIR: &str = "/var/lib/peregrine";
 pub(super) struct GpuChoice {
     /// Number of the GPU (engine tensorrt)
     #[arg(long, value_name = "N", default_value = "0")]
-    device: u32,
+    pub(super) device: u32,
     /// Numbers in which the GPU computes (engine tensorrt)
     #[arg(long, value_name = "P", value_enum, default_value = "auto")]
     precision: Precision,
@@ -50,7 +50,7 @@ impl GpuChoice {
         let state = set.unwrap_or_else(|| PathBuf::from(STATE_DIR));
         let settings =
             config::Tensorrt { devices: vec![self.device], precision: self.precision, ..config::Tensorrt::default() };
-        infer::Gpu { device: self.device, settings, engines_dir: Some(state.join("engines")), pictures: None }
+        infer::Gpu { device: self.device, settings, ..infer::Gpu::default() }.keeping(&state)
     }
 }
 

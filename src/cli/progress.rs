@@ -35,4 +35,5 @@ pub(super) fn building(clock: Clock) -> Progress {
             eprintln!("peregrine: {doing}");
         }
     })
+    .with_remarks(|what| eprintln!("peregrine: {what}"))
 }

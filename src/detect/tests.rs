@@ -87,6 +87,52 @@ impl Engine for Terse {
     }
 }
 
+/// A parrot whose runs fail so often, the engine being lost each time.
+struct Fickle {
+    parrot: Box<dyn Engine>,
+    losses: usize,
+    /// Pictures drawn, runs tried.
+    seen: Arc<Mutex<(usize, usize)>>,
+}
+
+impl Engine for Fickle {
+    fn name(&self) -> &'static str {
+        "fickle"
+    }
+    fn shape(&self) -> &ModelShape {
+        self.parrot.shape()
+    }
+    fn max_batch(&self) -> usize {
+        1
+    }
+    fn input(&mut self, slot: usize) -> InputMut<'_> {
+        self.seen.lock().expect("no test panicked").0 += 1;
+        self.parrot.input(slot)
+    }
+    fn run(&mut self, _batch: usize) -> Result<(), InferError> {
+        let mut seen = self.seen.lock().expect("no test panicked");
+        seen.1 += 1;
+        let lost = || InferError::Lost { engine: "fickle", reason: "gone".to_owned() };
+        if seen.1 <= self.losses { Err(lost()) } else { Ok(()) }
+    }
+    fn output(&self, output: usize, slot: usize) -> &[f32] {
+        self.parrot.output(output, slot)
+    }
+}
+
+#[test]
+fn a_picture_is_drawn_once_more_when_the_engine_was_lost_and_not_a_third_time() {
+    for (losses, sees) in [(1, true), (9, false)] {
+        let seen = Arc::default();
+        let fickle = Fickle { parrot: parrot(3, &[6, 3], &HEAD), losses, seen: Arc::clone(&seen) };
+        let mut detector = Detector::new(Box::new(fickle), &card(), &settings(&[])).expect("a detector");
+        let picture = RgbImage { width_px: 64, height_px: 64, data: vec![0; 3 * 64 * 64] };
+        let found = detector.detect(&picture.view(), &Clock::start(), &StageMetrics::default());
+        assert_eq!(found.is_ok_and(|found| !found.is_empty()), sees);
+        assert_eq!(*seen.lock().expect("no test panicked"), (2, 2));
+    }
+}
+
 fn terse(dims: &[usize], head: &[f32], shown: &Arc<Mutex<Vec<u8>>>) -> Box<dyn Engine> {
     let outputs = vec![OutputShape { name: "output0".to_owned(), dims: dims.to_vec() }];
     let shape = ModelShape { input_chw: [3, 64, 64], outputs };

@@ -27,7 +27,7 @@ pub use calibrator::Calibrator;
 pub use catalog::{Activation, CatalogError, ClassifierHead, DetectorHead, Input, Kind, ModelCard};
 pub use failover::{Change, Failover};
 pub use int8::LayerCost;
-pub use open::open;
+pub use open::{input_chw, open};
 pub use options::{FillPicture, Gpu, Options};
 pub use progress::Progress;
 

@@ -46,6 +46,14 @@ pub fn open(choice: EngineChoice, model: &Path, options: &Options) -> Result<Box
     on_cpu(choice, file, options, remark)
 }
 
+/// Channels, height and width of the picture that a model takes.
+///
+/// # Errors
+/// When the file cannot be read or is not such a model.
+pub fn input_chw(model: &Path) -> Result<[usize; 3], InferError> {
+    Ok(File::read(model)?.input.chw)
+}
+
 /// Why a model does not run on the GPU.
 enum Refusal {
     /// It would not run anywhere.

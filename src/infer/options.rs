@@ -1,7 +1,7 @@
 //! How a model is to be opened: what of it is the owner's choice, and who hears of what happens to it.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::{Failover, Progress};
@@ -27,7 +27,7 @@ pub struct Options {
 pub type FillPicture = Arc<dyn Fn(usize, &mut [f32]) -> bool + Send + Sync>;
 
 /// Which GPU, and how.
-#[derive(Clone)]
+#[derive(Clone, Default)]
 pub struct Gpu {
     /// The GPU's number.
     pub device: u32,
@@ -45,6 +45,22 @@ impl Default for Options {
     }
 }
 
+/// Where engines lie, below the folder of what is kept.
+const ENGINES: &str = "engines";
+
+impl Gpu {
+    /// As a configuration has it.
+    pub fn of(config: &config::Config, device: u32) -> Self {
+        Self { device, settings: config.tensorrt.clone(), ..Self::default() }.keeping(&config.paths.state)
+    }
+
+    /// With engines kept below this folder.
+    #[must_use]
+    pub fn keeping(self, state: &Path) -> Self {
+        Self { engines_dir: Some(state.join(ENGINES)), ..self }
+    }
+}
+
 impl fmt::Debug for Gpu {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { device, settings, engines_dir, pictures } = self;
@@ -54,11 +70,5 @@ impl fmt::Debug for Gpu {
             .field("engines_dir", engines_dir)
             .field("pictures", &pictures.is_some())
             .finish()
-    }
-}
-
-impl Default for Gpu {
-    fn default() -> Self {
-        Self { device: 0, settings: config::Tensorrt::default(), engines_dir: None, pictures: None }
     }
 }

@@ -13,9 +13,6 @@ use crate::telemetry::Metrics;
 use crate::types::SurfaceGate;
 use crate::types::names::did_you_mean;
 
-/// Below the state folder: engines that were built on this device.
-const ENGINES: &str = "engines";
-
 /// Why the models of a configuration cannot be had; each names the key under which the model stands, and says its cause itself.
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
@@ -116,12 +113,7 @@ impl Loading<'_> {
         let options = infer::Options {
             threads,
             max_batch: 1,
-            gpu: infer::Gpu {
-                device: gpus[worker],
-                settings: config.tensorrt.clone(),
-                engines_dir: Some(config.paths.state.join(ENGINES)),
-                pictures: None,
-            },
+            gpu: infer::Gpu::of(config, gpus[worker]),
             progress: self.progress.clone(),
             // Should the GPU fail, all workers compute on the processor at once.
             failover: Some(self.board.watch(stage, worker, threads / gpus.len())),

@@ -280,7 +280,7 @@ fn key_of(status: &CameraStatus) -> String {
 mod tests {
     use super::*;
     use crate::publish::samples;
-    use crate::types::{CameraState, TrackPhase};
+    use crate::types::{CameraState, EngineState, TrackPhase};
 
     fn desk(capacity: usize) -> Desk {
         let settings = config::Publish { detections_hz: 1000.0, track_updates_hz: 1000.0 };
@@ -321,6 +321,18 @@ mod tests {
         desk.disconnected("gone");
         desk.connected();
         assert_eq!(handed(&desk), all);
+    }
+
+    #[test]
+    fn only_a_models_newest_state_is_said_and_again_after_a_loss() {
+        let desk = desk(10);
+        desk.offer(samples::engine(EngineState::Ok, Duration::ZERO), Duration::ZERO);
+        desk.offer(samples::engine(EngineState::Degraded, Duration::ZERO), Duration::ZERO);
+        desk.connected();
+        assert_eq!(handed(&desk), ["state ", "state engine/detect"]);
+        desk.disconnected("gone");
+        desk.connected();
+        assert_eq!(handed(&desk), ["state ", "state engine/detect"]);
     }
 
     #[test]

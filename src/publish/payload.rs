@@ -8,10 +8,11 @@ use schemars::{JsonSchema, Schema, schema_for};
 use serde::Serialize;
 
 use super::topics;
-use crate::types::{
-    CameraState, CameraStatus, Captured, EngineState, EngineStatus, Label, Rect, Report, Sighting, TrackEvent,
-    TrackPhase,
-};
+use crate::types::{CameraState, CameraStatus, Captured, Label, Rect, Report, Sighting, TrackEvent, TrackPhase};
+
+mod engine;
+
+use engine::{EngineStatusBody, engine_status_body};
 
 /// The version of the payloads. A field may be added within it; one that goes or changes its meaning makes it 2.
 pub const SCHEMA: u32 = 1;
@@ -239,38 +240,6 @@ struct CameraStatusBody<'a> {
     frame: Option<Size>,
 }
 
-/// What runs a model, retained on `<prefix>/<device>/engine/<stage>`.
-#[derive(Debug, Serialize, JsonSchema)]
-#[schemars(title = "engine_status")]
-struct EngineStatusBody<'a> {
-    /// Version of this payload.
-    #[schemars(extend("const" = SCHEMA))]
-    schema: u32,
-    /// What this message is.
-    #[schemars(extend("const" = "engine_status"))]
-    r#type: &'static str,
-    /// The device's name.
-    device: &'a str,
-    /// What the model is for: `detect`, or `classify.` and the classifier's name.
-    stage: &'a str,
-    /// The model's name.
-    model: &'a str,
-    /// What runs it now: `tensorrt`, `int8`, `tract`, several joined by `+` where workers differ, or `none`.
-    engine: &'a str,
-    /// `ok`: as chosen. `degraded`: another engine stands in for one that failed. `failed`: nothing runs it, frames are lost.
-    #[schemars(extend("enum" = EngineState::ALL.map(EngineState::as_str)))]
-    state: &'static str,
-    /// Since when: RFC 3339, UTC, milliseconds.
-    #[schemars(extend("format" = "date-time"))]
-    since: String,
-    /// How long it had been so when the message was handed to the connection, by the monotonic clock.
-    age_ms: u64,
-    /// Whether the device's wall clock was synchronised at `since`.
-    clock_synced: bool,
-    /// Why; empty while all is as chosen.
-    reason: &'a str,
-}
-
 /// Whether the daemon is there, retained on `<prefix>/<device>/status`: `online` from us with every connection, `offline` from us when we
 /// stop and from the broker (last will) when we vanish.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -456,22 +425,6 @@ fn camera_status_body<'a>(c: &'a CameraStatus, device: &'a str, now: Captured) -
         clock_synced: c.since.wall_synced,
         reason: &c.reason,
         frame: c.size_px.map(|(width, height)| Size { width, height }),
-    }
-}
-
-fn engine_status_body<'a>(e: &'a EngineStatus, device: &'a str, now: Captured) -> EngineStatusBody<'a> {
-    EngineStatusBody {
-        schema: SCHEMA,
-        r#type: Kind::EngineStatus.as_str(),
-        device,
-        stage: &e.stage,
-        model: &e.model,
-        engine: &e.engine,
-        state: e.state.as_str(),
-        since: rfc3339(e.since.wall),
-        age_ms: age_ms(e.since, now),
-        clock_synced: e.since.wall_synced,
-        reason: &e.reason,
     }
 }
 

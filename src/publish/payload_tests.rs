@@ -10,6 +10,7 @@ use serde_json::Value;
 use super::*;
 use crate::publish::samples;
 use crate::runtime::environment;
+use crate::types::EngineState;
 
 const WRITE: &str = "PEREGRINE_WRITE";
 
@@ -48,7 +49,7 @@ fn valid(message: &Message) -> Value {
     body
 }
 
-fn examples() -> [(&'static str, Message); 6] {
+fn examples() -> [(&'static str, Message); 7] {
     let now = at(5_120);
     let publish = |report: &Report| render(report, "gate", "peregrine", now);
     let track = |phase| samples::track_of("yard", samples::uid(1), phase, Duration::from_millis(5_040));
@@ -56,6 +57,7 @@ fn examples() -> [(&'static str, Message); 6] {
         ("detections", publish(&samples::sighting("yard", Duration::from_millis(5_040)))),
         ("tracks", publish(&track(TrackPhase::Update))),
         ("camera status", publish(&samples::camera("yard", CameraState::Streaming, Duration::from_millis(120)))),
+        ("engine status", publish(&samples::engine(EngineState::Degraded, Duration::from_millis(3_000)))),
         ("device online", render_presence(Presence::Online(at(0)), "gate", "peregrine")),
         ("device stopped", render_presence(Presence::Stopped(at(9_000)), "gate", "peregrine")),
         ("device vanished", render_presence(Presence::Vanished, "gate", "peregrine")),
@@ -118,6 +120,18 @@ fn every_step_of_a_track_is_valid_and_carries_its_identity() {
         assert_eq!(track["uid"], samples::uid(3).to_string());
         assert_eq!(track["first_seen_at"], "2026-03-01T12:00:00.760Z");
         assert_eq!(track["labels"][0]["value"], "red");
+    }
+}
+
+#[test]
+fn every_engine_state_is_valid_and_retained() {
+    for state in EngineState::ALL {
+        let message = render(&samples::engine(state, Duration::ZERO), "gate", "peregrine", at(1_500));
+        assert_eq!(message.topic, "peregrine/gate/engine/detect");
+        assert_eq!((message.qos, message.retain), (Qos::AtLeastOnce, true));
+        let body = valid(&message);
+        assert_eq!((&body["state"], &body["age_ms"]), (&state.as_str().into(), &1_500.into()));
+        assert_eq!(body["reason"] == "", state == EngineState::Ok);
     }
 }
 

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use crate::types::{
-    CameraState, CameraStatus, Captured, ClassNames, Detection, Label, Rect, Report, Sighting, Track, TrackEvent,
-    TrackPhase,
+    CameraState, CameraStatus, Captured, ClassNames, Detection, EngineState, EngineStatus, Label, Rect, Report,
+    Sighting, Track, TrackEvent, TrackPhase,
 };
 
 /// 2026-03-01T12:00:00Z: when the samples' monotonic clock began.
@@ -65,5 +65,23 @@ pub(super) fn camera(camera: &str, state: CameraState, at: Duration) -> Report {
         since: captured(at),
         reason: String::new(),
         size_px: Some((1280, 720)),
+    })
+}
+
+pub(super) fn engine(state: EngineState, at: Duration) -> Report {
+    let (engine, reason) = match state {
+        EngineState::Ok => ("tensorrt", ""),
+        EngineState::Degraded => ("int8", "tensorrt: the GPU did not answer within 2000 ms"),
+        EngineState::Failed => {
+            ("none", "tensorrt: the GPU did not answer within 2000 ms; no other engine is loaded yet")
+        }
+    };
+    Report::Engine(EngineStatus {
+        stage: "detect".to_owned(),
+        model: "yolov8n".to_owned(),
+        engine: engine.to_owned(),
+        state,
+        since: captured(at),
+        reason: reason.to_owned(),
     })
 }

@@ -246,10 +246,15 @@ pub(crate) struct Daemon {
 impl Daemon {
     /// Starts it with this configuration, to which an address for the API is added.
     pub(crate) fn start(config: &str) -> Self {
+        Self::start_by(Command::new(env!("CARGO_BIN_EXE_peregrine")), config)
+    }
+
+    /// The same by a command that has an environment of its own.
+    pub(crate) fn start_by(program: Command, config: &str) -> Self {
         let dir = tempfile::tempdir().expect("a temporary folder");
         let api_port = free_port();
         let file = dir.path().join("peregrine.toml");
-        let daemon = Self::command(&file);
+        let daemon = Self::command(program, &file);
         let mut this = Self { process: Process::start(&mut Command::new("true")), config: file, api_port, _dir: dir };
         this.write(config);
         this.process = Process::start(&mut { daemon });
@@ -285,8 +290,7 @@ impl Daemon {
         text.lines().find_map(|l| l.strip_prefix(name)?.trim().parse().ok())
     }
 
-    fn command(config: &Path) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_peregrine"));
+    fn command(mut command: Command, config: &Path) -> Command {
         command.arg("run").arg("--config").arg(config).env_remove("JOURNAL_STREAM").env_remove("NOTIFY_SOCKET");
         command
     }

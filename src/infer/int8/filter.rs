@@ -143,7 +143,6 @@ fn weights_of(
     let constants = &lowering.graph.constants;
     let depth = dims[1] * dims[2] * dims[3];
     if let Some(Integers { values, scales, zeros, axis }) = lowering.integers.get(name) {
-        let values = constants.get(values).and_then(|t| t.ints()).ok_or("its weights are no constant")?;
         let scales = lowering.few(scales, dims[0]).and_then(Tensor::floats);
         let scales = scales.ok_or("its weights have scales along another axis than the outputs")?;
         let zeros = match zeros {
@@ -152,9 +151,6 @@ fn weights_of(
                 lowering.few(name, dims[0]).and_then(Tensor::ints).ok_or("its weights' zero points are odd")?
             }
         };
-        if zeros.iter().any(|&z| z != 0) || values.iter().any(|v| i8::try_from(*v).is_err()) {
-            return Err("its weights are not signed bytes with the zero point 0".to_owned());
-        }
         let scale = match scales.len() {
             1 => vec![scales[0]; dims[0]],
             n if n == dims[0] && *axis == 0 => scales,
@@ -162,6 +158,11 @@ fn weights_of(
         };
         if scale.iter().any(|s| !s.is_finite() || *s <= 0.0) {
             return Err("a scale of its weights makes no sense".to_owned());
+        }
+        let tensor = constants.get(values).ok_or("its weights are no constant")?;
+        let values = tensor.ints().or_else(|| rounded(&tensor.floats()?, &scale)).ok_or("its weights are damaged")?;
+        if zeros.iter().any(|&z| z != 0) || values.iter().any(|v| i8::try_from(*v).is_err()) {
+            return Err("its weights are not signed bytes with the zero point 0".to_owned());
         }
         // -128 occurs where a quantiser uses the whole range; kernels without a dot product have no room for it.
         return Ok(Weights { dims, values: values.iter().map(|&v| (v as i8).max(-127)).collect(), scale });
@@ -175,6 +176,16 @@ fn weights_of(
     let code = |w: f32, s: f32| (w / s).round_ties_even().clamp(-127.0, 127.0) as i8;
     let values = rows().zip(&scale).flat_map(|(row, &s)| row.iter().map(move |&w| code(w, s))).collect();
     Ok(Weights { dims, values, scale })
+}
+
+/// Signed bytes of weights that the file has as floats, each output in its own step.
+fn rounded(floats: &[f32], scale: &[f32]) -> Option<Vec<i64>> {
+    let depth = floats.len().checked_div(scale.len()).filter(|&d| d > 0 && d * scale.len() == floats.len())?;
+    let code = |w: f32, s: f32| (w / s).round_ties_even().clamp(-128.0, 127.0) as i64;
+    let is_sane = floats.iter().all(|w| w.is_finite());
+    is_sane.then(|| {
+        floats.chunks_exact(depth).zip(scale).flat_map(|(row, &s)| row.iter().map(move |&w| code(w, s))).collect()
+    })
 }
 
 /// The step of one output's weights: so that the greatest is 127, but never so fine that the bias would not fit the sum.

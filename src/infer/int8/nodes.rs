@@ -47,8 +47,9 @@ impl std::fmt::Display for Refused {
 }
 
 /// Where the integers of a constant stand, by names, and along which axis they have scales of their own.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub(super) struct Integers {
+    /// Integers; floats where the file leaves it to its reader to make signed bytes of them.
     pub values: String,
     pub scales: String,
     pub zeros: Option<String>,
@@ -68,6 +69,8 @@ pub(super) struct Lowering<'a> {
     readers: HashMap<&'a str, &'a Node<'a>>,
     /// Constants that a `DequantizeLinear` made of integers.
     pub(super) integers: HashMap<String, Integers>,
+    /// Constant floats that a `QuantizeLinear` makes signed bytes of, as files for TensorRT have them.
+    rounded: HashMap<String, Integers>,
 }
 
 /// What a node came to.
@@ -86,8 +89,8 @@ impl<'a> Lowering<'a> {
             *uses.entry(name.as_str()).or_insert(0) += 1;
         }
         let readers = graph.nodes.iter().flat_map(|n| n.inputs.iter().map(move |i| (i.as_str(), n))).collect();
-        let (builder, known, refused, integers) = Default::default();
-        let mut this = Self { graph, builder, known, refused, ranges, uses, readers, integers };
+        let (builder, known, refused, integers, rounded) = Default::default();
+        let mut this = Self { graph, builder, known, refused, ranges, uses, readers, integers, rounded };
         if let Some(port) = graph.header.inputs.first() {
             let expr = Expr::new(input_chw, Kind::Image);
             this.known.insert(port.name.clone(), Entry { expr, is_flat: false });
@@ -142,6 +145,7 @@ impl<'a> Lowering<'a> {
     fn interpret(&mut self, node: &'a Node<'a>) -> Result<Outcome, Refusal> {
         let one = |entry| Ok(Outcome::Known(vec![entry]));
         match node.op.as_str() {
+            "QuantizeLinear" if self.is_constant(node) => self.round(node),
             "QuantizeLinear" => one(self.quantize(node)?),
             "DequantizeLinear" => self.dequantize(node),
             "Conv" => {
@@ -304,12 +308,41 @@ impl<'a> Lowering<'a> {
         Ok(Entry { expr: self.fixed(&entry.expr, quant)?, ..entry })
     }
 
+    fn is_constant(&self, node: &Node<'_>) -> bool {
+        node.input(0).is_some_and(|name| self.graph.constants.contains_key(name))
+    }
+
+    /// The integers that a node makes of a constant, or reads as one.
+    fn integers_of(node: &Node<'_>) -> Integers {
+        let name = |i: usize| node.input(i).unwrap_or("").to_owned();
+        let zeros = node.input(2).map(str::to_owned);
+        Integers { values: name(0), scales: name(1), zeros, axis: node.int("axis", 1) }
+    }
+
+    fn round(&mut self, node: &Node<'_>) -> Result<Outcome, Refusal> {
+        let integers = Self::integers_of(node);
+        let zeros = integers.zeros.as_deref().and_then(|name| self.graph.constants.get(name));
+        if !zeros.is_some_and(|z| z.is_int8()) {
+            return Err("it makes other than signed bytes (int8) of constants".to_owned());
+        }
+        self.rounded.insert(node.output().to_owned(), integers);
+        Ok(Outcome::Nothing)
+    }
+
     fn dequantize(&mut self, node: &'a Node<'a>) -> Result<Outcome, Refusal> {
         let name = node.input(0).unwrap_or("");
-        if self.graph.constants.contains_key(name) {
-            let scales = node.input(1).unwrap_or("").to_owned();
-            let (values, zeros, axis) = (name.to_owned(), node.input(2).map(str::to_owned), node.int("axis", 1));
-            self.integers.insert(node.output().to_owned(), Integers { values, scales, zeros, axis });
+        if let Some(constant) = self.graph.constants.get(name) {
+            if constant.floats().is_some() {
+                return Err("it reads floats as codes".to_owned());
+            }
+            self.integers.insert(node.output().to_owned(), Self::integers_of(node));
+            return Ok(Outcome::Nothing);
+        }
+        if let Some(written) = self.rounded.get(name) {
+            if (Integers { values: written.values.clone(), ..Self::integers_of(node) }) != *written {
+                return Err("it reads codes in another step than they were written in".to_owned());
+            }
+            self.integers.insert(node.output().to_owned(), written.clone());
             return Ok(Outcome::Nothing);
         }
         let entry = self.entry(node, 0)?;
@@ -323,12 +356,13 @@ impl<'a> Lowering<'a> {
         let scale = self.scalar(node.input(1)).ok_or("its scale is not one number")?;
         let zero = match node.input(2) {
             None => Some(0),
-            Some(name) => {
-                let t = self.graph.constants.get(name).filter(|t| t.is_uint8());
-                t.and_then(|t| t.ints()).filter(|z| z.len() == 1).map(|z| z[0])
-            }
+            Some(name) => self.graph.constants.get(name).and_then(|t| {
+                // Signed codes (int8) are the same ones 128 further down.
+                let shift = if t.is_uint8() { Some(0) } else { t.is_int8().then_some(128) }?;
+                t.ints().filter(|z| z.len() == 1).map(|z| z[0] + shift)
+            }),
         };
-        let zero = zero.ok_or("its codes are not unsigned bytes (uint8)")?;
+        let zero = zero.ok_or("its codes are not bytes (uint8 or int8)")?;
         Quant::new(scale, zero).ok_or_else(|| format!("its scale {scale} makes no sense"))
     }
 

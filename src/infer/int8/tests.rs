@@ -316,3 +316,59 @@ fn a_bias_is_not_added_to_sums_that_leave_without_it() {
     }
     refusal(compiled(&model.file(), "scalar", 1), "range of same");
 }
+
+/// A convolution from codes to codes as a file for processors has it, or as one for TensorRT: signed codes, weights that its reader rounds.
+fn convolved(is_symmetric: bool) -> Vec<u8> {
+    let mut model = Model::of_picture([3, 8, 8]);
+    let round = |model: &mut Model, from: &str, to: &str, scale: f32| {
+        if is_symmetric { model.rounded_signed(from, to, scale) } else { model.rounded(from, to, scale, 128) }
+    };
+    round(&mut model, "images", "x", 1.0 / 127.0);
+    let steps = [0.01, 0.5];
+    let codes: Vec<i8> = (0..2 * 3 * 9).map(|i| (i * 37 % 255 - 127) as i8).collect();
+    model.floats("step", &[2], &steps);
+    model.int8s("none", &[2], &[0, 0]);
+    let along = [("axis", Attr::Int(0))];
+    if is_symmetric {
+        let floats: Vec<f32> = codes.iter().enumerate().map(|(i, &c)| f32::from(c) * steps[i / 27]).collect();
+        model.floats("floats", &[2, 3, 3, 3], &floats);
+        model.node("QuantizeLinear", &["floats", "step", "none"], "codes", &along);
+    } else {
+        model.int8s("codes", &[2, 3, 3, 3], &codes);
+    }
+    model.node("DequantizeLinear", &["codes", "step", "none"], "w", &along);
+    model.node("Conv", &["x", "w"], "sums", &[("pads", Attr::Ints(vec![1; 4]))]);
+    round(&mut model, "sums", "y", 0.25);
+    model.output("y");
+    model.file()
+}
+
+#[test]
+fn signed_codes_and_weights_still_to_be_rounded_give_the_same_bits_as_unsigned_ones() {
+    for kernel in kernel::all() {
+        let values =
+            |is_symmetric| outputs(&mut compiled(&convolved(is_symmetric), kernel.name(), 1).expect("compiled"));
+        let (signed, unsigned) = (values(true), values(false));
+        assert_eq!(signed, unsigned, "{}", kernel.name());
+        let first = signed[0].1[0];
+        assert!(signed[0].1.iter().any(|&v| v != first), "all are {first}");
+    }
+}
+
+#[test]
+fn constants_rounded_otherwise_than_they_are_read_are_refused() {
+    for (zero, step_of_reader, word) in [(None, "step", "signed bytes"), (Some("none"), "other", "another step")] {
+        let mut model = picture([3, 8, 8]);
+        model.floats("step", &[], &[0.1]);
+        model.floats("other", &[], &[0.2]);
+        model.int8s("none", &[], &[0]);
+        model.floats("floats", &[1, 3, 1, 1], &[0.5; 3]);
+        let inputs: Vec<&str> = ["floats", "step"].into_iter().chain(zero).collect();
+        model.node("QuantizeLinear", &inputs, "codes", &[]);
+        model.node("DequantizeLinear", &["codes", step_of_reader, "none"], "w", &[]);
+        model.node("Conv", &["x", "w"], "sums", &[]);
+        model.rounded("sums", "y", 0.1, 0);
+        model.output("y");
+        refusal(compiled(&model.file(), "scalar", 1), word);
+    }
+}

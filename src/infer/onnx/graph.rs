@@ -197,6 +197,11 @@ impl Tensor<'_> {
     pub fn is_uint8(&self) -> bool {
         self.element == 2
     }
+
+    /// Whether codes of this tensor are bytes with a sign.
+    pub fn is_int8(&self) -> bool {
+        self.element == 3
+    }
 }
 
 fn read_node(bytes: &[u8]) -> Result<Node<'_>, OnnxError> {

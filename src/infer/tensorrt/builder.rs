@@ -4,7 +4,6 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
 use super::cache::{Cache, Key, Unfit};
 use super::calibrator::Pictures;
@@ -16,12 +15,9 @@ use super::network::{BuildRequest, Calibrate, Profile};
 use crate::infer::catalog::sha256_of_bytes;
 use crate::infer::onnx::ImageInput;
 use crate::infer::{Gpu, Options};
-use crate::runtime::{Clock, Stop, Worker};
 
 /// Raised when the same settings begin to mean another engine.
 const BUILDER: u32 = 1;
-/// How often whoever waits is told that it goes on.
-const TELL_EVERY: Duration = Duration::from_secs(10);
 
 /// What a plan is wanted for.
 pub(super) struct Order<'a> {
@@ -88,7 +84,7 @@ pub(super) fn cached(order: &Order<'_>, identity: &Identity) -> Option<Vec<u8>> 
         Ok(plan) => Some(plan),
         Err(Unfit::Absent) => None,
         Err(Unfit::Refused(why)) => {
-            log::warn!(stage = "engine"; "this engine is not used, another will be built: {why}");
+            order.options.progress.remark(&format!("this engine is not used, another is built: {why}"));
             None
         }
     }
@@ -105,7 +101,8 @@ pub(super) fn build(order: &Order<'_>, site: &Site<'_>, identity: &Identity) -> 
         Numbers::Int8Calibrated => Some(Pictures::new(order, site, cache.clone())?),
         _ => None,
     };
-    let teller = Teller::start(order);
+    let what = format!("building an engine for {}, {}", order.form.file.display(), order.form.numbers.as_str());
+    order.options.progress.tell(&format!("{what}: this takes minutes, once for each device"));
     let (timing_key, timing_name) = (device_key(site), format!("timing.{}.cache", word(site.device.name())));
     let timings = cache.as_ref().and_then(|c| c.read(&timing_name, &timing_key).ok()).unwrap_or_default();
     let [c, h, w] = order.input.chw.map(|n| n as i64);
@@ -122,20 +119,19 @@ pub(super) fn build(order: &Order<'_>, site: &Site<'_>, identity: &Identity) -> 
         timing_cache: &timings,
         calibrator: pictures.as_mut().map(|p| p as &mut dyn Calibrate),
         progress: &mut |phase, step, steps| {
-            progress.tell(&format!("{}: {phase} {step}/{steps}", teller.what));
+            progress.tell(&format!("{}: {phase} {step}/{steps}", what));
             true
         },
     });
-    drop(teller);
     let built = built.map_err(|e| or_out_of_memory(e, order, site))?;
     for remark in &built.remarks {
-        log::warn!(stage = "engine"; "{}: {remark}", order.form.file.display());
+        progress.remark(&format!("{}: {remark}", order.form.file.display()));
     }
     if let Some(cache) = cache {
         let kept = cache.write(&identity.name, &identity.key, &built.plan);
         if let Err(e) = kept.and_then(|()| cache.write(&timing_name, &timing_key, &built.timing_cache)) {
             let path = cache.path(&identity.name);
-            log::warn!(stage = "engine"; "{}: the engine cannot be kept, each start will build it: {e}", path.display());
+            progress.remark(&format!("{}: the engine cannot be kept, each start will build it: {e}", path.display()));
         }
     }
     Ok(built.plan)
@@ -148,39 +144,6 @@ fn device_key(site: &Site<'_>) -> Key {
         .with("tensorrt", site.library.version())
         .with("gpu", site.device.name())
         .with("sm", format!("{major}.{minor}"))
-}
-
-/// Says that a build goes on, as often as the service manager and people want to hear it; TensorRT itself is silent for minutes.
-struct Teller {
-    what: String,
-    stop: Stop,
-    worker: Option<Worker>,
-}
-
-impl Teller {
-    fn start(order: &Order<'_>) -> Self {
-        let what = format!("building an engine for {}, {}", order.form.file.display(), order.form.numbers.as_str());
-        let (stop, progress) = (Stop::new(), order.options.progress.clone());
-        progress.tell(&format!("{what}: this takes minutes, once for each device"));
-        let (told, until) = (what.clone(), stop.clone());
-        let body = move || {
-            let clock = Clock::start();
-            while !until.wait(TELL_EVERY) {
-                progress.tell(&format!("{told}: {} s", clock.mono().as_secs()));
-            }
-        };
-        // Without a thread to give, nobody is told; the build goes on.
-        Self { what, stop, worker: Worker::spawn("engine-build", body).ok() }
-    }
-}
-
-impl Drop for Teller {
-    fn drop(&mut self) {
-        self.stop.set();
-        if let Some(worker) = self.worker.take() {
-            worker.join();
-        }
-    }
 }
 
 fn or_out_of_memory(failure: Failure, order: &Order<'_>, site: &Site<'_>) -> Failure {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::builder::{Order, Site, stem};
 use super::cache::{Cache, Key};
-use super::cuda::{Device, DeviceBuffer, PinnedBuffer, Stream};
+use super::cuda::{Device, Direction, Stream, Transfer};
 use super::failure::Failure;
 use super::network::Calibrate;
 use crate::infer::catalog::sha256_of_bytes;
@@ -21,8 +21,7 @@ pub(super) struct Pictures {
     fill: Option<FillPicture>,
     number: usize,
     per_batch: usize,
-    host: PinnedBuffer,
-    gpu: DeviceBuffer,
+    memory: Transfer,
     stream: Stream,
     device: Arc<Device>,
     cache: Option<Cache>,
@@ -50,8 +49,7 @@ impl Pictures {
             fill,
             number: 0,
             per_batch: order.max_batch,
-            host: PinnedBuffer::new(site.device, bytes)?,
-            gpu: DeviceBuffer::new(site.device, bytes)?,
+            memory: Transfer::new(site.device, bytes, Direction::ToDevice)?,
             stream: Stream::new(site.device)?,
             device: Arc::clone(site.device),
             cache,
@@ -61,9 +59,9 @@ impl Pictures {
         })
     }
 
-    fn copy(&self) -> Result<(), Failure> {
-        self.device.make_current()?;
-        self.stream.copy_to_device(&self.host, 0..self.host.bytes().len(), &self.gpu, 0)?;
+    fn copy(&mut self) -> Result<(), Failure> {
+        let _entered = self.device.enter()?;
+        self.memory.enqueue(&self.stream)?;
         self.stream.wait(COPIED_WITHIN, &Clock::start())
     }
 }
@@ -75,8 +73,8 @@ impl Calibrate for Pictures {
 
     fn batch(&mut self) -> Option<u64> {
         let fill = self.fill.as_ref()?;
-        let values = self.host.bytes().len() / size_of::<f32>() / self.per_batch;
-        for tensor in self.host.floats_mut().chunks_exact_mut(values) {
+        let values = self.memory.len() / size_of::<f32>() / self.per_batch;
+        for tensor in self.memory.floats_mut().chunks_exact_mut(values) {
             if !fill(self.number, tensor) {
                 return None;
             }
@@ -84,9 +82,9 @@ impl Calibrate for Pictures {
         }
         self.progress.tell(&format!("measuring on picture {}", self.number));
         match self.copy() {
-            Ok(()) => Some(self.gpu.address()),
+            Ok(()) => Some(self.memory.device_address()),
             Err(e) => {
-                log::error!(stage = "engine"; "calibration: {e}");
+                self.progress.remark(&format!("the calibration ends here: {e}"));
                 None
             }
         }
@@ -104,7 +102,7 @@ impl Calibrate for Pictures {
         if let Some(cache) = &self.cache
             && let Err(e) = cache.write(&self.name, &self.key, table)
         {
-            log::warn!(stage = "engine"; "{}: the calibration cannot be kept: {e}", cache.path(&self.name).display());
+            self.progress.remark(&format!("{}: the calibration cannot be kept: {e}", cache.path(&self.name).display()));
         }
     }
 }

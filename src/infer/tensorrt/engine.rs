@@ -14,6 +14,7 @@ use super::letterbox::Painter;
 use super::nvinfer::{Context, Plan};
 use super::on_device::OnDevice;
 use super::tensors::Tensors;
+use crate::infer::onnx::Header;
 use crate::infer::{Engine, InferError, InputMut, ModelShape, TENSORRT as NAME};
 use crate::pixels::{Drawing, Normalise, Place};
 use crate::runtime::Clock;
@@ -29,7 +30,6 @@ const FIRST_DONE_WITHIN: Duration = Duration::from_secs(60);
 pub(super) struct Parts {
     pub device: Arc<Device>,
     pub plan: OnDevice<Arc<Plan>>,
-    pub shape: ModelShape,
     pub tensors: Tensors,
     pub max_batch: usize,
     pub remark: Option<String>,
@@ -127,9 +127,11 @@ impl Work {
 
 impl GpuEngine {
     /// Takes memory and runs once, so that whatever fails at first fails now.
-    pub(super) fn new(parts: Parts) -> Result<Self, Failure> {
-        let Parts { device, plan, shape, tensors, max_batch, remark, clock } = parts;
-        let _entered = device.enter()?;
+    pub(super) fn new(parts: Parts, header: &Header) -> Result<Self, Failure> {
+        let Parts { device, plan, tensors, max_batch, remark, clock } = parts;
+        let entered = device.enter()?;
+        let mut context = OnDevice::new(plan.context()?, &device);
+        let shape = tensors.shape(&mut context, header)?;
         let bytes = tensors.input_len * max_batch * size_of::<f32>();
         let outputs = shape.outputs.iter().map(|o| {
             let len = o.dims.iter().product::<usize>();
@@ -138,7 +140,7 @@ impl GpuEngine {
         });
         let slot = || Ok(Slot { painter: Painter::new(&device)?, source: Source::Floats });
         let mut work = Work {
-            context: OnDevice::new(plan.context()?, &device),
+            context,
             slots: (0..max_batch).map(|_| slot()).collect::<Result<_, Failure>>()?,
             floats: PinnedBuffer::new(&device, bytes)?,
             input: DeviceBuffer::new(&device, bytes)?,
@@ -149,7 +151,7 @@ impl GpuEngine {
         work.enqueue(&stream, 1)?;
         stream.wait(FIRST_DONE_WITHIN, &clock)?;
         let graphs = Graphs::new(device.has_graphs());
-        drop(_entered);
+        drop(entered);
         Ok(Self { graphs, work, stream, shape, max_batch, remark, clock, device })
     }
 
@@ -179,9 +181,10 @@ impl GpuEngine {
     fn told(&self, failure: Failure) -> InferError {
         // TensorRT does not pass on what the driver told it; the driver itself tells again.
         let asked = self.device.free_bytes();
+        let gpu = format!("GPU {} ({})", self.device.ordinal(), self.device.name());
         let reason = match (&failure, asked) {
-            (Failure::Tensorrt { .. }, Err(driver)) if driver.is_fatal() => format!("{failure}; {driver}"),
-            _ => failure.to_string(),
+            (Failure::Tensorrt { .. }, Err(driver)) if driver.is_fatal() => format!("{gpu}: {failure}; {driver}"),
+            _ => format!("{gpu}: {failure}"),
         };
         if failure.is_fatal() || self.device.is_lost() {
             self.device.set_lost();

@@ -9,7 +9,7 @@ use std::ffi::{CStr, c_void};
 use std::fmt;
 use std::mem::ManuallyDrop;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 
 use libloading::os::unix::{Library as Handle, RTLD_LOCAL, RTLD_NOW};
 
@@ -193,9 +193,6 @@ fn load(file: &Path) -> Result<ManuallyDrop<Handle>, Failure> {
     if let Some(problem) = whole::problem(file) {
         return Err(Failure::Library { library: file.to_owned(), problem });
     }
-    // Two threads that load at once would share what dlerror says.
-    static ONE: RwLock<()> = RwLock::new(());
-    let _one = ONE.write().unwrap_or_else(PoisonError::into_inner);
     // SAFETY: TensorRT's libraries may be loaded at any time and by any thread; their initialisers ask nothing of the program.
     let opened = unsafe { Handle::open(Some(file), RTLD_NOW | RTLD_LOCAL) };
     opened.map(ManuallyDrop::new).map_err(|error| {

@@ -49,12 +49,14 @@ pub(super) fn probe() -> Result<String, Failure> {
     let gpus = (0..driver.device_count()?).map(|i| {
         let device = Device::open(i)?;
         let ((major, minor), mb) = (device.compute(), device.total_bytes() >> 20);
-        Ok(format!("GPU {i} {} (sm_{major}{minor}, {mb} MB)", device.name()))
+        let shared = if device.is_integrated() { ", shared with the processor" } else { "" };
+        Ok(format!("GPU {i} {} (sm_{major}{minor}, {mb} MB{shared})", device.name()))
     });
     let gpus = gpus.collect::<Result<Vec<_>, Failure>>()?.join(", ");
     let (major, minor) = driver.version();
     let runs_only = if library.can_build() { "" } else { ", runs engines and builds none" };
-    Ok(format!("TensorRT {}{runs_only}, CUDA {major}.{minor}, {gpus}", library.version()))
+    let file = library.path().display();
+    Ok(format!("TensorRT {} ({file}){runs_only}, CUDA {major}.{minor}, {gpus}", library.version()))
 }
 
 /// Whether frames can be read where a decoder wrote them. No GPU is opened for the answer.
@@ -105,11 +107,10 @@ pub(super) fn load(
     let site = Site { library: &library, device: &device };
     let plan = plan(&order, &site, driver)?;
     let tensors = Tensors::new(plan.tensors(), input, header)?;
-    let shape = tensors.shape(&mut OnDevice::new(plan.context()?, &device), header)?;
+    let needed = plan.device_memory_bytes();
     let (remark, max_batch) = (form.remark.clone(), options.max_batch);
-    let parts = Parts { device: Arc::clone(&device), plan, shape, tensors, max_batch, remark, clock: Clock::start() };
-    let needed = parts.plan.device_memory_bytes();
-    GpuEngine::new(parts).map_err(|e| or_out_of_memory(e, &device, needed, at_once))
+    let parts = Parts { device: Arc::clone(&device), plan, tensors, max_batch, remark, clock: Clock::start() };
+    GpuEngine::new(parts, header).map_err(|e| or_out_of_memory(e, &device, needed, at_once))
 }
 
 /// Makes a GPU that was lost usable again. What is left of the engines on it stays lost.
@@ -160,7 +161,7 @@ fn plan(order: &Order<'_>, site: &Site<'_>, driver: &'static Driver) -> Result<O
             Err(e @ Failure::OutOfMemory { .. }) => return Err(e),
             Err(e) if e.is_fatal() => return Err(e),
             Err(e) => {
-                log::warn!(stage = "engine"; "{}: not taken, another will be built: {e}", identity.name);
+                order.options.progress.remark(&format!("{}: not taken, another is built: {e}", identity.name));
                 load(&builder::build(order, site, &identity)?)?
             }
         },

@@ -56,17 +56,6 @@ impl Kind {
             other => Self::Other(other),
         }
     }
-
-    /// Bytes of an element; None for the types that are not used here.
-    pub(in crate::infer) fn bytes(self) -> Option<usize> {
-        match self {
-            Self::I64 => Some(8),
-            Self::F32 | Self::I32 => Some(4),
-            Self::F16 => Some(2),
-            Self::I8 | Self::U8 | Self::Bool => Some(1),
-            Self::Other(_) => None,
-        }
-    }
 }
 
 /// A tensor at the edge of a plan.
@@ -260,11 +249,6 @@ impl Context {
         // of this file asks, and TensorRT refuses a run with a tensor that has no memory.
         let (done, heard) = said::during(|| unsafe { (table.enqueue)(self.raw.as_ptr(), stream) });
         if done == 0 { Err(said::failure("running an engine", &heard)) } else { Ok(()) }
-    }
-
-    /// Whose context it is.
-    pub(in crate::infer) fn plan(&self) -> &Arc<Plan> {
-        &self.plan
     }
 }
 

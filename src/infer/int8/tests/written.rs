@@ -121,6 +121,15 @@ impl Model {
         self.node("DequantizeLinear", &[&q, &s, &z], output, &[]);
     }
 
+    /// As [`Model::rounded`], with signed codes whose zero is 0.
+    pub(crate) fn rounded_signed(&mut self, input: &str, output: &str, scale: f32) {
+        let [s, z, q] = ["s", "z", "q"].map(|part| format!("{output}.{part}"));
+        self.floats(&s, &[], &[scale]);
+        self.int8s(&z, &[], &[0]);
+        self.node("QuantizeLinear", &[input, &s, &z], &q, &[]);
+        self.node("DequantizeLinear", &[&q, &s, &z], output, &[]);
+    }
+
     /// The file.
     pub(crate) fn file(&self) -> Vec<u8> {
         [number(1, 8), bytes(7, &self.graph), bytes(8, &number(2, 13))].concat()

@@ -95,6 +95,7 @@ impl PinnedBuffer {
     }
 
     /// As many floats as there are.
+    #[cfg(test)]
     pub(in crate::infer::tensorrt) fn floats(&self) -> &[f32] {
         floats(self.bytes())
     }
@@ -172,6 +173,7 @@ impl Transfer {
     }
 
     /// Whether the GPU uses the host's side in place.
+    #[cfg(test)]
     pub(in crate::infer::tensorrt) fn is_zero_copy(&self) -> bool {
         self.on_device.is_none()
     }

@@ -53,6 +53,7 @@ impl Stream {
     }
 
     /// The GPU.
+    #[cfg(test)]
     pub(in crate::infer::tensorrt) fn device(&self) -> &Arc<Device> {
         &self.device
     }
@@ -115,6 +116,7 @@ impl Stream {
     ///
     /// # Panics
     /// When a range does not lie within its buffer.
+    #[cfg(test)]
     pub(in crate::infer::tensorrt) fn copy_to_host(
         &self,
         from: &DeviceBuffer,

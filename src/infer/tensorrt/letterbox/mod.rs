@@ -17,6 +17,8 @@ use crate::types::{ImageView, PixelFormat};
 
 mod surface;
 #[cfg(test)]
+mod gpu_tests;
+#[cfg(test)]
 mod tests;
 
 /// The kernel as text that every driver compiles for its GPU; made of letterbox.cu by scripts/make-ptx.sh.

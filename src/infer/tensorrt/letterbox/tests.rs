@@ -15,9 +15,9 @@ mod surface;
 
 /// A picture that owns its planes.
 #[derive(Debug, Clone)]
-struct Picture {
+pub(super) struct Picture {
     format: PixelFormat,
-    size: (u32, u32),
+    pub(super) size: (u32, u32),
     planes: [(Vec<u8>, usize); 3],
     matrix: ColorMatrix,
     range: ColorRange,
@@ -25,7 +25,7 @@ struct Picture {
 
 impl Picture {
     /// Noise; `slack` bytes after each row but the last.
-    fn noise(format: PixelFormat, size: (u32, u32), slack: usize, seed: u64) -> Self {
+    pub(super) fn noise(format: PixelFormat, size: (u32, u32), slack: usize, seed: u64) -> Self {
         let mut state = seed | 1;
         let mut byte = move || {
             state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
@@ -50,7 +50,7 @@ impl Picture {
         Self { format, size, planes, matrix: ColorMatrix::Bt601, range: ColorRange::Limited }
     }
 
-    fn view(&self) -> ImageView<'_> {
+    pub(super) fn view(&self) -> ImageView<'_> {
         let plane = |i: usize| Plane { data: &self.planes[i].0, stride: self.planes[i].1 };
         ImageView {
             format: self.format,
@@ -109,16 +109,16 @@ impl Easel {
     }
 }
 
-fn bits(floats: &[f32]) -> Vec<u32> {
+pub(super) fn bits(floats: &[f32]) -> Vec<u32> {
     floats.iter().map(|f| f.to_bits()).collect()
 }
 
-fn on_cpu(drawing: &Drawing<'_>, dst_wh: (usize, usize)) -> (Result<(), PixelError>, Vec<f32>) {
+pub(super) fn on_cpu(drawing: &Drawing<'_>, dst_wh: (usize, usize)) -> (Result<(), PixelError>, Vec<f32>) {
     let mut out = vec![f32::NAN; dst_wh.0 * dst_wh.1 * 3];
     (drawing.f32_nchw(&mut out), out)
 }
 
-const PLAIN: Normalise = Normalise { scale: [1.0; 3], offset: [0.0; 3], order: ChannelOrder::Rgb, pad: 114 };
+pub(super) const PLAIN: Normalise = Normalise { scale: [1.0; 3], offset: [0.0; 3], order: ChannelOrder::Rgb, pad: 114 };
 
 fn formats() -> impl Strategy<Value = PixelFormat> {
     prop_oneof![Just(PixelFormat::Nv12), Just(PixelFormat::I420), Just(PixelFormat::Rgb)]

@@ -53,9 +53,19 @@ fn rtx() -> Option<Arc<Library>> {
 
 /// Runs one test of this file in a process of its own, with `PEREGRINE_TENSORRT_CHILD` set, and expects it to pass.
 fn in_a_child(test: &str) {
+    in_a_child_that_finds(test, Path::new(""));
+}
+
+/// As above, with a folder in which the loader looks for libraries first.
+fn in_a_child_that_finds(test: &str, folder: &Path) {
     let name = format!("infer::tensorrt::tests::{test}");
     let mut command = Command::new(std::env::current_exe().unwrap());
-    let output = command.args(["--exact", &name, "--nocapture"]).env("PEREGRINE_TENSORRT_CHILD", "1").output().unwrap();
+    let output = command
+        .args(["--exact", &name, "--nocapture"])
+        .env("PEREGRINE_TENSORRT_CHILD", "1")
+        .env("LD_LIBRARY_PATH", folder)
+        .output()
+        .unwrap();
     let text = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success() && text.contains("1 passed"), "{}: {text}", output.status);
 }
@@ -89,6 +99,41 @@ fn a_runtime_without_a_driver_is_a_failure_not_a_crash() {
             // With a GPU there is nothing to fail.
             Ok(runtime) => drop(runtime),
         }
+    }
+}
+
+#[test]
+fn a_lean_runtime_serves_where_it_is_all_there_is() {
+    const TEST: &str = "a_lean_runtime_serves_where_it_is_all_there_is";
+    let Some(file) = lean(11) else { return };
+    if !is_child() {
+        return in_a_child_that_finds(TEST, file.parent().unwrap());
+    }
+    let library = Library::open().unwrap();
+    // Where all of TensorRT is installed, that is what is found.
+    assert!(
+        library.can_build() || library.path() == Path::new("libnvinfer_lean.so.11"),
+        "{}",
+        library.path().display()
+    );
+}
+
+#[test]
+fn a_library_that_cannot_be_loaded_is_named_rather_than_called_missing() {
+    const TEST: &str = "a_library_that_cannot_be_loaded_is_named_rather_than_called_missing";
+    if !has_table(11) {
+        return;
+    }
+    if !is_child() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("libnvinfer.so.11"), "not a library").unwrap();
+        return in_a_child_that_finds(TEST, folder.path());
+    }
+    match Library::open() {
+        Err(Failure::Library { library, .. }) => assert_eq!(library, Path::new("libnvinfer.so.11")),
+        // Another TensorRT is installed.
+        Ok(library) => assert_ne!(library.version().major, 11),
+        Err(other) => panic!("{other}"),
     }
 }
 
@@ -192,42 +237,44 @@ fn a_file_that_is_no_model_is_refused_in_words() {
     }
 }
 
-/// Builds the convolution after a change to what is asked.
-fn build_changed(library: &Arc<Library>, change: impl FnOnce(&mut BuildRequest<'_>)) -> Result<Built, Failure> {
-    let model = onnx::convolution();
-    let mut progress = |_: &str, _: u32, _: u32| true;
-    let mut asked = request(&model, &mut progress);
-    change(&mut asked);
-    library.build(asked)
-}
-
 #[test]
 fn what_the_model_or_the_gpu_does_not_have_is_named() {
     let Some(library) = rtx() else { return };
-    match build_changed(&library, |asked| asked.input.name = "images") {
+    let model = onnx::convolution();
+    let profile = Profile { name: "images", min: &[1, 3, 8, 8], opt: &[1, 3, 8, 8], max: &[1, 3, 8, 8] };
+    match library.build(BuildRequest { input: profile, ..request(&model, &mut |_, _, _| true) }) {
         Err(Failure::NoSuchInput { name }) => assert_eq!(name, "images"),
         other => panic!("{other:?}"),
     }
-    let failure = build_changed(&library, |asked| asked.dla_core = Some(1)).unwrap_err();
-    assert!(matches!(failure, Failure::NoSuchDla { wanted: 1, have: 0 }), "{failure}");
-    for max in [&[2, 3, 8, 8], &[4, 1, 8, 8]] {
-        match build_changed(&library, |asked| asked.input.max = max) {
-            Err(Failure::Tensorrt { doing, said }) => {
-                assert_eq!(doing, "setting the input's sizes");
-                assert!(said.contains("MIN<=OPT<=MAX"), "{said}");
-            }
-            other => panic!("{other:?}"),
+    match library.build(BuildRequest { dla_core: Some(1), ..request(&model, &mut |_, _, _| true) }) {
+        Err(Failure::NoSuchDla { wanted: 1, have: 0 }) => {}
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn sizes_out_of_order_are_refused_in_words() {
+    let Some(library) = rtx() else { return };
+    let model = onnx::convolution();
+    let profile = Profile { name: "x", min: &[1, 3, 8, 8], opt: &[4, 3, 8, 8], max: &[2, 3, 8, 8] };
+    match library.build(BuildRequest { input: profile, ..request(&model, &mut |_, _, _| true) }) {
+        Err(Failure::Tensorrt { doing, said }) => {
+            assert_eq!(doing, "setting the input's sizes");
+            assert!(said.contains("MIN<=OPT<=MAX"), "{said}");
         }
+        other => panic!("{other:?}"),
     }
 }
 
 #[test]
 fn a_timing_cache_that_is_none_is_left_and_a_new_one_begun() {
     let Some(library) = rtx() else { return };
-    let built = build_changed(&library, |asked| asked.timing_cache = b"of another version").unwrap();
-    let timings: &'static [u8] = built.timing_cache.leak();
-    let again = build_changed(&library, |asked| asked.timing_cache = timings).unwrap();
-    assert!(!built.plan.is_empty() && !again.timing_cache.is_empty());
+    let model = onnx::convolution();
+    let of_another = b"of another version";
+    let built = library.build(BuildRequest { timing_cache: of_another, ..request(&model, &mut |_, _, _| true) });
+    let cache = built.unwrap().timing_cache;
+    let again = library.build(BuildRequest { timing_cache: &cache, ..request(&model, &mut |_, _, _| true) });
+    assert!(!again.unwrap().timing_cache.is_empty());
 }
 
 struct NoImages;

@@ -1,0 +1,215 @@
+//! The whole program on a GPU that stands in: what is found there is what is found on the CPU, engines are built once, and whatever is
+//! missing or fails is told.
+
+use std::path::Path;
+use std::process::Output;
+
+use super::support::Stage;
+use crate::support::{Broker, Daemon, data, shared};
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// Any picture: a frame of a test pattern as PNG.
+fn picture(stage: &Stage) -> String {
+    let path = stage.dir().join("picture.png");
+    let pixel = |x: u32, y: u32| image::Rgb([(x * 3) as u8, (y * 5) as u8, (x * y) as u8]);
+    image::RgbImage::from_fn(97, 61, pixel).save(&path).expect("written");
+    path.display().to_string()
+}
+
+fn detect(stage: &Stage, model: &Path, engine: &str, more: &[&str]) -> Output {
+    let mut command = stage.command();
+    command.args(["detect", &picture(stage), "--conf", "0.1", "--engine", engine]).arg("--model").arg(model);
+    command.arg("--state").arg(stage.dir().join("state")).args(more).output().expect("it starts")
+}
+
+/// What was found, on the GPU or else; it has to work.
+fn found(out: &Output) -> String {
+    assert!(out.status.success(), "{}", text(&out.stderr));
+    text(&out.stdout)
+}
+
+fn engine_file(stage: &Stage) -> std::path::PathBuf {
+    let files = std::fs::read_dir(stage.dir().join("state/engines")).expect("listed").flatten().map(|e| e.path());
+    let mut engines = files.filter(|f| f.extension().is_some_and(|e| e == "engine"));
+    let first = engines.next().expect("an engine");
+    assert!(engines.next().is_none(), "one engine a model");
+    first
+}
+
+#[test]
+fn what_is_found_on_the_gpu_is_what_is_found_on_the_cpu_and_an_engine_is_built_once() {
+    let model = data("tiny_detector.onnx");
+    for major in [10, 11] {
+        let Some(stage) = Stage::new(major) else { continue };
+        for gpu in ["compute=87", "compute=87\nintegrated=1", "compute=72\nintegrated=1\nversion=10020", "compute=90"] {
+            stage.gpu(gpu);
+            let on_gpu = found(&detect(&stage, &model, "tensorrt", &[]));
+            assert_eq!(on_gpu, found(&detect(&stage, &model, "tract", &[])), "TensorRT {major}, {gpu}");
+            assert_eq!(on_gpu, found(&detect(&stage, &model, "auto", &[])), "auto takes the GPU");
+            std::fs::remove_dir_all(stage.dir().join("state")).expect("removed");
+        }
+        assert_eq!(stage.builds().len(), 4, "one for each GPU, none for the second run");
+        assert_eq!(stage.complaints(), [""; 0]);
+    }
+}
+
+#[test]
+fn an_engine_that_was_cut_changed_or_made_elsewhere_is_built_anew_and_that_is_told() {
+    let Some(stage) = Stage::new(10) else { return };
+    stage.gpu("compute=87");
+    let model = data("tiny_detector.onnx");
+    let wanted = found(&detect(&stage, &model, "tensorrt", &[]));
+    let file = engine_file(&stage);
+    let whole = std::fs::read(&file).expect("read");
+    for (builds, spoilt) in [(2, &whole[..whole.len() / 2]), (3, b"rubbish".as_slice()), (4, b"")] {
+        std::fs::write(&file, spoilt).expect("written");
+        let out = detect(&stage, &model, "tensorrt", &[]);
+        assert_eq!(found(&out), wanted);
+        assert_eq!(stage.builds().len(), builds);
+        assert!(text(&out.stderr).contains(".engine"), "{}", text(&out.stderr));
+    }
+    // Another TensorRT, and another GPU.
+    let other = stage
+        .command()
+        .env("PEREGRINE_STANDIN_VERSION", "100300")
+        .args(["model", "build"])
+        .arg(&model)
+        .arg("--state")
+        .arg(stage.dir().join("state"))
+        .output()
+        .expect("it starts");
+    assert!(other.status.success(), "{}", text(&other.stderr));
+    assert!(text(&other.stderr).contains("made for \"tensorrt: 10.16"), "{}", text(&other.stderr));
+    assert_eq!((stage.builds().len(), engine_file(&stage)), (5, file));
+    assert_eq!(stage.complaints(), [""; 0]);
+}
+
+#[test]
+fn a_batch_larger_than_the_plans_is_run_in_parts() {
+    let Some(stage) = Stage::new(10) else { return };
+    stage.gpu("compute=87");
+    let args = "bench --engine tensorrt --threads 1 --batch 1..5 --seconds 0.05 --json --model";
+    let mut command = stage.command();
+    let out = command.args(args.split(' ')).arg(data("tiny_detector.onnx")).arg("--state").arg(stage.dir()).output();
+    let out = out.expect("it starts");
+    let report: serde_json::Value =
+        serde_json::from_slice(&out.stdout).unwrap_or_else(|e| panic!("{e}: {}", text(&out.stderr)));
+    assert_eq!((report["engine"].as_str(), report["runs"].as_array().map(Vec::len)), (Some("tensorrt"), Some(5)));
+    assert_eq!(stage.complaints(), [""; 0]);
+}
+
+#[test]
+fn what_is_missing_or_refused_is_told_by_name() {
+    let Some(stage) = Stage::new(10) else { return };
+    let model = data("tiny_detector.onnx");
+    let refused = |what: &str, words: &[&str]| {
+        let out = detect(&stage, &model, "tensorrt", &[]);
+        let told = text(&out.stderr);
+        assert_eq!(out.status.code(), Some(78), "{what}: {told}");
+        assert!(words.iter().all(|w| told.contains(w)), "{what}: {told}");
+        found(&detect(&stage, &model, "auto", &[]));
+    };
+    refused("no driver", &["no NVIDIA driver"]);
+    stage.gpu("devices=0");
+    refused("no GPU", &["no GPU"]);
+    stage.gpu("init=999");
+    refused("a driver that does not start", &["no NVIDIA driver", "999"]);
+    stage.gpu("devices=1");
+    stage.server.fault("operator", "ReduceMean", None);
+    refused("an operator", &["node", "ReduceMean"]);
+    stage.server.heal("operator");
+    stage.server.fault("build-out-of-memory-above", "0", None);
+    refused("no memory to build", &["out of GPU memory", "MB are free"]);
+    stage.server.heal("build-out-of-memory-above");
+    stage.server.fault("context-out-of-memory-above", "0", None);
+    refused("no memory to run", &["out of GPU memory", "smaller model"]);
+    stage.server.heal("context-out-of-memory-above");
+    let second = text(&detect(&stage, &model, "tensorrt", &["--device", "1"]).stderr);
+    assert!(second.contains("there is no GPU 1; this device has 1"), "{second}");
+    stage.remove_library("libnvonnxparser.so.10");
+    std::fs::remove_dir_all(stage.dir().join("state")).expect("removed");
+    refused("no parser", &["no engine can be built here"]);
+    stage.remove_library("libnvinfer.so.10");
+    refused("no TensorRT", &["no TensorRT", "apt install"]);
+}
+
+#[test]
+fn a_gpu_without_8_bits_computes_in_floats_and_says_so() {
+    let Some(stage) = Stage::new(10) else { return };
+    stage.gpu("compute=53\nintegrated=1\nversion=10020");
+    let out = detect(&stage, &data("tiny_detector.onnx"), "tensorrt", &["--precision", "int8"]);
+    found(&out);
+    assert!(text(&out.stderr).contains("no 8-bit products: in 16-bit floats"), "{}", text(&out.stderr));
+}
+
+#[test]
+fn real_pictures_and_a_real_model_give_the_same_boxes() {
+    let (Some(model), Some(pictures)) = (shared("models/yolov8n_320.onnx"), shared("data/coco/val/images")) else {
+        return;
+    };
+    let Some(stage) = Stage::new(10) else { return };
+    stage.gpu("compute=87");
+    let mut files: Vec<_> = std::fs::read_dir(pictures).expect("listed").flatten().map(|e| e.path()).collect();
+    files.sort();
+    let run = |engine: &str| {
+        let mut command = stage.command();
+        command.args(["detect", "--engine", engine, "--model"]).arg(&model).arg("--state").arg(stage.dir());
+        found(&command.args(files.iter().take(6)).output().expect("it starts"))
+    };
+    assert_eq!(run("tensorrt"), run("tract"));
+}
+
+fn config(stage: &Stage, broker: &Broker, more: &str) -> String {
+    format!(
+        "[device]\nname = \"gate\"\n[paths]\nstate = \"{}\"\n[mqtt]\nbroker = \"{}\"\n[detect]\nmodel = \"{}\"\n\
+         engine = \"tensorrt\"\nconfidence = 0.1\n[tensorrt]\nretry_secs = 1\n{more}\n\
+         [camera.a]\nsource = \"test:ball\"\nfps = 20\n[camera.b]\nsource = \"test:smpte\"\nfps = 20\n",
+        stage.dir().display(),
+        broker.url(),
+        data("tiny_detector.onnx").display(),
+    )
+}
+
+#[test]
+fn a_gpu_that_fails_is_stood_in_for_and_comes_back() {
+    let Some(stage) = Stage::new(10) else { return };
+    stage.gpu("compute=87");
+    let broker = Broker::start();
+    let mut heard = broker.subscribe("peregrine/gate/#");
+    let mut daemon = Daemon::start_by(stage.command(), &config(&stage, &broker, ""));
+    daemon.running();
+    let is_engine = |m: &crate::support::Message, state: &str| m.topic.contains("/engine/") && m.body["state"] == state;
+    heard.first("detections by the GPU", |m| m.topic.ends_with("detections"));
+    heard.first("the engine is well", |m| is_engine(m, "ok") && m.body["engine"] == "tensorrt");
+    stage.gpu("compute=87\nfault_launch=1");
+    // Two workers are lost one after the other.
+    let degraded = heard.next("the GPU is lost", |m| is_engine(m, "degraded") && m.body["engine"] == "tract");
+    assert!(degraded.body["reason"].as_str().is_some_and(|r| r.contains("ILLEGAL_ADDRESS")), "{:?}", degraded.body);
+    heard.next("detections by the CPU", |m| m.topic.ends_with("detections"));
+    stage.gpu("compute=87\nfault_launch=0");
+    heard.next("the GPU is back", |m| is_engine(m, "ok") && m.body["engine"] == "tensorrt");
+    heard.next("detections by the GPU", |m| m.topic.ends_with("detections"));
+    daemon.process.signal("TERM");
+    assert!(daemon.process.ends_within(std::time::Duration::from_secs(10)).success());
+    assert_eq!(stage.builds().len(), 1, "workers and retries share the engine");
+}
+
+#[test]
+fn two_gpus_take_from_the_same_cameras() {
+    let Some(stage) = Stage::new(10) else { return };
+    stage.gpu("compute=87\ndevices=2");
+    let broker = Broker::start();
+    let mut heard = broker.subscribe("peregrine/gate/#");
+    let mut daemon =
+        Daemon::start_by(stage.command(), &config(&stage, &broker, "devices = [0, 1]\nworkers_per_device = 1"));
+    daemon.running();
+    for camera in ["a", "b"] {
+        heard.first("detections", |m| m.topic.ends_with("detections") && m.topic.contains(&format!("/{camera}/")));
+    }
+    daemon.process.signal("TERM");
+    assert!(daemon.process.ends_within(std::time::Duration::from_secs(10)).success());
+    assert_eq!(stage.complaints(), [""; 0]);
+}
