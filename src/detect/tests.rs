@@ -127,7 +127,7 @@ fn a_picture_is_drawn_once_more_when_the_engine_was_lost_and_not_a_third_time() 
         let fickle = Fickle { parrot: parrot(3, &[6, 3], &HEAD), losses, seen: Arc::clone(&seen) };
         let mut detector = Detector::new(Box::new(fickle), &card(), &settings(&[])).expect("a detector");
         let picture = RgbImage { width_px: 64, height_px: 64, data: vec![0; 3 * 64 * 64] };
-        let found = detector.detect(&picture.view(), &Clock::start(), &StageMetrics::default());
+        let found = detector.detect(&picture, &Clock::start(), &StageMetrics::default());
         assert_eq!(found.is_ok_and(|found| !found.is_empty()), sees);
         assert_eq!(*seen.lock().expect("no test panicked"), (2, 2));
     }

@@ -13,7 +13,8 @@ use crate::config::{Camera, Codec, Login, Secret, Source, Transport};
 /// What an appsink takes: what letterbox reads without a conversion.
 const SINK_CAPS: &str = "video/x-raw,format=(string){NV12,I420}";
 /// The same, where TensorRT reads frames in NVIDIA's memory.
-const SINK_CAPS_NVMM: &str = "video/x-raw(memory:NVMM),format=(string)NV12;video/x-raw,format=(string){NV12,I420}";
+pub(super) const SINK_CAPS_NVMM: &str =
+    "video/x-raw(memory:NVMM),format=(string)NV12;video/x-raw,format=(string){NV12,I420}";
 /// Size of a test picture when none is asked for.
 const TEST_SIZE_PX: (u32, u32) = (1280, 720);
 /// Frames a second of a test picture when none are asked for.

@@ -261,8 +261,12 @@ impl Engine for GpuEngine {
 
     fn run(&mut self, batch: usize) -> Result<(), InferError> {
         let batch = batch.min(self.max_batch);
-        let done = self.run_on_gpu(batch);
-        // Decoders have few buffers. After a failure the GPU is lost, or does nothing more with what was enqueued.
+        let mut done = self.run_on_gpu(batch);
+        if done.as_ref().is_err_and(|e| !e.is_fatal()) && !self.device.is_lost() {
+            // Something of the run may be under way, and reads what is let go of below.
+            done = self.stream.wait(DONE_WITHIN, &self.clock).and(done);
+        }
+        // Decoders have few buffers.
         self.work.slots.iter_mut().for_each(|slot| slot.painter.release());
         done.map_err(|e| self.told(e))
     }

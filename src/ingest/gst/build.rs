@@ -194,7 +194,7 @@ impl Pipeline {
     /// Ends it; may block for ever, so only the reaper calls this.
     pub(super) fn take_down(self) {
         // Images of buffers go before the buffers do.
-        self.shared.buffers.clear();
+        self.shared.buffers.close();
         // There is nobody left to tell about a failure here, and nothing to do about it.
         let _ = self.pipeline.set_state(gst::State::Null);
     }
@@ -362,7 +362,7 @@ fn watch_decoder(decoder: &gst::Element, shared: &Arc<Shared>) {
                 shared.resized.fetch_or(is_another, Relaxed);
                 if is_another {
                     // The decoder makes itself other buffers when it hears of this.
-                    shared.buffers.clear();
+                    shared.buffers.close();
                 }
             }
         } else if let Some(gst::PadProbeData::Buffer(buffer)) = &info.data

@@ -70,16 +70,21 @@ pub(super) fn tell(gate: &SurfaceGate) {
     }
 }
 
-/// The buffers of one decoder that were seen in a session, by their address.
-#[derive(Default)]
+/// The buffers of one decoder that were seen in a session, by their address; None once the decoder may give them back.
 pub(super) struct Buffers {
-    known: Mutex<HashMap<usize, Arc<Buffer>>>,
+    known: Mutex<Option<HashMap<usize, Arc<Buffer>>>>,
+}
+
+impl Default for Buffers {
+    fn default() -> Self {
+        Self { known: Mutex::new(Some(HashMap::new())) }
+    }
 }
 
 impl Buffers {
-    /// Forgets all of them, while they are still there.
-    pub(super) fn clear(&self) {
-        let known = std::mem::take(&mut *self.lock());
+    /// Forgets all of them, while they are still there, and remembers none any more: what still comes may be of those that go.
+    pub(super) fn close(&self) {
+        let known = self.lock().take();
         drop(known);
     }
 
@@ -123,7 +128,9 @@ impl Buffers {
         descriptor: u64,
         gate: &SurfaceGate,
     ) -> Result<Arc<Buffer>, String> {
+        let made = Buffer { library, address, descriptor, image: Mutex::default(), kept: Kept::default() };
         let mut known = self.lock();
+        let Some(known) = known.as_mut() else { return Ok(Arc::new(made)) };
         if let Some(buffer) = known.get(&(address as usize)) {
             if buffer.descriptor == descriptor {
                 return Ok(Arc::clone(buffer));
@@ -137,13 +144,12 @@ impl Buffers {
             gate.close("the decoder makes new buffers all the time");
             return Err("the decoder makes new buffers all the time".to_owned());
         }
-        let made = Buffer { library, address, descriptor, image: Mutex::default(), kept: Kept::default() };
         let made = Arc::new(made);
         known.insert(address as usize, Arc::clone(&made));
         Ok(made)
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<usize, Arc<Buffer>>> {
+    fn lock(&self) -> MutexGuard<'_, Option<HashMap<usize, Arc<Buffer>>>> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
