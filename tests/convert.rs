@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use crate::quality::python;
 use crate::support::shared;
+use crate::tensorrt::rtx;
 
 /// What a file holds, as JSON: types of codes, shapes of scales, what is left in floats, whether two pictures at once give what each gives alone.
 const FACTS: &str = r#"
@@ -40,7 +41,7 @@ if shape[0] == 0:
     two = np.random.default_rng(1).random([2] + shape[1:], np.float32)
     run = lambda x: session.run(None, {model.graph.input[0].name: x})
     batch = max(float(np.abs(b - np.concatenate(a)).max() / np.abs(b).max()) for b, *a in zip(run(two), run(two[:1]), run(two[1:])))
-print(json.dumps(dict(kinds=sorted(kinds), zeros=bool(zeros), weights=bool(weights), floats=floats, batch=batch,
+print(json.dumps(dict(input=model.graph.input[0].name, kinds=sorted(kinds), zeros=bool(zeros), weights=bool(weights), floats=floats, batch=batch,
                       opsets={o.domain: o.version for o in model.opset_import}, about={p.key: p.value for p in model.metadata_props})))
 "#;
 
@@ -118,7 +119,9 @@ fn a_detector_becomes_both_forms_each_as_its_engine_wants_it() {
         "nothing else is left"
     );
 
-    let tensorrt = facts(&place.out.path().join("yolov8n_320_int8.tensorrt.onnx"));
+    let for_gpus = place.out.path().join("yolov8n_320_int8.tensorrt.onnx");
+    rtx::takes(&for_gpus, "images", [3, 320, 320], 4);
+    let tensorrt = facts(&for_gpus);
     assert_eq!(tensorrt["kinds"], serde_json::json!(["int8"]), "no bias of 32 bits, no weights but floats: {tensorrt}");
     assert!(tensorrt["zeros"] == true && tensorrt["weights"] == true, "{tensorrt}");
     assert!(tensorrt["batch"].as_f64().is_some_and(|far| far < 1e-3), "two pictures at once: {tensorrt}");
@@ -163,7 +166,10 @@ fn a_classifier_becomes_both_forms_and_the_same_bytes_again() {
         seen.push(names.iter().map(|n| std::fs::read(place.out.path().join(n)).expect("read")).collect::<Vec<_>>());
     }
     assert!(seen[0] == seen[1], "two conversions give the same bytes");
-    let found = facts(&place.out.path().join("vehicle_attributes_0039_int8.tensorrt.onnx"));
+    let for_gpus = place.out.path().join("vehicle_attributes_0039_int8.tensorrt.onnx");
+    let input = facts(&for_gpus)["input"].as_str().expect("a name").to_owned();
+    rtx::takes(&for_gpus, &input, [3, 72, 72], 4);
+    let found = facts(&for_gpus);
     assert!(
         found["kinds"] == serde_json::json!(["int8"]) && found["zeros"] == true && found["weights"] == true,
         "{found}"

@@ -92,6 +92,11 @@ const HOMES: &[Home] = &[
     Home { thing: "rumqttc", used: |p| p.segments[0] == "rumqttc", homes: &["src/publish/mqtt"] },
     Home { thing: "rustls", used: |p| p.segments[0] == "rustls", homes: &["src/publish/"] },
     Home { thing: "tract", used: |p| p.segments[0].starts_with("tract_"), homes: &["src/infer/tract"] },
+    Home {
+        thing: "a library loaded at run time",
+        used: |p| p.segments[0] == "libloading",
+        homes: &["src/infer/tensorrt/"],
+    },
     Home { thing: "tokio", used: |p| p.segments[0] == "tokio", homes: &["src/publish/", "src/api/"] },
     Home { thing: "axum", used: |p| p.segments[0] == "axum", homes: &["src/api/"] },
     Home { thing: "the service manager", used: |p| p.segments[0] == "sd_notify", homes: &["src/runtime/notify.rs"] },

@@ -16,6 +16,7 @@ fn validate(message: &Message) {
         Some("tracks") => "tracks",
         Some("status") if message.topic.contains("/camera/") => "camera-status",
         Some("status") => "device-status",
+        Some(_) if message.topic.contains("/engine/") => "engine-status",
         other => panic!("unknown topic {other:?}"),
     };
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("docs/schemas/{kind}.schema.json"));

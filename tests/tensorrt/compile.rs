@@ -152,17 +152,27 @@ pub(crate) fn stand_in_driver(file: &str) -> PathBuf {
 
 /// A folder with the program `drive`: the shim's table of this major, and this source of tests/tensorrt that drives it.
 pub(crate) fn program(major: u32, headers: &Path, main: &str) -> PathBuf {
+    program_with(&major.to_string(), &[], headers, main)
+}
+
+/// The same with the table for TensorRT-RTX.
+pub(crate) fn rtx_program(headers: &Path, main: &str) -> PathBuf {
+    program_with("rtx", &["-DPEREGRINE_TENSORRT_RTX"], headers, main)
+}
+
+fn program_with(table: &str, more: &[&str], headers: &Path, main: &str) -> PathBuf {
     let (shim, tests) = (source("src/infer/tensorrt/shim"), source("tests/tensorrt"));
     let (headers_text, shim_text, file) = (text(headers), text(&shim), text(&tests.join(main)));
-    let table = format!("-DPEREGRINE_TABLE=peregrine_tensorrt_table_{major}");
+    let name = format!("{main}-{table}");
+    let table = format!("-DPEREGRINE_TABLE=peregrine_tensorrt_table_{table}");
     let compile = ["-std=c++17", "-Wall", "-Wextra", "-Werror", "-Wno-deprecated-declarations", &table];
     let includes = [&format!("-I{shim_text}"), &format!("-I{shim_text}/cuda"), "-isystem", &headers_text];
     let of_the_shim = ["-fno-exceptions", "-fno-rtti", "-c", "-o", "shim.o", &format!("{shim_text}/shim.cpp")];
     let of_the_program = ["-o", "drive", &file, "shim.o", "-ldl"];
-    Recipe::new(&format!("{main}-{major}"))
+    Recipe::new(&name)
         .made_from(&[shim, PathBuf::from(&file), tests.join("program.h"), headers.join("NvInferImpl.h")])
-        .step("c++", &[&compile[..], &includes[..], &of_the_shim[..]].concat())
-        .step("c++", &[&compile[..], &includes[..], &of_the_program[..]].concat())
+        .step("c++", &[&compile[..], more, &includes[..], &of_the_shim[..]].concat())
+        .step("c++", &[&compile[..], more, &includes[..], &of_the_program[..]].concat())
         .made()
 }
 

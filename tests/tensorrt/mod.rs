@@ -6,6 +6,7 @@
 mod compile;
 mod computing; // the stand-in computes what tract does
 mod protocol;
+pub(crate) mod rtx;
 mod server;
 pub(crate) mod support;
 mod surface; // an engine reads frames where a decoder wrote them

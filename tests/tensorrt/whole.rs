@@ -213,3 +213,24 @@ fn two_gpus_take_from_the_same_cameras() {
     assert!(daemon.process.ends_within(std::time::Duration::from_secs(10)).success());
     assert_eq!(stage.complaints(), [""; 0]);
 }
+
+#[test]
+fn a_gpu_that_does_not_answer_is_stood_in_for() {
+    let Some(stage) = Stage::new(10) else { return };
+    stage.gpu("compute=87");
+    let broker = Broker::start();
+    let mut heard = broker.subscribe("peregrine/gate/#");
+    let mut daemon = Daemon::start_by(stage.command(), &config(&stage, &broker, ""));
+    daemon.running();
+    heard.first("detections by the GPU", |m| m.topic.ends_with("detections"));
+    stage.gpu("compute=87\nhang=1");
+    let degraded = heard.next("the GPU is lost", |m| m.body["state"] == "degraded" && m.body["engine"] == "tract");
+    assert!(
+        degraded.body["reason"].as_str().is_some_and(|r| r.contains("did not answer within")),
+        "{:?}",
+        degraded.body
+    );
+    heard.next("detections by the CPU", |m| m.topic.ends_with("detections"));
+    daemon.process.signal("TERM");
+    assert!(daemon.process.ends_within(std::time::Duration::from_secs(10)).success());
+}
