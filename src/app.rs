@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use crate::api::{self, Readiness};
 use crate::config::{self, Config, ConfigErrors, Loaded};
-use crate::pipeline::{Analyst, Board, EngineParts, Lane, LaneParts, Lanes, Loading, Seats, run_engine};
+use crate::infer;
+use crate::pipeline::{self, Analyst, Board, EngineParts, Lane, LaneParts, Lanes, Loading, Seats, run_engine};
 use crate::publish::{self, Driver, Publisher};
 use crate::runtime::signals::{self, Asked};
 use crate::runtime::{Clock, Hearts, Stop, Worker, notify};
@@ -138,6 +139,7 @@ impl App {
             clock,
             metrics: Arc::clone(&metrics),
             hearts: hearts.clone(),
+            surfaces: pipeline::surfaces(&config),
             status: Arc::new(status),
         };
         Ok(Self {
@@ -164,6 +166,9 @@ impl App {
             self.open_camera(name)?;
         }
         let analysts = self.load()?;
+        if let Some(engine) = analysts.iter().map(Analyst::detects_on).find(|engine| *engine != infer::TENSORRT) {
+            self.parts.surfaces.close(&format!("the detector runs on {engine}"));
+        }
         self.start_engines(analysts)?;
         self.models_loaded.store(true, Ordering::Relaxed);
         notify::ready(&self.summary());

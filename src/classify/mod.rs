@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use crate::config;
 use crate::infer::{Activation, ClassifierHead, Engine, InferError, Kind, ModelCard};
-use crate::pixels::{Drawing, Place};
+use crate::pixels::Place;
 use crate::types::names::did_you_mean;
-use crate::types::{ClassId, ClassNames, ImageView, Rect, Track};
+use crate::types::{ClassId, ClassNames, Pixels, Rect, Track};
 
 pub mod vote;
 
@@ -118,7 +118,7 @@ impl Classifier {
     /// The first failure, when the frame's planes are too short or the engine fails; the other tracks were looked at all the same.
     pub fn label(
         &mut self,
-        view: &ImageView<'_>,
+        pixels: &dyn Pixels,
         seen: &[Track],
         book: &mut LabelBook,
         now: Duration,
@@ -129,7 +129,7 @@ impl Classifier {
             if self.is_worth_a_look(track) && book.is_due(&self.name, track.id, pace, now) {
                 // Noted first: a track whose look fails must not come again with every frame.
                 book.looked(&self.name, track.id, now);
-                done = done.and(self.look(view, track, book));
+                done = done.and(self.look(pixels, track, book));
             }
         }
         done
@@ -142,11 +142,11 @@ impl Classifier {
         is_large && track.lost_frames == 0 && self.classes.contains(&track.class)
     }
 
-    fn look(&mut self, view: &ImageView<'_>, track: &Track, book: &mut LabelBook) -> Result<(), ClassifyError> {
+    fn look(&mut self, pixels: &dyn Pixels, track: &Track, book: &mut LabelBook) -> Result<(), ClassifyError> {
         let region = with_margin(track.bbox, self.settings.margin);
         let [_, h, w] = self.engine.shape().input_chw;
-        let drawing = Drawing { view, place: Place::Crop(region, (w, h)), norm: &self.card.input.normalise };
-        let mut infer = || self.engine.draw(0, &drawing).and_then(|()| self.engine.run(1));
+        let (place, norm) = (Place::Crop(region, (w, h)), &self.card.input.normalise);
+        let mut infer = || self.engine.draw_frame(0, pixels, place, norm).and_then(|()| self.engine.run(1));
         let looked = match infer() {
             // Another engine may stand in by now, and the picture is still here.
             Err(e) if e.is_lost() => infer(),

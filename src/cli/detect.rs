@@ -13,7 +13,7 @@ use super::{Failure, pictures, progress};
 use crate::detect::{Detector, PerPlace, Settings};
 use crate::runtime::Clock;
 use crate::telemetry::StageMetrics;
-use crate::types::{ClassNames, Detection, Pixels, RgbImage};
+use crate::types::{ClassNames, Detection, RgbImage};
 
 /// COCO's measure ranks all answers, so even faint ones count; the threshold of its evaluations.
 const COCO_CONFIDENCE: f32 = 0.001;
@@ -134,7 +134,7 @@ fn image_id(path: &Path) -> Result<u64, Failure> {
 fn look(detector: &mut Detector, path: &Path) -> anyhow::Result<(RgbImage, Vec<Detection>)> {
     let image = pictures::read(path)?;
     // Nobody asks this command for stage times; `bench` and the daemon's metrics have them.
-    let found = detector.detect(&image.view(), &Clock::start(), &StageMetrics::default())?;
+    let found = detector.detect(&image, &Clock::start(), &StageMetrics::default())?;
     Ok((image, found))
 }
 

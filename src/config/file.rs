@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Codec, EngineChoice, MqttVersion, Precision, Transport};
+use super::{Codec, EngineChoice, MqttVersion, Nvmm, Precision, Transport};
 
 /// What device, camera and classifier names look like: they become MQTT topics and metric labels.
 pub(super) const NAME_PATTERN: &str = "^[A-Za-z0-9_-]{1,64}$";
@@ -178,6 +178,10 @@ pub struct IngestFile {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 64))]
     pub ring_capacity: Option<u64>,
+    /// Whether frames of NVIDIA's decoder stay in its own memory, where TensorRT reads them. "auto" does so where everything that it takes
+    /// is there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub nvmm: Option<Nvmm>,
 }
 
 /// The detector.

@@ -185,6 +185,18 @@ pub struct Ingest {
     pub auth_backoff_max: Duration,
     /// Frames that a camera's ring keeps.
     pub ring_capacity: usize,
+    /// Whether frames may stay in memory of the video hardware.
+    pub nvmm: Nvmm,
+}
+
+/// Whether decoded frames stay in NVIDIA's own memory (NVMM).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Nvmm {
+    /// Where TensorRT can read them there.
+    Auto,
+    /// Never: each is copied to the processor's memory.
+    Off,
 }
 
 /// Which engine runs models.

@@ -141,6 +141,7 @@ fn ingest(i: &Ingest) -> IngestFile {
         backoff_max_ms: Some(ms(i.backoff_max)),
         auth_backoff_max_ms: Some(ms(i.auth_backoff_max)),
         ring_capacity: Some(i.ring_capacity as u64),
+        nvmm: Some(i.nvmm),
     }
 }
 

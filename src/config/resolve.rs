@@ -13,8 +13,8 @@ use super::file::{ClassifyFile, ConfigFile, IngestFile, LogLevel, MqttFile, Tens
 use super::login::LoginKeys;
 use super::walk::{did_you_mean, is_name};
 use super::{
-    Api, Classify, ClientCert, Config, Detect, Device, EngineChoice, Ingest, Log, Mqtt, MqttVersion, Paths, Publish,
-    Tensorrt, Tls, Track,
+    Api, Classify, ClientCert, Config, Detect, Device, EngineChoice, Ingest, Log, Mqtt, MqttVersion, Nvmm, Paths,
+    Publish, Tensorrt, Tls, Track,
 };
 
 /// What the file does not say about the device that it is read on.
@@ -199,6 +199,7 @@ impl Resolver<'_> {
             backoff_max: ms(i.backoff_max_ms, 10_000),
             auth_backoff_max: ms(i.auth_backoff_max_ms, 60_000),
             ring_capacity: count(i.ring_capacity.unwrap_or(1)),
+            nvmm: i.nvmm.unwrap_or(Nvmm::Auto),
         };
         let least = ingest.backoff_min.as_millis();
         for (key, longest) in

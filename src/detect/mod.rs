@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use crate::config;
 use crate::infer::{DetectorHead, Engine, Focus, InferError, Kind, ModelCard};
-use crate::pixels::{Drawing, Letterbox, Place};
+use crate::pixels::{Letterbox, Place};
 use crate::runtime::Clock;
 use crate::telemetry::StageMetrics;
 use crate::types::names::did_you_mean;
-use crate::types::{ClassNames, Detection, ImageView};
+use crate::types::{ClassNames, Detection, Pixels};
 
 pub mod nms;
 pub mod yolo;
@@ -141,17 +141,17 @@ impl Detector {
     /// When the frame's planes are too short or the engine fails; the next frame may be tried.
     pub fn detect(
         &mut self,
-        view: &ImageView<'_>,
+        pixels: &dyn Pixels,
         clock: &Clock,
         stages: &StageMetrics,
     ) -> Result<Vec<Detection>, DetectError> {
-        let geometry = self.geometry(view);
-        let inferred = match self.infer(&geometry, view, clock, stages) {
+        let geometry = self.geometry(pixels.size_px());
+        let inferred = match self.infer(&geometry, pixels, clock, stages) {
             // Another engine may stand in by now, and the picture is still here.
-            Err(e) if e.is_lost() => self.infer(&geometry, view, clock, stages),
+            Err(e) if e.is_lost() => self.infer(&geometry, pixels, clock, stages),
             done => done,
         }?;
-        let found = self.decode(&geometry, view);
+        let found = self.decode(&geometry);
         stages.decode.record(clock.mono().saturating_sub(inferred));
         Ok(found)
     }
@@ -160,13 +160,12 @@ impl Detector {
     fn infer(
         &mut self,
         geometry: &Letterbox,
-        view: &ImageView<'_>,
+        pixels: &dyn Pixels,
         clock: &Clock,
         stages: &StageMetrics,
     ) -> Result<Duration, InferError> {
         let begun = clock.mono();
-        let drawing = Drawing { view, place: Place::Letterbox(*geometry), norm: &self.card.input.normalise };
-        self.engine.draw(0, &drawing)?;
+        self.engine.draw_frame(0, pixels, Place::Letterbox(*geometry), &self.card.input.normalise)?;
         let filled = clock.mono();
         stages.letterbox.record(filled.saturating_sub(begun));
         self.engine.run(1)?;
@@ -175,7 +174,8 @@ impl Detector {
         Ok(inferred)
     }
 
-    fn decode(&mut self, geometry: &Letterbox, view: &ImageView<'_>) -> Vec<Detection> {
+    fn decode(&mut self, geometry: &Letterbox) -> Vec<Detection> {
+        let (width_px, height_px) = geometry.src_wh();
         let mut found = Vec::new();
         match self.engine.places(0) {
             Some(places) => self.decoder.decode_places(places, &mut found),
@@ -183,7 +183,7 @@ impl Detector {
         }
         nms::suppress(&mut found, self.nms_iou, MAX_BOXES);
         for d in &mut found {
-            d.bbox = geometry.to_frame(d.bbox).clipped(view.width_px, view.height_px);
+            d.bbox = geometry.to_frame(d.bbox).clipped(width_px, height_px);
         }
         // What lay in the padding alone has no area left.
         found.retain(|d| d.bbox.is_sane());
@@ -191,8 +191,7 @@ impl Detector {
     }
 
     /// The letterbox for this frame's size, remembered.
-    fn geometry(&mut self, view: &ImageView<'_>) -> Letterbox {
-        let src_wh = (view.width_px, view.height_px);
+    fn geometry(&mut self, src_wh: (u32, u32)) -> Letterbox {
         if let Some(known) = self.geometries.iter().find(|g| g.src_wh() == src_wh) {
             return *known;
         }

@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::infer::{Input, InputMut, ModelShape, OutputShape, QuantisedInput};
 use crate::pixels::{ChannelOrder, Normalise, Placement};
-use crate::types::{Pixels, RgbImage};
+use crate::types::RgbImage;
 
 /// Says the same whatever it is shown.
 struct Parrot {
@@ -127,7 +127,7 @@ fn a_picture_is_drawn_once_more_when_the_engine_was_lost_and_not_a_third_time() 
         let fickle = Fickle { parrot: parrot(3, &[6, 3], &HEAD), losses, seen: Arc::clone(&seen) };
         let mut detector = Detector::new(Box::new(fickle), &card(), &settings(&[])).expect("a detector");
         let picture = RgbImage { width_px: 64, height_px: 64, data: vec![0; 3 * 64 * 64] };
-        let found = detector.detect(&picture.view(), &Clock::start(), &StageMetrics::default());
+        let found = detector.detect(&picture, &Clock::start(), &StageMetrics::default());
         assert_eq!(found.is_ok_and(|found| !found.is_empty()), sees);
         assert_eq!(*seen.lock().expect("no test panicked"), (2, 2));
     }
@@ -182,7 +182,7 @@ fn seen(classes: &[&str]) -> Vec<Detection> {
     let mut detector = Detector::new(parrot(3, &[6, 3], &HEAD), &card(), &settings(classes)).expect("made");
     let image = RgbImage { width_px: 128, height_px: 64, data: vec![0; 128 * 64 * 3] };
     let (clock, stages) = (Clock::start(), StageMetrics::default());
-    let found = detector.detect(&image.view(), &clock, &stages).expect("detected");
+    let found = detector.detect(&image, &clock, &stages).expect("detected");
     assert_eq!([&stages.letterbox, &stages.inference, &stages.decode].map(|h| h.count()), [1, 1, 1]);
     found
 }
@@ -231,9 +231,9 @@ fn a_frame_whose_memory_is_too_short_is_an_error_and_the_next_one_is_seen() {
     let mut detector = Detector::new(parrot(3, &[6, 3], &HEAD), &card(), &settings(&[])).expect("made");
     let (clock, stages) = (Clock::start(), StageMetrics::default());
     let short = RgbImage { width_px: 128, height_px: 64, data: vec![0; 10] };
-    assert!(matches!(detector.detect(&short.view(), &clock, &stages), Err(DetectError::Infer(InferError::Pixels(_)))));
+    assert!(matches!(detector.detect(&short, &clock, &stages), Err(DetectError::Infer(InferError::Pixels(_)))));
     let whole = RgbImage { width_px: 128, height_px: 64, data: vec![0; 128 * 64 * 3] };
-    assert_eq!(detector.detect(&whole.view(), &clock, &stages).expect("detected").len(), 2);
+    assert_eq!(detector.detect(&whole, &clock, &stages).expect("detected").len(), 2);
 }
 
 #[test]
@@ -241,7 +241,7 @@ fn an_engine_that_takes_codes_is_shown_the_letterboxed_picture() {
     let shown = Arc::default();
     let mut detector = Detector::new(terse(&[6, 3], &HEAD, &shown), &card(), &settings(&[])).expect("made");
     let image = RgbImage { width_px: 128, height_px: 64, data: [10, 20, 30].repeat(128 * 64) };
-    detector.detect(&image.view(), &Clock::start(), &StageMetrics::default()).expect("detected");
+    detector.detect(&image, &Clock::start(), &StageMetrics::default()).expect("detected");
     let shown = shown.lock().expect("not poisoned");
     let pixel = |y: usize| &shown[y * 64 * 4..][..4];
     assert_eq!(
@@ -265,7 +265,7 @@ proptest! {
         let found = [parrot(3, &dims, &head), terse(&dims, &head, &Arc::default())].map(|engine| {
             let mut detector = Detector::new(engine, &card(), &settings).expect("made");
             let image = RgbImage { width_px: 128, height_px: 64, data: vec![0; 128 * 64 * 3] };
-            detector.detect(&image.view(), &Clock::start(), &StageMetrics::default()).expect("detected")
+            detector.detect(&image, &Clock::start(), &StageMetrics::default()).expect("detected")
         });
         prop_assert_eq!(&found[0], &found[1]);
     }

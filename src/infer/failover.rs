@@ -11,9 +11,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Costs, Engine, Explanation, Focus, InferError, InputMut, ModelShape};
-use crate::pixels::Drawing;
+use crate::pixels::{Drawing, Normalise, Place};
 use crate::runtime::Clock;
-use crate::types::EngineState;
+use crate::types::{EngineState, Pixels};
 
 mod absent;
 mod opening;
@@ -323,6 +323,19 @@ impl Engine for Guarded {
         self.settle();
         let done = self.active.draw(slot, drawing);
         // Nobody runs a frame that was not drawn.
+        self.is_between_frames = done.is_err();
+        self.judge(done)
+    }
+
+    fn draw_frame(
+        &mut self,
+        slot: usize,
+        pixels: &dyn Pixels,
+        place: Place,
+        norm: &Normalise,
+    ) -> Result<(), InferError> {
+        self.settle();
+        let done = self.active.draw_frame(slot, pixels, place, norm);
         self.is_between_frames = done.is_err();
         self.judge(done)
     }

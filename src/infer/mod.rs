@@ -5,8 +5,9 @@
 
 use std::path::PathBuf;
 
-use crate::pixels::{CodesMut, Drawing, PixelError};
+use crate::pixels::{CodesMut, Drawing, Normalise, PixelError, Place};
 use crate::runtime::Clock;
+use crate::types::Pixels;
 
 pub mod calibration;
 mod calibrator;
@@ -145,6 +146,21 @@ pub trait Engine: Send {
         Ok(())
     }
 
+    /// Draws a frame into input number `slot`, as [`Engine::draw`] does. Engines that can read a frame where its decoder wrote it do so;
+    /// for all others it is brought to the processor.
+    ///
+    /// # Errors
+    /// As [`Engine::draw`].
+    fn draw_frame(
+        &mut self,
+        slot: usize,
+        pixels: &dyn Pixels,
+        place: Place,
+        norm: &Normalise,
+    ) -> Result<(), InferError> {
+        self.draw(slot, &Drawing { view: &pixels.view(), place, norm })
+    }
+
     /// Runs the first `batch` inputs.
     ///
     /// # Errors
@@ -237,6 +253,14 @@ pub fn probe() -> Vec<EngineProbe> {
         },
         EngineProbe { name: tract::NAME, available: true, detail: "ONNX on the CPU, float32".to_owned() },
     ]
+}
+
+/// Whether engines of this build and device can read frames where a decoder wrote them.
+///
+/// # Errors
+/// Why not, in words.
+pub fn takes_surfaces() -> Result<(), String> {
+    tensorrt::takes_surfaces().map_err(|failure| failure.to_string())
 }
 
 /// Why a model cannot be had or run.

@@ -1,4 +1,5 @@
-//! From an encoded stream to NV12 or I420 in system memory: which elements, hardware first. Pure: no GStreamer, no I/O.
+//! From an encoded stream to NV12 or I420 in system memory, or in NVIDIA's own where that is wanted: which elements, hardware first. Pure:
+//! no GStreamer, no I/O.
 
 use std::collections::BTreeSet;
 
@@ -67,7 +68,7 @@ enum After {
     Nothing,
     /// It may give 4:2:2, 4:4:4 or 10 bits; videoconvert costs nothing while it has nothing to do.
     Convert,
-    /// It gives NVMM memory, which nvvidconv copies to system memory as NV12.
+    /// It gives NVMM memory, which stays where it is if somebody can read it there; else nvvidconv copies it to system memory as NV12.
     FromNvmm,
 }
 
@@ -184,13 +185,26 @@ impl From<Codec> for Video {
     }
 }
 
-/// The elements for a stream. Decoders in `banned` failed on this device before and are passed over.
-pub(super) fn chain(
-    video: Video,
-    wrapping: Wrapping,
-    elements: &Elements,
-    banned: &BTreeSet<&'static str>,
-) -> Result<Chain, IngestError> {
+/// What there is to decode with.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Means<'a> {
+    pub(super) elements: &'a Elements,
+    /// Decoders that failed on this device before; they are passed over.
+    pub(super) banned: &'a BTreeSet<&'static str>,
+    /// Buffers that a decoder is to have beyond its own, so that frames can stay in them; None where they are to be copied.
+    pub(super) surfaces: Option<u32>,
+}
+
+impl Means<'_> {
+    /// Whether frames of NVIDIA's decoder stay where they are.
+    pub(super) fn stay_in_nvmm(&self) -> Option<u32> {
+        self.surfaces.filter(|_| !self.banned.contains(IN_NVMM))
+    }
+}
+
+/// The elements for a stream.
+pub(super) fn chain(video: Video, wrapping: Wrapping, means: Means<'_>) -> Result<Chain, IngestError> {
+    let Means { elements, banned, .. } = means;
     if video == Video::Raw {
         return Ok(Chain { video, steps: vec![step(elements, "videoconvert")?], decoder: None });
     }
@@ -206,7 +220,12 @@ pub(super) fn chain(
     }
     let best = candidates(video).iter().find(|c| c.usable(elements) && !banned.contains(c.element));
     let best = best.ok_or_else(|| no_decoder(video))?;
-    steps.push(step(elements, best.element)?.named(DECODER));
+    let decoder = step(elements, best.element)?.named(DECODER);
+    if let (After::FromNvmm, Some(extra)) = (&best.after, means.stay_in_nvmm()) {
+        steps.push(decoder.shown("num-extra-surfaces", extra));
+        return Ok(Chain { video, steps, decoder: Some((IN_NVMM, true)) });
+    }
+    steps.push(decoder);
     match best.after {
         After::Nothing => {}
         After::Convert => steps.push(step(elements, "videoconvert")?),
@@ -219,6 +238,8 @@ pub(super) fn chain(
 pub(super) const DECODER: &str = "decoder";
 /// The converter's name after an NVIDIA decoder; its failures are the decoder's.
 pub(super) const FROM_NVMM: &str = "from-nvmm";
+/// What NVIDIA's decoder is called when its frames are not copied: where that fails, the same decoder is tried with the copy.
+pub(super) const IN_NVMM: &str = "nvv4l2decoder in NVMM";
 
 fn no_decoder(video: Video) -> IngestError {
     let wanted: Vec<_> = candidates(video).iter().map(|c| c.element).collect();
@@ -268,16 +289,24 @@ mod tests {
     #[test]
     fn a_banned_decoder_gives_way_to_the_next_one() {
         let pc = Elements::new(["h264parse", "vah264dec", "avdec_h264", "videoconvert"], "1.22.0");
-        let first = chain(Video::H264, Wrapping::Plain, &pc, &BTreeSet::new()).expect("a decoder");
+        let first =
+            chain(Video::H264, Wrapping::Plain, Means { elements: &pc, banned: &BTreeSet::new(), surfaces: None })
+                .expect("a decoder");
         assert_eq!(first.decoder, Some(("vah264dec", true)));
-        let second = chain(Video::H264, Wrapping::Plain, &pc, &BTreeSet::from(["vah264dec"])).expect("a decoder");
+        let second = chain(
+            Video::H264,
+            Wrapping::Plain,
+            Means { elements: &pc, banned: &BTreeSet::from(["vah264dec"]), surfaces: None },
+        )
+        .expect("a decoder");
         assert_eq!(second.decoder, Some(("avdec_h264", false)));
     }
 
     #[test]
     fn without_a_decoder_the_error_names_what_to_install() {
         let bare = Elements::new(["h265parse", "rtph265depay"], "1.22.0");
-        let e = chain(Video::H265, Wrapping::Rtp, &bare, &BTreeSet::new()).expect_err("no decoder");
+        let e = chain(Video::H265, Wrapping::Rtp, Means { elements: &bare, banned: &BTreeSet::new(), surfaces: None })
+            .expect_err("no decoder");
         let text = e.to_string();
         assert!(text.contains("H.265") && text.contains("avdec_h265") && text.contains("gstreamer1.0-libav"), "{text}");
     }

@@ -5,13 +5,16 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::path::Path;
 
-use super::decoders::{Chain, Video, Wrapping, chain};
+use super::decoders::{Chain, Means, Video, Wrapping, chain};
 use super::elements::Elements;
 use super::{IngestError, Pace};
 use crate::config::{Camera, Codec, Login, Secret, Source, Transport};
 
 /// What an appsink takes: what letterbox reads without a conversion.
 const SINK_CAPS: &str = "video/x-raw,format=(string){NV12,I420}";
+/// The same, where TensorRT reads frames in NVIDIA's memory.
+pub(super) const SINK_CAPS_NVMM: &str =
+    "video/x-raw(memory:NVMM),format=(string)NV12;video/x-raw,format=(string){NV12,I420}";
 /// Size of a test picture when none is asked for.
 const TEST_SIZE_PX: (u32, u32) = (1280, 720);
 /// Frames a second of a test picture when none are asked for.
@@ -107,6 +110,14 @@ pub(super) struct Given<'a> {
     pub(super) elements: &'a Elements,
     /// Decoders that failed on this device before.
     pub(super) banned: &'a BTreeSet<&'static str>,
+    /// As in [`Means`].
+    pub(super) surfaces: Option<u32>,
+}
+
+impl<'a> Given<'a> {
+    pub(super) fn means(self) -> Means<'a> {
+        Means { elements: self.elements, banned: self.banned, surfaces: self.surfaces }
+    }
 }
 
 /// The pipeline for a camera.
@@ -156,7 +167,7 @@ fn on_pad(given: Given<'_>, head: Vec<Step>, wrapping: Wrapping, live: bool) -> 
     let only = given.settings.codec.map(Video::from);
     if let Some(video) = only {
         // Said now rather than after a connection: what is missing does not depend on the camera.
-        chain(video, wrapping, given.elements, given.banned)?;
+        chain(video, wrapping, given.means())?;
     }
     Ok(Plan { head, body: Body::OnPad { wrapping, only }, sink: sink(given, live)?, live })
 }
@@ -173,7 +184,7 @@ fn v4l2(given: Given<'_>, device: &Path) -> Result<Plan, IngestError> {
         step(given.elements, "v4l2src")?.shown("device", text_of(device)),
         step(given.elements, "capsfilter")?.shown("caps", wanted_caps(media, given.settings)),
     ];
-    fixed(given, head, chain(video, Wrapping::Plain, given.elements, given.banned)?)
+    fixed(given, head, chain(video, Wrapping::Plain, given.means())?)
 }
 
 fn csi(given: Given<'_>, sensor: u32) -> Result<Plan, IngestError> {
@@ -227,7 +238,7 @@ fn wanted_caps(media: &str, settings: &Camera) -> String {
 fn sink(given: Given<'_>, live: bool) -> Result<Step, IngestError> {
     let replay = given.pace == Pace::AsFastAsPossible;
     Ok(step(given.elements, "appsink")?
-        .shown("caps", SINK_CAPS)
+        .shown("caps", if given.means().stay_in_nvmm().is_some() { SINK_CAPS_NVMM } else { SINK_CAPS })
         .shown("sync", !live && !replay)
         .shown("drop", !replay)
         .shown("max-buffers", if replay { REPLAY_BUFFERS } else { 1 })
@@ -245,7 +256,7 @@ impl Step {
         self
     }
 
-    fn shown(mut self, property: &'static str, value: impl ToString) -> Self {
+    pub(super) fn shown(mut self, property: &'static str, value: impl ToString) -> Self {
         self.properties.push((property, Value::Shown(value.to_string())));
         self
     }

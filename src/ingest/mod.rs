@@ -20,7 +20,7 @@ use std::time::Duration;
 use crate::config;
 use crate::runtime::{Clock, Heart, Stop, random};
 use crate::telemetry::Metrics;
-use crate::types::{CameraId, CameraState, CameraStatus, Frame};
+use crate::types::{CameraId, CameraState, CameraStatus, Frame, SurfaceGate};
 
 pub use elements::{Decoder, Elements};
 
@@ -43,6 +43,8 @@ pub struct Context {
     pub metrics: Arc<Metrics>,
     /// The thread's pulse.
     pub heart: Heart,
+    /// Whether frames may stay in memory of the video hardware.
+    pub surfaces: Arc<SurfaceGate>,
     /// Takes each frame. With [`Pace::AsFastAsPossible`] it may block, and the source waits.
     pub sink: Arc<dyn Fn(Frame) + Send + Sync>,
     /// Hears each change of state, once.

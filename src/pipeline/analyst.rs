@@ -94,8 +94,7 @@ impl Analyst {
         follow: &mut Follow,
         emit: &mut dyn FnMut(Report),
     ) -> Result<(), AnalyseError> {
-        let view = frame.pixels.view();
-        let detections = match self.detector.detect(&view, &self.clock, &self.metrics.stages) {
+        let detections = match self.detector.detect(frame.pixels.as_ref(), &self.clock, &self.metrics.stages) {
             Ok(detections) => detections,
             Err(e) => {
                 follow.metrics.frames_failed_total.inc();
@@ -145,12 +144,11 @@ impl Analyst {
         if self.classifiers.is_empty() {
             return Ok(());
         }
-        let view = frame.pixels.view();
         let began = self.clock.mono();
         let mut done = Ok(());
         for classifier in &mut self.classifiers {
             // One that fails does not keep the others from looking.
-            done = done.and(classifier.label(&view, seen, &mut follow.book, frame.captured.mono));
+            done = done.and(classifier.label(frame.pixels.as_ref(), seen, &mut follow.book, frame.captured.mono));
         }
         self.metrics.stages.classify.record(self.clock.mono().saturating_sub(began));
         Ok(done?)
@@ -197,8 +195,7 @@ impl Follow {
 
 impl Moment {
     fn of(frame: &Frame) -> Self {
-        let view = frame.pixels.view();
-        let size_px = (view.width_px, view.height_px);
+        let size_px = frame.pixels.size_px();
         Self { camera: Arc::clone(&frame.camera), seq: frame.seq, captured: frame.captured, size_px }
     }
 

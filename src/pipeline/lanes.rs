@@ -9,7 +9,7 @@ use crate::ingest;
 use crate::ring::{Bell, FrameRing, WhenFull};
 use crate::runtime::{Clock, Hearts, Stop, Worker};
 use crate::telemetry::{CameraMetrics, Metrics};
-use crate::types::{CameraId, CameraState, CameraStatus};
+use crate::types::{CameraId, CameraState, CameraStatus, SurfaceGate};
 
 /// How long cameras may take to let go of their sources, all together, before their lanes are left to end alone. A pipeline's own
 /// teardown has a shorter deadline.
@@ -28,6 +28,8 @@ pub struct LaneParts {
     pub metrics: Arc<Metrics>,
     /// Pulses.
     pub hearts: Hearts,
+    /// Whether frames may stay in memory of the video hardware.
+    pub surfaces: Arc<SurfaceGate>,
     /// Where changes of state go.
     pub status: Arc<dyn Fn(CameraStatus) + Send + Sync>,
 }
@@ -100,6 +102,7 @@ impl Lanes {
             clock: parts.clock,
             metrics: Arc::clone(&parts.metrics),
             heart: parts.hearts.add(&format!("ingest-{name}"), INGEST_SILENCE),
+            surfaces: Arc::clone(&parts.surfaces),
             sink,
             status: Arc::new({
                 let (lane, tell) = (Arc::clone(&lane), Arc::clone(&parts.status));

@@ -27,6 +27,6 @@ pub use analyst::{AnalyseError, Analyst, Follow};
 pub use board::Board;
 pub use engine::{EngineParts, run_engine};
 pub use lanes::{Lane, LaneParts, Lanes};
-pub use models::{LoadError, Loading, examine};
+pub use models::{LoadError, Loading, examine, surfaces};
 pub use recording::{Replay, ReplayError, Step};
 pub use seats::Seats;

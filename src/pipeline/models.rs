@@ -10,6 +10,7 @@ use crate::detect::{self, DetectError, Detector};
 use crate::infer::{self, CatalogError, Engine, InferError, ModelCard, Progress, catalog};
 use crate::runtime::Clock;
 use crate::telemetry::Metrics;
+use crate::types::SurfaceGate;
 use crate::types::names::did_you_mean;
 
 /// Why the models of a configuration cannot be had; each names the key under which the model stands, and says its cause itself.
@@ -139,6 +140,18 @@ fn gpu_of_each_worker(settings: &config::Tensorrt) -> Vec<u32> {
     let devices = if settings.devices.is_empty() { &[0][..] } else { &settings.devices };
     let workers = devices.len() * settings.workers_per_device.max(1);
     devices.iter().copied().cycle().take(workers).collect()
+}
+
+/// Whether frames may stay in memory of the video hardware: where the owner lets them, and the detector may run on a GPU that reads them
+/// there. Cameras open before the models are loaded, so whoever then finds the detector elsewhere closes the gate.
+pub fn surfaces(config: &Config) -> Arc<SurfaceGate> {
+    if config.ingest.nvmm == config::Nvmm::Off {
+        return SurfaceGate::closed("ingest.nvmm is \"off\"");
+    }
+    match config.detect.engine {
+        EngineChoice::Auto | EngineChoice::Tensorrt => SurfaceGate::new(infer::takes_surfaces),
+        EngineChoice::Int8 | EngineChoice::Tract => SurfaceGate::closed("the detector runs on the processor"),
+    }
 }
 
 /// What `run` would refuse in a configuration's models, as far as it can be told without loading them. A model that is not on this

@@ -10,7 +10,7 @@ use crate::ingest;
 use crate::ring::{Bell, FrameRing, WhenFull};
 use crate::runtime::{Clock, Hearts, Stop, Worker};
 use crate::telemetry::Metrics;
-use crate::types::{CameraState, CameraStatus, Frame, Report};
+use crate::types::{CameraState, CameraStatus, Frame, Report, SurfaceGate};
 
 /// Frames that the decoder may be ahead of the engine: enough to hide its jitter, few enough to hold in memory at 4K.
 const AHEAD: usize = 3;
@@ -81,6 +81,7 @@ impl Replay<'_> {
             clock: self.clock,
             metrics: Arc::clone(self.metrics),
             heart: Hearts::new(self.clock).add("replay", Duration::MAX),
+            surfaces: SurfaceGate::closed("a clip is looked at by the processor too"),
             sink: Arc::new({
                 let ring = Arc::clone(&ring);
                 move |frame| ring.push(frame)

@@ -92,6 +92,18 @@ impl Geometry {
     /// # Errors
     /// As [`Drawing::f32_nchw`] into a tensor of this size.
     pub(crate) fn of(drawing: &Drawing<'_>, dst_wh: (usize, usize)) -> Result<Self, PixelError> {
+        let geometry = Self::of_outline(drawing, dst_wh)?;
+        if !geometry.is_elsewhere() {
+            check(drawing.view)?;
+        }
+        Ok(geometry)
+    }
+
+    /// As [`Geometry::of`], whatever the view's planes are: of a picture that lies where the processor does not see it.
+    ///
+    /// # Errors
+    /// When the output is of another size than the place, or the picture of none.
+    pub(crate) fn of_outline(drawing: &Drawing<'_>, dst_wh: (usize, usize)) -> Result<Self, PixelError> {
         let view = drawing.view;
         let (wanted_wh, inner, region) = match drawing.place {
             Place::Letterbox(letterbox) => {
@@ -112,13 +124,20 @@ impl Geometry {
         let Some(region) = region else {
             return Ok(Self::blank(view.format, dst_wh));
         };
-        check(view)?;
+        if size.0 == 0 || size.1 == 0 {
+            return Err(PixelError::Empty { width_px: view.width_px, height_px: view.height_px });
+        }
         Ok(Self { format: view.format, size, region, inner, dst_wh })
     }
 
     /// Nothing but padding.
     pub(crate) fn blank(format: PixelFormat, dst_wh: (usize, usize)) -> Self {
         Self { format, size: (0, 0), region: Rect::default(), inner: [0; 4], dst_wh }
+    }
+
+    /// Whether nothing of the picture is asked for.
+    fn is_elsewhere(&self) -> bool {
+        self.size == (0, 0)
     }
 
     /// Whether there is nothing but padding.

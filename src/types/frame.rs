@@ -6,6 +6,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use super::Surface;
+
 /// A camera's name, as the configuration has it; cheap to clone.
 pub type CameraId = Arc<str>;
 
@@ -84,8 +86,19 @@ pub struct ImageView<'a> {
 
 /// Whoever owns pixels: a mapped decoder buffer, or an image read from a file.
 pub trait Pixels: Send + Sync {
-    /// The pixels as they lie.
+    /// The pixels as they lie. Where they are out of the processor's reach, this brings them over.
     fn view(&self) -> ImageView<'_>;
+
+    /// Width and height; nothing is brought over for it.
+    fn size_px(&self) -> (u32, u32) {
+        let view = self.view();
+        (view.width_px, view.height_px)
+    }
+
+    /// The pixels as a GPU can read them where they lie; None where only the processor can.
+    fn surface(&self) -> Option<Arc<dyn Surface>> {
+        None
+    }
 }
 
 /// One frame of one camera.
@@ -103,8 +116,8 @@ pub struct Frame {
 
 impl fmt::Debug for Frame {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let v = self.pixels.view();
-        write!(f, "{}#{} {}x{} {:?}", self.camera, self.seq, v.width_px, v.height_px, v.format)
+        let (width_px, height_px) = self.pixels.size_px();
+        write!(f, "{}#{} {width_px}x{height_px}", self.camera, self.seq)
     }
 }
 

@@ -7,6 +7,7 @@ pub mod event;
 pub mod frame;
 pub mod geometry;
 pub mod names;
+pub mod surface;
 pub mod track;
 
 pub use detection::{ClassId, ClassNames, Detection};
@@ -15,4 +16,5 @@ pub use event::{
 };
 pub use frame::{CameraId, Captured, ColorMatrix, ColorRange, Frame, ImageView, PixelFormat, Pixels, Plane, RgbImage};
 pub use geometry::Rect;
+pub use surface::{EglImage, Kept, Surface, SurfaceGate};
 pub use track::{Track, TrackId, TrackUpdate};

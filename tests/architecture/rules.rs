@@ -95,7 +95,7 @@ const HOMES: &[Home] = &[
     Home {
         thing: "a library loaded at run time",
         used: |p| p.segments[0] == "libloading",
-        homes: &["src/infer/tensorrt/"],
+        homes: &["src/infer/tensorrt/", "src/ingest/gst/nvmm/library.rs"],
     },
     Home { thing: "tokio", used: |p| p.segments[0] == "tokio", homes: &["src/publish/", "src/api/"] },
     Home { thing: "axum", used: |p| p.segments[0] == "axum", homes: &["src/api/"] },

@@ -12,7 +12,7 @@ use peregrine::config::{self, Login, Secret, Source, Transport};
 use peregrine::ingest::{self, Context, Pace};
 use peregrine::runtime::{Clock, Hearts, Stop, Worker};
 use peregrine::telemetry::Metrics;
-use peregrine::types::{CameraState, CameraStatus, Frame};
+use peregrine::types::{CameraState, CameraStatus, Frame, SurfaceGate};
 
 /// Nothing that is awaited here may take this long, even on a loaded machine.
 const FAR: Duration = Duration::from_secs(60);
@@ -119,11 +119,13 @@ impl Camera {
                 backoff_max: Duration::from_millis(500),
                 auth_backoff_max: Duration::from_secs(60),
                 ring_capacity: 1,
+                nvmm: config::Nvmm::Auto,
             },
             pace,
             clock,
             metrics: Arc::clone(&metrics),
             heart: Hearts::new(clock).add("ingest-gate", FAR),
+            surfaces: SurfaceGate::closed("a test looks at pixels itself"),
             sink: Arc::new(move |frame: Frame| {
                 let _ = tell.send(checked(&frame));
             }),

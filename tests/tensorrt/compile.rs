@@ -140,13 +140,14 @@ pub(crate) fn stand_in(major: u32, headers: &Path) -> PathBuf {
     recipe.made()
 }
 
-/// A folder with a libcuda.so.1 that stands in for the driver.
-pub(crate) fn stand_in_driver() -> PathBuf {
-    let (file, kernels) = (source("tests/tensorrt/driver.cpp"), source("src/infer/tensorrt/letterbox"));
+/// A folder with a libcuda.so.1 that stands in for the driver: of driver.cpp, or of egl.cpp, which is the same with EGLImages.
+pub(crate) fn stand_in_driver(file: &str) -> PathBuf {
+    let (driver, kernels) = (source("tests/tensorrt/driver.cpp"), source("src/infer/tensorrt/letterbox"));
+    let file = source("tests/tensorrt").join(file);
     let (file_text, include) = (text(&file), format!("-I{}", text(&kernels)));
     let flags =
         ["-std=c++17", "-O2", "-ffp-contract=off", "-shared", "-fPIC", &include, "-o", "libcuda.so.1", &file_text];
-    Recipe::new("libcuda").made_from(&[file, kernels]).step("c++", &flags).made()
+    Recipe::new("libcuda").made_from(&[file, driver, kernels]).step("c++", &flags).made()
 }
 
 /// A folder with the program `drive`: the shim's table of this major, and this source of tests/tensorrt that drives it.

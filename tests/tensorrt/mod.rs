@@ -9,5 +9,6 @@ mod protocol;
 pub(crate) mod rtx;
 mod server;
 pub(crate) mod support;
+mod surface; // an engine reads frames where a decoder wrote them
 mod table; // the shim's table, driven by a program without Rust
 mod whole; // the whole program on a GPU that stands in

@@ -14,12 +14,19 @@ pub(crate) struct Stage {
     /// What is asked of the libraries, and how it goes.
     pub(crate) server: Arc<Server>,
     dir: tempfile::TempDir,
+    /// What the driver is made of.
+    driver: &'static str,
 }
 
 impl Stage {
     /// With a TensorRT of this major version whose models are computed by tract; None, with a line, where it cannot be built.
     pub(crate) fn new(major: u32) -> Option<Self> {
         Self::computing(major, EngineChoice::Tract)
+    }
+
+    /// The same, with a driver that reads EGLImages, which it also makes.
+    pub(crate) fn with_images(major: u32) -> Option<Self> {
+        Some(Self { driver: "egl.cpp", ..Self::new(major)? })
     }
 
     /// The same, with another engine of ours.
@@ -30,7 +37,7 @@ impl Stage {
             std::fs::create_dir(dir.path().join(folder)).expect("made");
         }
         let server = Server::start(&dir.path().join("socket"), &dir.path().join("models"), choice);
-        let stage = Self { server, dir };
+        let stage = Self { server, dir, driver: "driver.cpp" };
         for name in ["libnvinfer", "libnvonnxparser"] {
             let file = format!("{name}.so.{major}");
             stage.add_library(&built.join(&file), &file);
@@ -43,7 +50,7 @@ impl Stage {
     pub(crate) fn gpu(&self, settings: &str) {
         let file = self.dir.path().join("gpu");
         if !file.exists() {
-            self.add_library(&stand_in_driver().join("libcuda.so.1"), "libcuda.so.1");
+            self.add_library(&stand_in_driver(self.driver).join("libcuda.so.1"), "libcuda.so.1");
         }
         std::fs::write(file, settings).expect("written");
     }

@@ -1,7 +1,8 @@
 //! What stands where an engine was, while no other is loaded: it refuses every frame, in words.
 
 use crate::infer::{Engine, InferError, InputMut, ModelShape};
-use crate::pixels::Drawing;
+use crate::pixels::{Drawing, Normalise, Place};
+use crate::types::Pixels;
 
 pub(super) struct Absent {
     shape: ModelShape,
@@ -44,6 +45,10 @@ impl Engine for Absent {
     }
 
     fn draw(&mut self, _slot: usize, _drawing: &Drawing<'_>) -> Result<(), InferError> {
+        Err(self.refusal())
+    }
+
+    fn draw_frame(&mut self, _: usize, _: &dyn Pixels, _: Place, _: &Normalise) -> Result<(), InferError> {
         Err(self.refusal())
     }
 

@@ -16,8 +16,9 @@ use super::on_device::OnDevice;
 use super::tensors::Tensors;
 use crate::infer::onnx::Header;
 use crate::infer::{Engine, InferError, InputMut, ModelShape, TENSORRT as NAME};
-use crate::pixels::Drawing;
+use crate::pixels::{Drawing, Normalise, Place};
 use crate::runtime::Clock;
+use crate::types::Pixels;
 
 /// A run that takes longer will not come back: the largest detectors take some hundred milliseconds on the smallest boards, and a GPU that
 /// failed is to be replaced within five seconds.
@@ -69,6 +70,8 @@ pub(super) enum Source {
     Floats,
     /// Planes of a picture, drawn by the GPU.
     Planes,
+    /// A frame that the GPU reads where it lies. Drawn before the run, since a recording would hold one buffer's address.
+    Surface,
 }
 
 struct Output {
@@ -87,6 +90,7 @@ impl Work {
             match slot.source {
                 Source::Floats => stream.copy_to_device(&self.floats, at..at + bytes, &self.input, at)?,
                 Source::Planes => slot.painter.enqueue(stream, self.input.address() + at as u64)?,
+                Source::Surface => {}
             }
         }
         for first in (0..batch).step_by(self.tensors.at_once) {
@@ -100,6 +104,17 @@ impl Work {
         }
         for output in &mut self.outputs {
             output.transfer.enqueue_first(stream, batch * output.len * size_of::<f32>())?;
+        }
+        Ok(())
+    }
+
+    /// Draws the frames that are read where they lie.
+    fn enqueue_surfaces(&mut self, stream: &Stream, batch: usize) -> Result<(), Failure> {
+        let bytes = self.tensors.input_len * size_of::<f32>();
+        for (i, slot) in self.slots.iter_mut().take(batch).enumerate() {
+            if slot.source == Source::Surface {
+                slot.painter.enqueue(stream, self.input.address() + (i * bytes) as u64)?;
+            }
         }
         Ok(())
     }
@@ -144,6 +159,7 @@ impl GpuEngine {
         let _entered = self.device.enter()?;
         let Self { graphs, work, stream, .. } = self;
         let sources: Vec<Source> = work.slots.iter().take(batch).map(|s| s.source).collect();
+        work.enqueue_surfaces(stream, batch)?;
         if graphs.find(&sources).is_none() && work.is_one_shape(batch) && graphs.is_worth_it(&sources) {
             match stream.capture(&mut || work.enqueue(stream, batch)) {
                 Ok(graph) => graphs.keep(sources.clone(), graph),
@@ -215,9 +231,44 @@ impl Engine for GpuEngine {
         }
     }
 
+    fn draw_frame(
+        &mut self,
+        slot: usize,
+        pixels: &dyn Pixels,
+        place: Place,
+        norm: &Normalise,
+    ) -> Result<(), InferError> {
+        let Some(surface) = pixels.surface() else {
+            return self.draw(slot, &Drawing { view: &pixels.view(), place, norm });
+        };
+        let [_, h, w] = self.shape.input_chw;
+        let prepared = match self.device.enter() {
+            Ok(_entered) => self.work.slots[slot].painter.prepare_surface(Arc::clone(&surface), (place, norm), (w, h)),
+            Err(e) => return Err(self.told(e)),
+        };
+        match prepared {
+            Err(InferError::Run { .. }) if self.device.is_lost() => Err(self.told(Failure::Lost)),
+            Err(InferError::Run { reason, .. }) => {
+                surface.refuse(&reason);
+                self.draw(slot, &Drawing { view: &pixels.view(), place, norm })
+            }
+            done => {
+                self.work.slots[slot].source = Source::Surface;
+                done
+            }
+        }
+    }
+
     fn run(&mut self, batch: usize) -> Result<(), InferError> {
         let batch = batch.min(self.max_batch);
-        self.run_on_gpu(batch).map_err(|e| self.told(e))
+        let mut done = self.run_on_gpu(batch);
+        if done.as_ref().is_err_and(|e| !e.is_fatal()) && !self.device.is_lost() {
+            // Something of the run may be under way, and reads what is let go of below.
+            done = self.stream.wait(DONE_WITHIN, &self.clock).and(done);
+        }
+        // Decoders have few buffers.
+        self.work.slots.iter_mut().for_each(|slot| slot.painter.release());
+        done.map_err(|e| self.told(e))
     }
 
     fn output(&self, output: usize, slot: usize) -> &[f32] {

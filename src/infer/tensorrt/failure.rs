@@ -75,6 +75,9 @@ pub(in crate::infer) enum Failure {
     /// The GPU was lost to an earlier failure.
     #[error("the GPU was lost to an earlier failure")]
     Lost,
+    /// A frame in memory of the video hardware is not what the kernel draws.
+    #[error("a decoder's frame cannot be read where it lies: {0}")]
+    Surface(String),
     /// TensorRT refused or failed.
     #[error("TensorRT: {doing}: {said}")]
     Tensorrt {

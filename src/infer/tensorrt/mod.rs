@@ -59,6 +59,19 @@ pub(super) fn probe() -> Result<String, Failure> {
     Ok(format!("TensorRT {} ({file}){runs_only}, CUDA {major}.{minor}, {gpus}", library.version()))
 }
 
+/// Whether frames can be read where a decoder wrote them. No GPU is opened for the answer.
+pub(super) fn takes_surfaces() -> Result<(), Failure> {
+    if table::tables().next().is_none() {
+        return Err(Failure::LeftOut);
+    }
+    let driver = Driver::open()?;
+    Library::open()?;
+    if driver.reads_images() {
+        return Ok(());
+    }
+    Err(Failure::Surface("the NVIDIA driver has no functions for EGLImages".to_owned()))
+}
+
 /// Opens a model whose head was already found good.
 pub(super) fn load(
     model: &Path,

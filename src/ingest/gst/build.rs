@@ -14,9 +14,10 @@ use gstreamer::prelude::{
 use gstreamer_app::AppSink;
 
 use super::bus::{self, Heard};
+use super::nvmm::Buffers;
 use crate::config::Secret;
 use crate::ingest::IngestError;
-use crate::ingest::decoders::{Chain, DECODER, Described, FROM_NVMM, Video, Wrapping, chain};
+use crate::ingest::decoders::{Chain, DECODER, Described, FROM_NVMM, IN_NVMM, Means, Video, Wrapping, chain};
 use crate::ingest::elements::Elements;
 use crate::ingest::launch::{Body, Plan, Step, Value, written};
 use crate::runtime::threads::pause;
@@ -38,6 +39,8 @@ struct Shared {
     jpeg: AtomicBool,
     /// A video pad was taken; further ones are left alone.
     linked: AtomicBool,
+    /// The decoder's buffers, where frames stay in them.
+    buffers: Buffers,
     news: Mutex<News>,
 }
 
@@ -61,6 +64,19 @@ impl Shared {
     }
 }
 
+/// What a chain is chosen from, when the stream shows itself.
+pub(super) struct Site {
+    pub(super) elements: Elements,
+    pub(super) banned: BTreeSet<&'static str>,
+    pub(super) surfaces: Option<u32>,
+}
+
+impl Site {
+    fn means(&self) -> Means<'_> {
+        Means { elements: &self.elements, banned: &self.banned, surfaces: self.surfaces }
+    }
+}
+
 /// A pipeline that was built; it runs from its `starter` to `take_down`.
 pub(super) struct Pipeline {
     pipeline: gst::Pipeline,
@@ -71,12 +87,7 @@ pub(super) struct Pipeline {
 }
 
 impl Pipeline {
-    pub(super) fn build(
-        plan: Plan,
-        elements: Elements,
-        banned: BTreeSet<&'static str>,
-        camera: &CameraId,
-    ) -> Result<Self, IngestError> {
+    pub(super) fn build(plan: Plan, site: Site, camera: &CameraId) -> Result<Self, IngestError> {
         let pipeline = gst::Pipeline::new();
         let shared = Arc::new(Shared::default());
         let head = add_all(&pipeline, &plan.head)?;
@@ -90,7 +101,7 @@ impl Pipeline {
             }
             Body::OnPad { wrapping, only } => {
                 log::debug!(camera = &**camera, stage = "ingest"; "{} ! … ! {}", written(&plan.head), plan.sink);
-                let ready = Grower { wrapping, only, elements, banned, camera: Arc::clone(camera) };
+                let ready = Grower { wrapping, only, site, camera: Arc::clone(camera) };
                 ready.wait_for_pads(&pipeline, head.last().expect("a plan has a source"), &sink, &shared);
             }
         }
@@ -161,12 +172,29 @@ impl Pipeline {
         self.live && self.shared.resized.load(Relaxed)
     }
 
+    /// The decoder's buffers, where frames stay in them.
+    pub(super) fn buffers(&self) -> &Buffers {
+        &self.shared.buffers
+    }
+
+    /// Whether the frames stay in NVIDIA's memory.
+    pub(super) fn is_in_nvmm(&self) -> bool {
+        self.shared.news().decoder.is_some_and(|(name, _)| name == IN_NVMM)
+    }
+
+    /// What came out of the decoder is of no use.
+    pub(super) fn blame_decoder(&self) {
+        self.shared.news().decoder_failed = true;
+    }
+
     pub(super) fn jpeg(&self) -> bool {
         self.shared.jpeg.load(Relaxed)
     }
 
     /// Ends it; may block for ever, so only the reaper calls this.
     pub(super) fn take_down(self) {
+        // Images of buffers go before the buffers do.
+        self.shared.buffers.close();
         // There is nobody left to tell about a failure here, and nothing to do about it.
         let _ = self.pipeline.set_state(gst::State::Null);
     }
@@ -176,8 +204,7 @@ impl Pipeline {
 struct Grower {
     wrapping: Wrapping,
     only: Option<Video>,
-    elements: Elements,
-    banned: BTreeSet<&'static str>,
+    site: Site,
     camera: CameraId,
 }
 
@@ -226,7 +253,7 @@ impl Grower {
         if let Some(only) = self.only.filter(|only| *only != video) {
             return Err(IngestError::OtherCodec { found: video.name(), configured: only.name() });
         }
-        let chain = chain(video, self.wrapping, &self.elements, &self.banned)?;
+        let chain = chain(video, self.wrapping, self.site.means())?;
         log::debug!(camera = &*self.camera, stage = "ingest"; "{} through {}", video.name(), written(&chain.steps));
         link_chain(pipeline, &chain, pad, sink, shared)
     }
@@ -331,7 +358,12 @@ fn watch_decoder(decoder: &gst::Element, shared: &Arc<Shared>) {
                 && let Some(new) = size_of(caps.caps())
             {
                 let old = size.lock().unwrap_or_else(PoisonError::into_inner).replace(new);
-                shared.resized.fetch_or(old.is_some_and(|old| old != new), Relaxed);
+                let is_another = old.is_some_and(|old| old != new);
+                shared.resized.fetch_or(is_another, Relaxed);
+                if is_another {
+                    // The decoder makes itself other buffers when it hears of this.
+                    shared.buffers.close();
+                }
             }
         } else if let Some(gst::PadProbeData::Buffer(buffer)) = &info.data
             && !buffer.flags().contains(gst::BufferFlags::DELTA_UNIT)

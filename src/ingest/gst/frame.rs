@@ -48,6 +48,23 @@ impl Layout {
     pub(super) fn size_px(&self) -> (u32, u32) {
         (self.info.width(), self.info.height())
     }
+
+    /// Whether the pixels are in NVIDIA's own memory.
+    pub(super) fn is_in_nvmm(&self) -> bool {
+        self.caps.features(0).is_some_and(|features| features.contains("memory:NVMM"))
+    }
+
+    /// What is known of the pixels without a look at them.
+    pub(super) fn outline(&self) -> ImageView<'static> {
+        ImageView {
+            format: self.format,
+            width_px: self.info.width(),
+            height_px: self.info.height(),
+            planes: [Plane::NONE; 3],
+            matrix: self.matrix,
+            range: self.range,
+        }
+    }
 }
 
 /// JPEG is BT.601 over the full range by its definition (JFIF); older decoders forget to say so in their caps.

@@ -4,6 +4,7 @@
 mod build;
 mod bus;
 mod frame;
+mod nvmm;
 mod open;
 mod reaper;
 
@@ -24,7 +25,7 @@ use super::{BEAT_EVERY, Context, IngestError, Pace};
 use crate::config::{self, Secret};
 use crate::runtime::{Stop, Worker};
 use crate::telemetry::CameraMetrics;
-use crate::types::{CameraState, Frame};
+use crate::types::{CameraState, Frame, Pixels};
 
 /// How long a wait for a frame may last before the bus, the stop and the watchdog are looked at.
 const POLL: Duration = Duration::from_millis(100);
@@ -109,7 +110,14 @@ impl GstSource {
     fn open(&mut self, watchdog: &Watchdog) -> Result<(Pipeline, Worker), End> {
         let (camera, settings) = (Arc::clone(&self.context.camera), self.context.settings.clone());
         let banned = self.bans.at(self.context.clock.mono());
-        let order = open::Order { camera, settings, pace: self.context.pace, banned };
+        let order = open::Order {
+            camera,
+            settings,
+            pace: self.context.pace,
+            banned,
+            surfaces: Arc::clone(&self.context.surfaces),
+            ring_capacity: self.context.ingest.ring_capacity,
+        };
         let opening = open::Opening::begin(order).map_err(|e| self.end_of(&e))?;
         let end = loop {
             self.context.heart.beat();
@@ -208,7 +216,7 @@ impl<'a> Session<'a> {
         } else if let Some(reason) = self.watchdog.stalled(self.source.context.clock.mono()) {
             return Some(End::Stalled(reason));
         }
-        if self.pipeline.size_changed() {
+        if self.pipeline.size_changed() || self.is_in_nvmm_for_nobody() {
             return Some(End::Again);
         }
         match self.pipeline.heard(&self.source.secrets)? {
@@ -235,8 +243,9 @@ impl<'a> Session<'a> {
             }
         }
         let layout = self.layout.as_ref()?;
-        let pixels = match frame::Mapped::new(sample, layout) {
+        let pixels = match self.pixels(sample, layout) {
             Ok(pixels) => pixels,
+            Err(_) if self.is_in_nvmm_for_nobody() => return Some(End::Again),
             Err(reason) => return Some(End::Failed(reason)),
         };
         let captured = self.stamper.captured(sample, self.pipeline.gst());
@@ -245,12 +254,35 @@ impl<'a> Session<'a> {
         let context = &self.source.context;
         self.source.counted.frames_total.inc();
         let (camera, seq) = (Arc::clone(&context.camera), self.source.seq);
-        (context.sink)(Frame { camera, seq, captured, pixels: Arc::new(pixels) });
+        (context.sink)(Frame { camera, seq, captured, pixels });
         // The taker may have held us for long (replay); that is not the source's silence.
         self.watchdog.frame(context.clock.mono());
         // One frame may wait in the appsink: it is not lost yet.
         self.count_displaced(1);
         None
+    }
+
+    fn pixels(&self, sample: &gst::Sample, layout: &frame::Layout) -> Result<Arc<dyn Pixels>, String> {
+        if !layout.is_in_nvmm() {
+            return Ok(Arc::new(frame::Mapped::new(sample, layout)?));
+        }
+        match self.pipeline.buffers().frame(sample, layout, &self.source.context.surfaces) {
+            Ok(pixels) => Ok(Arc::new(pixels)),
+            Err(reason) => {
+                self.pipeline.blame_decoder();
+                Err(reason)
+            }
+        }
+    }
+
+    /// Whether frames stay in NVIDIA's memory though nobody reads them there any more, of which the log hears.
+    fn is_in_nvmm_for_nobody(&self) -> bool {
+        let gate = &self.source.context.surfaces;
+        let is_so = self.pipeline.is_in_nvmm() && !gate.is_open();
+        if is_so {
+            nvmm::tell(gate);
+        }
+        is_so
     }
 
     /// Counts what entered the appsink and never left it, but for those that may still wait there.

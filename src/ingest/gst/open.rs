@@ -4,15 +4,17 @@
 use std::collections::BTreeSet;
 use std::io::Read;
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SendError, sync_channel};
 use std::time::Duration;
 
-use super::build::Pipeline;
+use super::build::{Pipeline, Site};
+use super::nvmm;
 use crate::config;
 use crate::ingest::launch::{CONTAINER_HEAD_BYTES, Container, Given, plan};
 use crate::ingest::{IngestError, Pace};
 use crate::runtime::Worker;
-use crate::types::CameraId;
+use crate::types::{CameraId, SurfaceGate};
 
 /// What is to be opened.
 pub(super) struct Order {
@@ -20,6 +22,10 @@ pub(super) struct Order {
     pub(super) settings: config::Camera,
     pub(super) pace: Pace,
     pub(super) banned: BTreeSet<&'static str>,
+    /// Whether frames may stay in the decoder's memory.
+    pub(super) surfaces: Arc<SurfaceGate>,
+    /// Frames that the ring may hold.
+    pub(super) ring_capacity: usize,
 }
 
 /// A source that is being opened.
@@ -70,8 +76,9 @@ impl Order {
             _ => None,
         };
         let (settings, banned) = (&self.settings, &self.banned);
-        let plan = plan(Given { settings, pace: self.pace, container, elements: &elements, banned })?;
-        Pipeline::build(plan, elements, banned.clone(), &self.camera)
+        let surfaces = nvmm::offered(&elements, &self.surfaces, self.ring_capacity);
+        let plan = plan(Given { settings, pace: self.pace, container, elements: &elements, banned, surfaces })?;
+        Pipeline::build(plan, Site { elements, banned: banned.clone(), surfaces }, &self.camera)
     }
 }
 

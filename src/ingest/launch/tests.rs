@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::*;
+use crate::ingest::decoders::IN_NVMM;
 
 const SOFTWARE: [&str; 17] = [
     "appsink",
@@ -32,6 +33,10 @@ fn device(extra: &[&'static str]) -> Elements {
     Elements::new(SOFTWARE.iter().chain(extra).copied(), "1.22.0")
 }
 
+fn means<'a>(elements: &'a Elements, banned: &'a BTreeSet<&'static str>, surfaces: Option<u32>) -> Means<'a> {
+    Means { elements, banned, surfaces }
+}
+
 fn camera(source: Source) -> Camera {
     Camera { source, codec: None, size_px: None, fps: None, enabled: true }
 }
@@ -44,7 +49,7 @@ fn rtsp() -> Source {
 
 fn planned(settings: &Camera, pace: Pace, elements: &Elements) -> Result<Plan, IngestError> {
     let container = Some(Container::Avi);
-    plan(Given { settings, pace, container, elements, banned: &BTreeSet::new() })
+    plan(Given { settings, pace, container, elements, banned: &BTreeSet::new(), surfaces: None })
 }
 
 #[test]
@@ -64,7 +69,7 @@ fn each_device_decodes_each_codec_with_the_best_it_has() {
         ("PC without a GPU", &[], Video::H264, "rtph264depay ! h264parse ! avdec_h264 ! videoconvert"),
     ];
     for (name, extra, video, want) in table {
-        let made = chain(video, Wrapping::Rtp, &device(extra), &BTreeSet::new()).expect("a decoder");
+        let made = chain(video, Wrapping::Rtp, means(&device(extra), &BTreeSet::new(), None)).expect("a decoder");
         assert_eq!(written(&made.steps), want, "{name}, {}", video.name());
     }
 }
@@ -152,4 +157,33 @@ fn a_configured_codec_that_cannot_be_decoded_is_said_before_connecting() {
     settings.codec = Some(Codec::H265);
     let e = planned(&settings, Pace::Live, &bare).expect_err("no decoder");
     assert!(matches!(e, IngestError::NoDecoder { codec: "H.265", .. }), "{e}");
+}
+
+#[test]
+fn frames_of_a_jetson_stay_in_its_memory_only_where_somebody_reads_them_there() {
+    let (jetson, none, failed) = (device(&JETSON), BTreeSet::new(), BTreeSet::from([IN_NVMM]));
+    let h264 = |banned, surfaces| {
+        let chain = chain(Video::H264, Wrapping::Rtp, means(&jetson, banned, surfaces)).expect("a decoder");
+        (written(&chain.steps), chain.decoder)
+    };
+    let copied = "rtph264depay ! h264parse ! nvv4l2decoder ! nvvidconv".to_owned();
+    let stays = "rtph264depay ! h264parse ! nvv4l2decoder num-extra-surfaces=5".to_owned();
+    assert_eq!(h264(&none, Some(5)), (stays, Some((IN_NVMM, true))));
+    assert_eq!(h264(&none, None), (copied.clone(), Some(("nvv4l2decoder", true))));
+    // Where they cannot stay, the same decoder is tried with the copy before any other.
+    assert_eq!(h264(&failed, Some(5)), (copied, Some(("nvv4l2decoder", true))));
+
+    let sink = |extra: &[&'static str], banned, surfaces| {
+        let (settings, elements) = (camera(rtsp()), device(extra));
+        let given =
+            Given { settings: &settings, pace: Pace::Live, container: None, elements: &elements, banned, surfaces };
+        plan(given).expect("a plan").sink.to_string()
+    };
+    assert!(sink(&JETSON, &none, Some(5)).contains("caps=video/x-raw(memory:NVMM),format=(string)NV12;video/x-raw,"));
+    for copied in [sink(&JETSON, &none, None), sink(&JETSON, &failed, Some(5)), sink(&PC, &none, None)] {
+        assert!(!copied.contains("NVMM"), "{copied}");
+    }
+    // What is not decoded by NVIDIA's decoder ends in the processor's memory as ever.
+    let jpeg = chain(Video::Mjpeg, Wrapping::Rtp, means(&jetson, &none, Some(5))).expect("a decoder");
+    assert_eq!(written(&jpeg.steps), "rtpjpegdepay ! jpegdec ! videoconvert");
 }

@@ -120,6 +120,12 @@ impl Device {
         Ok(Self { driver, ordinal, raw, context, state, name, compute, total_bytes, is_integrated, modules })
     }
 
+    /// Whose it is.
+    #[cfg(test)]
+    pub(in crate::infer::tensorrt) fn driver(&self) -> &'static Driver {
+        self.driver
+    }
+
     /// Its number.
     pub(in crate::infer::tensorrt) fn ordinal(&self) -> u32 {
         self.ordinal

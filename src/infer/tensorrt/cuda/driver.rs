@@ -12,7 +12,7 @@ use std::sync::{Mutex, OnceLock};
 use libloading::Library;
 
 use super::device::Entry;
-use super::{CudaError, Failure};
+use super::{CudaError, Failure, egl};
 
 /// Where Linux finds the driver on a desktop and on a Jetson alike.
 const LIBRARY: &str = "libcuda.so.1";
@@ -117,6 +117,16 @@ functions! {
     }
 }
 
+functions! {
+    /// Pictures of other libraries, read where they lie. Drivers of every Jetson have them; a container's may not.
+    EglFunctions {
+        register_image: ["cuGraphicsEGLRegisterImage"](Out, *mut c_void, c_uint);
+        mapped_frame: ["cuGraphicsResourceGetMappedEglFrame"](*mut egl::Frame, *mut c_void, c_uint, c_uint);
+        unregister: ["cuGraphicsUnregisterResource"](*mut c_void);
+        memcpy_2d_async: ["cuMemcpy2DAsync_v2"](*const egl::Copy2d, *mut c_void);
+    }
+}
+
 /// # Safety
 /// `F` is the type of the function that the library has under each of these names.
 unsafe fn symbol<F: Copy>(library: &Library, names: &[&str]) -> Result<F, String> {
@@ -133,6 +143,7 @@ unsafe fn symbol<F: Copy>(library: &Library, names: &[&str]) -> Result<F, String
 pub(in crate::infer::tensorrt) struct Driver {
     pub(super) functions: Functions,
     pub(super) graphs: Option<GraphFunctions>,
+    pub(super) egl: Option<EglFunctions>,
     version: (u32, u32),
     /// The GPUs that are open, by number.
     pub(super) open: Mutex<HashMap<u32, Entry>>,
@@ -177,11 +188,12 @@ impl Driver {
         })?;
         let functions = Functions::find(&library).map_err(broken)?;
         let graphs = GraphFunctions::find(&library).ok();
+        let egl = EglFunctions::find(&library).ok();
         // Unloading the driver while its threads run is not supported by it.
         std::mem::forget(library);
         // SAFETY: the one argument has to be 0.
         let code = unsafe { (functions.init)(0) };
-        let mut driver = Self { functions, graphs, version: (0, 0), open: Mutex::default() };
+        let mut driver = Self { functions, graphs, egl, version: (0, 0), open: Mutex::default() };
         if code != 0 {
             return Err(refused(driver.error("cuInit", code)));
         }
@@ -198,6 +210,11 @@ impl Driver {
     /// The CUDA version that the driver was made for: (12, 6).
     pub(in crate::infer::tensorrt) fn version(&self) -> (u32, u32) {
         self.version
+    }
+
+    /// Whether it reads EGLImages.
+    pub(in crate::infer::tensorrt) fn reads_images(&self) -> bool {
+        self.egl.is_some()
     }
 
     /// How many GPUs there are.

@@ -8,6 +8,7 @@
 
 mod device;
 mod driver;
+mod egl;
 mod graph;
 mod memory;
 mod module;
@@ -19,6 +20,7 @@ mod tests;
 
 pub(super) use device::Device;
 pub(super) use driver::Driver;
+pub(super) use egl::{Patch, Planes, Registered};
 pub(super) use graph::Graph;
 pub(super) use memory::{DeviceBuffer, Direction, PinnedBuffer, Transfer};
 pub(super) use module::{Function, Module};

@@ -11,6 +11,7 @@ use std::sync::{Arc, OnceLock};
 use libloading::Library;
 
 use super::{Device, Driver, Failure};
+use crate::types::EglImage;
 
 /// A driver of a test's own.
 pub(in crate::infer::tensorrt) struct Standin {
@@ -22,15 +23,44 @@ impl Standin {
     /// None, with a line, where there is no C++ compiler.
     pub(in crate::infer::tensorrt) fn new() -> Option<Self> {
         static BUILT: OnceLock<Option<Vec<u8>>> = OnceLock::new();
-        Self::of(BUILT.get_or_init(|| compile(&[])).as_deref()?)
+        Self::of(BUILT.get_or_init(|| compile("driver.cpp", &[])).as_deref()?)
     }
 
     /// One as old as CUDA 10.2.
     pub(in crate::infer::tensorrt) fn of_cuda_10_2() -> Option<Self> {
         static BUILT: OnceLock<Option<Vec<u8>>> = OnceLock::new();
-        let standin = Self::of(BUILT.get_or_init(|| compile(&["-DCUDA_10_2"])).as_deref()?)?;
+        let standin = Self::of(BUILT.get_or_init(|| compile("driver.cpp", &["-DCUDA_10_2"])).as_deref()?)?;
         standin.set("version", 10020);
         Some(standin)
+    }
+
+    /// One that reads EGLImages, which it also makes.
+    pub(in crate::infer::tensorrt) fn with_images() -> Option<Self> {
+        static BUILT: OnceLock<Option<Vec<u8>>> = OnceLock::new();
+        Self::of(BUILT.get_or_init(|| compile("egl.cpp", &[])).as_deref()?)
+    }
+
+    /// An image of a picture of this size; of arrays (0) or rows (1) so many bytes apart.
+    pub(in crate::infer::tensorrt) fn image(&self, kind: u32, size: (u32, u32), pitch: u32, color: u32) -> EglImage {
+        type Make = unsafe extern "C" fn(u32, u32, u32, u32, u32) -> usize;
+        // SAFETY: the function has this signature.
+        EglImage(unsafe { self.library.get::<Make>(b"standin_image").unwrap()(kind, size.0, size.1, pitch, color) })
+    }
+
+    /// Writes a plane from its beginning.
+    pub(in crate::infer::tensorrt) fn write_plane(&self, image: EglImage, plane: usize, bytes: &[u8]) {
+        type Plane = unsafe extern "C" fn(usize, i32) -> *mut u8;
+        // SAFETY: the function has this signature, and gives memory of as many bytes as the image's pitch and rows make.
+        unsafe {
+            let plane = self.library.get::<Plane>(b"standin_plane").unwrap()(image.0, plane as i32);
+            plane.copy_from_nonoverlapping(bytes.as_ptr(), bytes.len());
+        }
+    }
+
+    /// The image goes.
+    pub(in crate::infer::tensorrt) fn free_image(&self, image: EglImage) {
+        // SAFETY: the function has this signature.
+        unsafe { self.library.get::<unsafe extern "C" fn(usize)>(b"standin_free_image").unwrap()(image.0) }
     }
 
     fn of(built: &[u8]) -> Option<Self> {
@@ -78,7 +108,7 @@ impl Standin {
     }
 }
 
-fn compile(flags: &[&str]) -> Option<Vec<u8>> {
+fn compile(source: &str, flags: &[&str]) -> Option<Vec<u8>> {
     let root = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
     let out = tempfile::NamedTempFile::new().unwrap().into_temp_path();
     let kernel = format!("-I{}", root.join("src/infer/tensorrt/letterbox").display());
@@ -87,7 +117,7 @@ fn compile(flags: &[&str]) -> Option<Vec<u8>> {
         .args(flags)
         .arg("-o")
         .arg(&out)
-        .arg(root.join("tests/tensorrt/driver.cpp"))
+        .arg(root.join("tests/tensorrt").join(source))
         .output();
     match compiled {
         Ok(done) => {

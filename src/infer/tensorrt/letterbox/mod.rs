@@ -1,4 +1,5 @@
-//! Letterbox and crop on the GPU: planes are copied once, and a kernel draws them into a model's input, to the last bit as `pixels` does.
+//! Letterbox and crop on the GPU: planes are copied once, or read where a decoder wrote them (`surface`), and a kernel draws them into a
+//! model's input, to the last bit as `pixels` does.
 //!
 //! Belongs here: the kernel, what it is told, its staging memory. Does not: where a pixel lies and what colour it is (see `pixels`).
 
@@ -7,13 +8,14 @@
 use std::ffi::c_void;
 use std::sync::Arc;
 
-use super::cuda::{Device, Direction, Function, Module, Stream, Transfer};
+use super::cuda::{Device, DeviceBuffer, Direction, Function, Module, Stream, Transfer};
 use super::failure::Failure;
 use crate::infer::InferError;
 use crate::pixels::sampling::{Column, Cut, Factors, Geometry, Row};
 use crate::pixels::{ChannelOrder, Drawing};
 use crate::types::{ImageView, PixelFormat};
 
+mod surface;
 #[cfg(test)]
 mod gpu_tests;
 #[cfg(test)]
@@ -76,6 +78,10 @@ pub(super) struct Painter {
     tables_new: bool,
     /// What is to be drawn; None before the first picture.
     job: Option<(PixelFormat, Job)>,
+    /// The frame that the job reads where it lies; None when it reads the staging memory.
+    held: Option<surface::Held>,
+    /// Planes that were copied out of the hardware's own order.
+    linear: Option<DeviceBuffer>,
 }
 
 impl Painter {
@@ -96,6 +102,8 @@ impl Painter {
             tables_bytes: 0,
             tables_new: false,
             job: None,
+            held: None,
+            linear: None,
         })
     }
 
@@ -113,13 +121,10 @@ impl Painter {
         };
         // Until all of it is there, nothing of it is drawn.
         self.job = None;
-        if self.geometry != Some(geometry) {
-            self.geometry = None;
-            self.tabulate(&geometry).map_err(failed)?;
-            self.geometry = Some(geometry);
-        }
+        self.held = None;
+        self.settle(&geometry).map_err(failed)?;
         self.stage(drawing.view).map_err(failed)?;
-        self.job = Some((geometry.format, self.job(drawing, &geometry)));
+        self.job = Some((geometry.format, self.job(drawing, &geometry, self.staged())));
         answer.map(|()| self.job != before).map_err(InferError::Pixels)
     }
 
@@ -136,7 +141,10 @@ impl Painter {
             // A recording does not copy now, so what runs outside of it has to copy again.
             self.tables_new = self.device.has_graphs() && stream.is_capturing()?;
         }
-        self.planes.enqueue_first(stream, extent(&self.cuts).1)?;
+        match &self.held {
+            None => self.planes.enqueue_first(stream, extent(&self.cuts).1)?,
+            Some(held) => self.enqueue_arrays(stream, held)?,
+        }
         let kernel = match format {
             PixelFormat::Nv12 => &self.kernels[0],
             PixelFormat::I420 => &self.kernels[1],
@@ -147,9 +155,19 @@ impl Painter {
             return Ok(());
         }
         let mut args = [(&raw mut job).cast::<c_void>()];
-        // SAFETY: each kernel takes one Job, by value. Its planes and tables are this painter's memory and as large as the geometry
-        // needs them (`tabulate` and `stage`); every table entry lies within its plane; `to` is the caller's to vouch for.
+        // SAFETY: each kernel takes one Job, by value. Its planes and tables are this painter's memory, or planes of the frame
+        // that it holds, and as large as the geometry needs them (`tabulate`, `stage`, `prepare_surface`); every table entry lies within its plane; `to` is the caller's to vouch for.
         unsafe { stream.launch_kernel(kernel, grid, [BLOCK[0], BLOCK[1], 1], &mut args) }
+    }
+
+    /// Makes the tables, unless the geometry is that of the picture before.
+    fn settle(&mut self, geometry: &Geometry) -> Result<(), Failure> {
+        if self.geometry != Some(*geometry) {
+            self.geometry = None;
+            self.tabulate(geometry)?;
+            self.geometry = Some(*geometry);
+        }
+        Ok(())
     }
 
     /// Makes the tables of a new geometry.
@@ -185,21 +203,27 @@ impl Painter {
         Ok(())
     }
 
-    fn job(&self, drawing: &Drawing<'_>, geometry: &Geometry) -> Job {
+    /// Where the staged planes' parts begin, and the bytes from one row to the next.
+    fn staged(&self) -> [(u64, u32); 3] {
+        let (planes, begins) = (self.planes.device_address(), extent(&self.cuts).0);
+        let cuts = &self.cuts;
+        let at = |n: usize| planes + begins.get(n).map_or(0, |&at| at as u64);
+        [0, 1, 2].map(|n| (at(n), cuts.get(n).map_or(0, |c| c.row_bytes() as u32)))
+    }
+
+    fn job(&self, drawing: &Drawing<'_>, geometry: &Geometry, planes: [(u64, u32); 3]) -> Job {
         let (view, norm) = (drawing.view, drawing.norm);
         let cut = |n: usize| self.cuts.get(n);
-        let planes = self.planes.device_address();
-        let begins = extent(&self.cuts).0;
         let [_, _, width, height] = geometry.inner;
         let [full, half] = [0, (width + height) * ENTRY_BYTES].map(|at| self.tables.device_address() + at as u64);
         let below = (width * ENTRY_BYTES) as u64;
         let color = Factors::of(view.matrix, view.range);
         Job {
-            planes: [0, 1, 2].map(|n| planes + begins.get(n).map_or(0, |&at| at as u64)),
+            planes: planes.map(|(address, _)| address),
             columns: [full, half],
             rows: [full + below, half + below],
             out: 0,
-            strides: [0, 1, 2].map(|n| cut(n).map_or(0, |c| c.row_bytes() as u32)),
+            strides: planes.map(|(_, stride)| stride),
             last_column: [0, 1].map(|n| cut(n).map_or(0, |c| c.columns as u32 - 1)),
             last_row: [0, 1].map(|n| cut(n).map_or(0, |c| c.rows as u32 - 1)),
             width: geometry.dst_wh.0 as u32,

@@ -11,6 +11,8 @@ use crate::pixels::{Letterbox, Normalise, PixelError, Place, Placement};
 use crate::runtime::Clock;
 use crate::types::{ColorMatrix, ColorRange, Plane, Rect};
 
+mod surface;
+
 /// A picture that owns its planes.
 #[derive(Debug, Clone)]
 pub(super) struct Picture {
@@ -63,7 +65,7 @@ impl Picture {
 
 /// A painter with a GPU that stands in.
 struct Easel {
-    standin: Standin,
+    standin: Arc<Standin>,
     stream: Stream,
     painter: Painter,
     clock: Clock,
@@ -71,13 +73,21 @@ struct Easel {
 
 impl Easel {
     fn new(settings: &[(&str, i64)]) -> Option<Self> {
-        let standin = Standin::new()?;
+        Some(Self::on(Standin::new()?, settings))
+    }
+
+    /// With a driver that reads EGLImages.
+    fn with_images(settings: &[(&str, i64)]) -> Option<Self> {
+        Some(Self::on(Standin::with_images()?, settings))
+    }
+
+    fn on(standin: Standin, settings: &[(&str, i64)]) -> Self {
         for &(name, value) in settings {
             standin.set(name, value);
         }
         let device = standin.device();
         let (stream, painter) = (Stream::new(&device).unwrap(), Painter::new(&device).unwrap());
-        Some(Self { standin, stream, painter, clock: Clock::start() })
+        Self { standin: Arc::new(standin), stream, painter, clock: Clock::start() }
     }
 
     /// Draws, and gives what the GPU's memory holds then.
