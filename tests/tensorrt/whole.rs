@@ -202,7 +202,7 @@ fn whoever_started_the_daemon_is_asked_for_patience_while_an_engine_is_built() {
     program.env("NOTIFY_SOCKET", &socket);
     stage.server.hold_builds(true);
     let mut daemon = Daemon::start_by(program, &config(&stage, &broker, ""));
-    let mut until = |word: &str| loop {
+    let until = |word: &str| loop {
         let mut bytes = [0; 4096];
         let len = manager.recv(&mut bytes).unwrap_or_else(|e| panic!("no {word}: {e}"));
         let said = text(&bytes[..len]);
