@@ -34,6 +34,9 @@ pub use progress::Progress;
 /// The name of the engine that computes on an NVIDIA GPU.
 pub const TENSORRT: &str = "tensorrt";
 
+/// Whether this build was to have it; whether it has, its headers decided.
+const IS_TENSORRT_WANTED: bool = cfg!(feature = "tensorrt");
+
 /// The type and layout in which an engine wants its input. Letterbox and crop write it directly.
 #[derive(Debug)]
 pub enum InputMut<'a> {

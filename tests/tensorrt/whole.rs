@@ -125,7 +125,7 @@ fn what_is_missing_or_refused_is_told_by_name() {
     refused("no memory to build", &["out of GPU memory", "MB are free"]);
     stage.server.heal("build-out-of-memory-above");
     stage.server.fault("context-out-of-memory-above", "0", None);
-    refused("no memory to run", &["out of GPU memory", "smaller model"]);
+    refused("no memory to run", &["out of GPU memory", "MB are free"]);
     stage.server.heal("context-out-of-memory-above");
     let second = text(&detect(&stage, &model, "tensorrt", &["--device", "1"]).stderr);
     assert!(second.contains("there is no GPU 1; this device has 1"), "{second}");
@@ -224,7 +224,7 @@ fn a_gpu_without_8_bits_computes_in_floats_and_says_so() {
     stage.gpu("compute=53\nintegrated=1\nversion=10020");
     let out = detect(&stage, &data("tiny_detector.onnx"), "tensorrt", &["--precision", "int8"]);
     found(&out);
-    assert!(text(&out.stderr).contains("no 8-bit products: in 16-bit floats"), "{}", text(&out.stderr));
+    assert!(text(&out.stderr).contains("in 16-bit floats: this GPU has no 8-bit products"), "{}", text(&out.stderr));
 }
 
 #[test]

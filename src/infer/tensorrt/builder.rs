@@ -12,6 +12,7 @@ use super::failure::Failure;
 use super::forms::{Form, Numbers};
 use super::library::Library;
 use super::network::{BuildRequest, Calibrate, Profile};
+use super::plans::explained;
 use crate::infer::catalog::sha256_of_bytes;
 use crate::infer::onnx::ImageInput;
 use crate::infer::{Gpu, Options};
@@ -64,6 +65,7 @@ impl Order<'_> {
             .with("profile", format!("1..{}", self.max_batch))
             .with("dla", dla.map_or("none".to_owned(), |core| core.to_string()))
             .with("workspace", self.gpu().settings.workspace_bytes)
+            .with("shared", site.library.shares_plans())
             .with("builder", BUILDER);
         let dla = dla.map(|core| format!(".dla{core}")).unwrap_or_default();
         let numbers = self.form.numbers.as_str();
@@ -92,10 +94,7 @@ pub(super) fn cached(order: &Order<'_>, identity: &Identity) -> Option<Vec<u8>> 
 
 /// Builds the plan and keeps it.
 pub(super) fn build(order: &Order<'_>, site: &Site<'_>, identity: &Identity) -> Result<Vec<u8>, Failure> {
-    if !site.library.can_build() {
-        let reason = format!("TensorRT {} has no builder or ONNX parser beside it", site.library.version());
-        return Err(Failure::NoBuilder { reason });
-    }
+    site.library.check_builder()?;
     let cache = order.gpu().engines_dir.as_deref().map(Cache::new);
     let mut pictures = match order.form.numbers {
         Numbers::Int8Calibrated => Some(Pictures::new(order, site, cache.clone())?),
@@ -123,7 +122,7 @@ pub(super) fn build(order: &Order<'_>, site: &Site<'_>, identity: &Identity) -> 
             true
         },
     });
-    let built = built.map_err(|e| or_out_of_memory(e, order, site))?;
+    let built = built.map_err(|e| explained(e, site.device, "building an engine", None, order.max_batch))?;
     for remark in &built.remarks {
         progress.remark(&format!("{}: {remark}", order.form.file.display()));
     }
@@ -144,15 +143,6 @@ fn device_key(site: &Site<'_>) -> Key {
         .with("tensorrt", site.library.version())
         .with("gpu", site.device.name())
         .with("sm", format!("{major}.{minor}"))
-}
-
-fn or_out_of_memory(failure: Failure, order: &Order<'_>, site: &Site<'_>) -> Failure {
-    if !failure.is_out_of_memory() {
-        return failure;
-    }
-    let free = site.device.free_bytes().unwrap_or_default();
-    let doing = format!("building an engine for a batch of {}", order.max_batch);
-    Failure::OutOfMemory { doing, free_mb: free >> 20, fits: None }
 }
 
 pub(super) fn stem(file: &Path) -> String {

@@ -6,7 +6,7 @@
 use std::fmt::{self, Write as _};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use crate::infer::catalog::sha256_of_bytes;
@@ -88,8 +88,9 @@ impl Cache {
 
     /// Seals and writes a file; whoever reads it meanwhile sees the old one or the new one, whole.
     pub(super) fn write(&self, name: &str, key: &Key, content: &[u8]) -> io::Result<()> {
-        fs::create_dir_all(&self.dir)?;
+        make_dir(&self.dir)?;
         let part = self.path(&format!(".{name}.{}.part", std::process::id()));
+        self.sweep(&part);
         let written = self.write_part(&part, key, content).and_then(|()| fs::rename(&part, self.path(name)));
         if written.is_err() {
             // What is left is of no use, and its absence is no further error.
@@ -98,6 +99,19 @@ impl Cache {
         written?;
         // The new name must outlive a power cut as well.
         File::open(&self.dir)?.sync_all()
+    }
+
+    /// What an earlier process left when the power went. The one that writes now is told by its number.
+    fn sweep(&self, own: &Path) {
+        let is_left = |path: &Path| {
+            let pid = path.file_stem().and_then(|s| s.to_str()).and_then(|s| s.rsplit('.').next());
+            let is_part = path.extension().is_some_and(|e| e == "part");
+            is_part && path != own && pid.is_some_and(|pid| !Path::new("/proc").join(pid).exists())
+        };
+        for entry in fs::read_dir(&self.dir).into_iter().flatten().flatten().filter(|e| is_left(&e.path())) {
+            // What cannot be removed only takes room.
+            let _ = fs::remove_file(entry.path());
+        }
     }
 
     fn write_part(&self, part: &Path, key: &Key, content: &[u8]) -> io::Result<()> {
@@ -111,6 +125,20 @@ impl Cache {
         file.write_all(content)?;
         give_to_owner_of(&self.dir, &file)?;
         file.sync_all()
+    }
+}
+
+/// Makes a folder and those above it, each its parent's owner's: root may be the first who builds an engine for the daemon.
+fn make_dir(dir: &Path) -> io::Result<()> {
+    if dir.is_dir() {
+        return Ok(());
+    }
+    let parent = dir.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    make_dir(parent)?;
+    match fs::DirBuilder::new().mode(0o700).create(dir) {
+        Err(e) if e.kind() == io::ErrorKind::AlreadyExists && dir.is_dir() => Ok(()),
+        Err(e) => Err(e),
+        Ok(()) => give_to_owner_of(parent, &File::open(dir)?),
     }
 }
 
@@ -238,12 +266,25 @@ mod tests {
             eprintln!("skipped: only root gives files away");
             return;
         }
+        std::os::unix::fs::chown(dir.path(), Some(12345), Some(12345)).expect("given away");
         cache.write("a", &key("1"), b"plan").expect("written");
-        std::os::unix::fs::chown(cache.path(""), Some(12345), Some(12345)).expect("given away");
-        cache.write("a", &key("1"), b"plan").expect("written");
-        assert_eq!(fs::metadata(cache.path("a")).expect("there").uid(), 12345);
+        for path in [cache.path(""), cache.path("a")] {
+            assert_eq!(fs::metadata(&path).expect("there").uid(), 12345, "{}", path.display());
+        }
         // And root does not run what the daemon's user may have written.
         assert!(refusal(cache.read("a", &key("1"))).contains("belongs to user 12345"));
+    }
+
+    #[test]
+    fn what_a_process_left_that_is_gone_is_swept_away() {
+        let (_dir, cache) = cache();
+        cache.write("a", &key("1"), b"plan").expect("written");
+        let alive = format!(".b.{}.part", std::process::id());
+        for name in [".a.99999999.part", &alive] {
+            fs::write(cache.path(name), "half").expect("written");
+        }
+        cache.write("a", &key("1"), b"plan").expect("written");
+        assert!(!cache.path(".a.99999999.part").exists() && cache.path(&alive).exists());
     }
 
     #[test]

@@ -10,10 +10,7 @@ use super::cuda::CudaError;
 #[derive(Debug, thiserror::Error)]
 pub(in crate::infer) enum Failure {
     /// The build had no headers of TensorRT.
-    #[error(
-        "TensorRT was left out of this build, for want of its headers: build on the device (JetPack has them), or set \
-         PEREGRINE_TENSORRT_INCLUDE_10 (8, 11) to a folder with NvInfer.h"
-    )]
+    #[error("TensorRT was left out of this build{}", why_left_out())]
     LeftOut,
     /// libcuda is not there.
     #[error("no NVIDIA driver: {reason}")]
@@ -36,7 +33,9 @@ pub(in crate::infer) enum Failure {
         have: u32,
     },
     /// libnvinfer is not there.
-    #[error("no TensorRT: {reason} (on a Jetson: apt install nvidia-jetpack, or libnvinfer10 and libnvonnxparsers10)")]
+    #[error(
+        "no TensorRT: {reason} (on a Jetson: apt install nvidia-jetpack; elsewhere libnvinfer and libnvonnxparsers of one major)"
+    )]
     NoTensorrt {
         /// What the system said.
         reason: String,
@@ -175,6 +174,15 @@ impl Failure {
             Self::Cuda(e) => e.is_out_of_memory(),
             _ => false,
         }
+    }
+}
+
+fn why_left_out() -> &'static str {
+    if crate::infer::IS_TENSORRT_WANTED {
+        ", for want of its headers: build on the device (JetPack has them), install libnvinfer-dev and libnvonnxparsers-dev, or set \
+         PEREGRINE_TENSORRT_INCLUDE_10 (8, 11) to a folder with NvInfer.h; scripts/tensorrt-headers.sh fetches them for 10 and 11"
+    } else {
+        ": it was built without the feature `tensorrt`"
     }
 }
 

@@ -115,56 +115,78 @@ pub(super) fn float_sibling(model: &Path) -> Option<PathBuf> {
     Some(model.with_file_name(format!("{}.onnx", stem.strip_suffix("_int8")?)))
 }
 
-/// Chooses. `is_file` says what is there; `asked` is what the owner wants.
+/// What the owner wants.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Wish {
+    /// In which numbers.
+    pub numbers: Precision,
+    /// Whether a deep learning accelerator is to compute. Before TensorRT 11 it takes no scales from a file.
+    pub on_dla: bool,
+}
+
+/// Chooses. `is_file` says what is there.
 pub(super) fn choose(
     model: &Path,
     scales: &Scales,
-    asked: Precision,
+    wish: Wish,
     can: Abilities,
     is_file: &dyn Fn(&Path) -> bool,
 ) -> Result<Form, String> {
-    let here = |numbers| Form { file: model.to_owned(), numbers, remark: None };
-    let symmetric = match scales {
-        Scales::Symmetric => Some(model.to_owned()),
-        // Who names a model in floats gets floats, unless he asks for 8 bits.
-        Scales::None if asked != Precision::Int8 => None,
-        Scales::None | Scales::Unsigned(_) => Some(symmetric_sibling(model, scales)).filter(|f| is_file(f)),
-    };
+    let (asked, no_scales) = (wish.numbers, wish.on_dla && !can.obeys_file);
+    if wish.on_dla && asked == Precision::Fp32 {
+        return Err(
+            "tensorrt.dla_core: an accelerator computes in 8 or 16 bits, not in 32 (tensorrt.precision)".to_owned()
+        );
+    }
+    let beside = Some(symmetric_sibling(model, scales)).filter(|f| *scales != Scales::Symmetric && is_file(f));
+    let symmetric = if *scales == Scales::Symmetric { Some(model.to_owned()) } else { beside.clone() };
     let float = match scales {
         Scales::None => Some(model.to_owned()),
         Scales::Symmetric | Scales::Unsigned(_) => float_sibling(model).filter(|f| is_file(f)),
     };
+    let name = model.display();
     let has_fp16 = can.fp16 && !can.obeys_file;
-    let best_float = if has_fp16 && asked != Precision::Fp32 { Numbers::Fp16 } else { Numbers::Fp32 };
-    let in_floats = |remark: Option<String>| {
+    let numbers = if has_fp16 && asked != Precision::Fp32 { Numbers::Fp16 } else { Numbers::Fp32 };
+    let word = if numbers == Numbers::Fp16 { "in 16-bit floats" } else { "in 32-bit floats" };
+    let in_floats = |why: Option<String>| {
         let file = float.clone().ok_or_else(|| needs_floats(model))?;
-        Ok(Form { file, numbers: best_float, remark })
+        Ok(Form { file, numbers, remark: why.map(|why| format!("{name}: {word}: {why}")) })
     };
-    match (asked, symmetric) {
-        (Precision::Auto | Precision::Int8, Some(file)) if can.int8 => Ok(Form { file, ..here(Numbers::Int8Scaled) }),
-        (Precision::Int8, _) | (Precision::Auto, Some(_)) if !can.int8 => {
-            let word = if best_float == Numbers::Fp16 { "16" } else { "32" };
-            in_floats(Some(format!("{}: this GPU has no 8-bit products: in {word}-bit floats", model.display())))
-        }
-        (Precision::Int8, _) => match float {
-            Some(file) if !can.obeys_file => Ok(Form { file, ..here(Numbers::Int8Calibrated) }),
+    let wants_scales = asked == Precision::Int8 || (asked == Precision::Auto && *scales != Scales::None);
+    match symmetric {
+        _ if wants_scales && !can.int8 => in_floats(Some("this GPU has no 8-bit products".to_owned())),
+        Some(file) if wants_scales && !no_scales => Ok(Form { file, numbers: Numbers::Int8Scaled, remark: None }),
+        _ if asked == Precision::Int8 => match float {
+            Some(file) if !can.obeys_file => Ok(Form { file, numbers: Numbers::Int8Calibrated, remark: None }),
             _ => Err(format!(
-                "8 bits need symmetric scales in the file, which {} has not: scripts/convert_models.py writes {}",
-                model.display(),
-                symmetric_sibling(model, scales).display()
+                "8 bits need symmetric scales in the file, which {name} has not: {}",
+                converts(model, scales)
             )),
         },
-        (Precision::Auto, None) if *scales != Scales::None && float.is_none() => Err(unsigned(model, scales)),
-        (Precision::Fp16, _) | (Precision::Auto, None) if !has_fp16 => {
-            let why = if can.fp16 {
-                "this TensorRT computes in the file's own numbers"
-            } else {
-                "this GPU gains nothing by less"
-            };
-            in_floats(Some(format!("{}: in 32-bit floats: {why}", model.display())))
+        _ if wants_scales && no_scales => in_floats(Some("the accelerator takes no scales from a file".to_owned())),
+        _ if wants_scales && float.is_none() => Err(unsigned(model, scales)),
+        _ if wants_scales => {
+            in_floats(Some(format!("no 8-bit form for TensorRT is beside it; {}", converts(model, scales))))
+        }
+        _ if asked != Precision::Fp32 && can.fp16 && !has_fp16 => {
+            in_floats(Some("this TensorRT computes in the file's own numbers".to_owned()))
+        }
+        _ if asked == Precision::Fp16 && !has_fp16 => in_floats(Some("this GPU gains nothing by less".to_owned())),
+        // Who names a model in floats gets floats, and hears of what he may have meant.
+        _ if asked == Precision::Auto
+            && let Some(file) = beside =>
+        {
+            in_floats(Some(format!(
+                "{} is there for 8 bits: name it, or set the precision to fp16 or int8",
+                file.display()
+            )))
         }
         _ => in_floats(None),
     }
+}
+
+fn converts(model: &Path, scales: &Scales) -> String {
+    format!("scripts/convert_models.py writes {}", symmetric_sibling(model, scales).display())
 }
 
 fn needs_floats(model: &Path) -> String {
@@ -174,11 +196,8 @@ fn needs_floats(model: &Path) -> String {
 
 fn unsigned(model: &Path, scales: &Scales) -> String {
     let shown = if let Scales::Unsigned(tensor) = scales { tensor.as_str() } else { "" };
-    format!(
-        "{} has unsigned scales (\"{shown}\"), which TensorRT does not take: scripts/convert_models.py writes {}",
-        model.display(),
-        symmetric_sibling(model, scales).display()
-    )
+    let (name, converts) = (model.display(), converts(model, scales));
+    format!("{name} has unsigned scales (\"{shown}\"), which TensorRT does not take: {converts}")
 }
 
 #[cfg(test)]
@@ -188,7 +207,8 @@ mod tests {
     const ORIN: Abilities = Abilities { int8: true, fp16: true, obeys_file: false };
 
     fn form(model: &str, scales: &Scales, asked: Precision, can: Abilities, files: &[&str]) -> Result<Form, String> {
-        choose(Path::new(model), scales, asked, can, &|f| files.iter().any(|name| Path::new(name) == f))
+        let wish = Wish { numbers: asked, on_dla: false };
+        choose(Path::new(model), scales, wish, can, &|f| files.iter().any(|name| Path::new(name) == f))
     }
 
     fn chosen(form: Result<Form, String>) -> (String, Numbers, bool) {
@@ -206,7 +226,9 @@ mod tests {
         assert_eq!(chosen(of(Precision::Int8, &both)), int8);
         assert_eq!(chosen(of(Precision::Fp16, &both)), ("/m/y.onnx".to_owned(), Numbers::Fp16, false));
         assert_eq!(chosen(of(Precision::Fp32, &both)), ("/m/y.onnx".to_owned(), Numbers::Fp32, false));
-        assert_eq!(chosen(of(Precision::Auto, &both[1..])), ("/m/y.onnx".to_owned(), Numbers::Fp16, false));
+        let plain = of(Precision::Auto, &both[1..]).expect("chosen");
+        assert_eq!((plain.file.as_path(), plain.numbers), (Path::new("/m/y.onnx"), Numbers::Fp16));
+        assert!(plain.remark.is_some_and(|r| r.contains("convert_models.py writes /m/y_int8.tensorrt.onnx")));
         let told = of(Precision::Auto, &[]).expect_err("nothing that TensorRT takes");
         assert!(told.contains("unsigned scales") && told.contains("/m/y_int8.tensorrt.onnx"), "{told}");
         assert!(of(Precision::Fp16, &[]).expect_err("no floats").contains("/m/y.onnx"));
@@ -220,7 +242,7 @@ mod tests {
         for asked in [Precision::Auto, Precision::Int8] {
             let form = form("/m/y_int8.tensorrt.onnx", &Scales::Symmetric, asked, nano, &files).expect("chosen");
             assert_eq!((form.file.as_path(), form.numbers), (Path::new("/m/y.onnx"), Numbers::Fp16));
-            assert!(form.remark.is_some_and(|r| r.contains("no 8-bit products: in 16-bit floats")));
+            assert!(form.remark.is_some_and(|r| r.contains("in 16-bit floats: this GPU has no 8-bit products")));
         }
         let told = form("/m/y_int8.tensorrt.onnx", &Scales::Symmetric, Precision::Auto, nano, &[]).expect_err("none");
         assert!(told.contains("/m/y.onnx"), "{told}");
@@ -240,6 +262,9 @@ mod tests {
         let int8 = ("/m/y_int8.tensorrt.onnx".to_owned(), Numbers::Int8Scaled, false);
         assert_eq!(chosen(beside(Precision::Int8)), int8);
         assert_eq!(chosen(beside(Precision::Auto)).1, Numbers::Fp16, "who names floats gets floats");
+        let remark = beside(Precision::Auto).expect("chosen").remark;
+        assert!(remark.is_some_and(|r| r.contains("/m/y_int8.tensorrt.onnx is there for 8 bits")), "and hears of it");
+        assert_eq!(beside(Precision::Fp16).expect("chosen").remark, None);
     }
 
     #[test]
@@ -252,6 +277,22 @@ mod tests {
         }
         let plain = form("/m/y.onnx", &Scales::None, Precision::Fp32, can, &[]).expect("chosen");
         assert_eq!((plain.numbers, plain.remark), (Numbers::Fp32, None), "asked for");
+    }
+
+    #[test]
+    fn an_accelerator_takes_floats_and_calibrations_and_no_scales_of_a_file() {
+        let of = |numbers, can| {
+            let wish = Wish { numbers, on_dla: true };
+            choose(Path::new("/m/y_int8.tensorrt.onnx"), &Scales::Symmetric, wish, can, &|f| {
+                f == Path::new("/m/y.onnx")
+            })
+        };
+        let auto = of(Precision::Auto, ORIN).expect("chosen");
+        assert_eq!((auto.file.as_path(), auto.numbers), (Path::new("/m/y.onnx"), Numbers::Fp16));
+        assert!(auto.remark.is_some_and(|r| r.contains("takes no scales")));
+        assert_eq!(of(Precision::Int8, ORIN).expect("chosen").numbers, Numbers::Int8Calibrated);
+        assert!(of(Precision::Fp32, ORIN).expect_err("not in 32 bits").contains("8 or 16 bits"));
+        assert_eq!(of(Precision::Auto, Abilities::of((8, 7), 11)).expect("chosen").numbers, Numbers::Int8Scaled);
     }
 
     #[test]

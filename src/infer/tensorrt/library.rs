@@ -77,9 +77,7 @@ pub(in crate::infer) struct Library {
 impl Library {
     /// The newest TensorRT that is installed and that this build has a table for. A lean runtime, which can only run, comes last.
     pub(in crate::infer) fn open() -> Result<Arc<Self>, Failure> {
-        if tables().all(|t| t.is_rtx != 0) {
-            return Err(Failure::LeftOut);
-        }
+        super::table::check()?;
         let mut first = None;
         for stem in ["libnvinfer.so", "libnvinfer_lean.so"] {
             for major in MAJORS {
@@ -142,6 +140,11 @@ impl Library {
     /// Whether a model's own types are all that counts (from 11 on), so that precision and calibration are nothing to ask for.
     pub(in crate::infer) fn is_strongly_typed(&self) -> bool {
         self.version.major >= 11 || self.table.is_rtx != 0
+    }
+
+    /// Whether several contexts may run one plan with an open batch: 8.6 was the first, and had to be asked for it at the build.
+    pub(in crate::infer) fn shares_plans(&self) -> bool {
+        self.version.major > 8 || (self.version.minor >= 6 && self.table.minor >= 6)
     }
 
     /// The failure of a build where none is possible.

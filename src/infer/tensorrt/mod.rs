@@ -8,7 +8,7 @@
 //! of the `cache` or built, `engine` runs it on pictures that `letterbox` draws.
 
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::Arc;
 
 mod builder;
 mod cache;
@@ -23,6 +23,7 @@ mod library;
 mod network;
 mod nvinfer;
 mod on_device;
+mod plans;
 mod said;
 mod table;
 mod tensors;
@@ -33,10 +34,8 @@ pub(super) use failure::Failure;
 use builder::{Order, Site};
 use cuda::{Device, Driver};
 use engine::{GpuEngine, Parts};
-use forms::Abilities;
+use forms::{Abilities, Wish};
 use library::Library;
-use nvinfer::{Plan, Runtime};
-use on_device::OnDevice;
 use tensors::Tensors;
 
 use super::onnx::{self, ImageInput};
@@ -45,6 +44,7 @@ use crate::runtime::Clock;
 
 /// What engines run on here, or why there are none.
 pub(super) fn probe() -> Result<String, Failure> {
+    table::check()?;
     let (driver, library) = (Driver::open()?, Library::open()?);
     let gpus = (0..driver.device_count()?).map(|i| {
         let device = Device::open(i)?;
@@ -61,9 +61,7 @@ pub(super) fn probe() -> Result<String, Failure> {
 
 /// Whether frames can be read where a decoder wrote them. No GPU is opened for the answer.
 pub(super) fn takes_surfaces() -> Result<(), Failure> {
-    if table::tables().next().is_none() {
-        return Err(Failure::LeftOut);
-    }
+    table::check()?;
     let driver = Driver::open()?;
     Library::open()?;
     if driver.reads_images() {
@@ -80,16 +78,13 @@ pub(super) fn load(
     input: &ImageInput,
     options: &Options,
 ) -> Result<impl Engine + use<>, Failure> {
-    if table::tables().next().is_none() {
-        return Err(Failure::LeftOut);
-    }
+    table::check()?;
     let (driver, library) = (Driver::open()?, Library::open()?);
     let device = Device::open(options.gpu.device)?;
     device.make_current()?;
     let can = Abilities::of(device.compute(), library.version().major);
-    let asked = options.gpu.settings.precision;
-    let form =
-        forms::choose(model, &forms::scales(graph), asked, can, &|file| file.is_file()).map_err(Failure::Form)?;
+    let wish = Wish { numbers: options.gpu.settings.precision, on_dla: options.gpu.settings.dla_core.is_some() };
+    let form = forms::choose(model, &forms::scales(graph), wish, can, &|file| file.is_file()).map_err(Failure::Form)?;
     let sibling = if form.file == model { None } else { Some(read_sibling(&form.file, input)?) };
     let onnx = sibling.as_deref().unwrap_or(bytes);
     let own_header;
@@ -102,15 +97,40 @@ pub(super) fn load(
         }
     };
     let is_open = header.inputs.first().and_then(|i| i.dims.first()) == Some(&None);
-    let at_once = if is_open { options.max_batch } else { 1 };
-    let order = Order { form: &form, onnx, input, max_batch: at_once, options };
     let site = Site { library: &library, device: &device };
-    let plan = plan(&order, &site, driver)?;
-    let tensors = Tensors::new(plan.tensors(), input, header)?;
+    let mut remark = form.remark.clone();
+    let mut at_once = if is_open { options.max_batch } else { 1 };
+    loop {
+        let order = Order { form: &form, onnx, input, max_batch: at_once, options };
+        match open(&order, &site, driver, header, remark.clone()) {
+            // What does not fit at once is run in parts.
+            Err(e) if e.is_out_of_memory() && at_once > 1 => {
+                at_once /= 2;
+                let told = format!("{}: {e}: tried again for a batch of {at_once}", model.display());
+                options.progress.remark(&told);
+                remark = Some(told);
+            }
+            done => return done,
+        }
+    }
+}
+
+/// One attempt, with a plan for so many pictures at once.
+fn open(
+    order: &Order<'_>,
+    site: &Site<'_>,
+    driver: &'static Driver,
+    header: &onnx::Header,
+    remark: Option<String>,
+) -> Result<GpuEngine, Failure> {
+    let device = site.device;
+    let plan = plans::plan(order, site, driver)?;
+    let tensors = Tensors::new(plan.tensors(), order.input, header)?;
     let needed = plan.device_memory_bytes();
-    let (remark, max_batch) = (form.remark.clone(), options.max_batch);
-    let parts = Parts { device: Arc::clone(&device), plan, tensors, max_batch, remark, clock: Clock::start() };
-    GpuEngine::new(parts, header).map_err(|e| or_out_of_memory(e, &device, needed, at_once))
+    let (max_batch, clock) = (order.options.max_batch, Clock::start());
+    let parts = Parts { device: Arc::clone(device), plan, tensors, max_batch, remark, clock };
+    let opened = GpuEngine::new(parts, header);
+    opened.map_err(|e| plans::explained(e, device, "running an engine", Some(needed), order.max_batch))
 }
 
 /// Makes a GPU that was lost usable again. What is left of the engines on it stays lost.
@@ -127,59 +147,6 @@ fn read_sibling(file: &Path, input: &ImageInput) -> Result<Vec<u8>, Failure> {
         return Err(wrong(format!("takes pictures of {:?}, and the model beside it of {:?}", own.chw, input.chw)));
     }
     Ok(bytes)
-}
-
-/// Plans that are in use, so that engines of one model share its weights.
-static PLANS: Mutex<Vec<(PlanId, Weak<Plan>)>> = Mutex::new(Vec::new());
-
-/// A file's name in the cache, its key, and the generation of the GPU that it was loaded on.
-type PlanId = (String, cache::Key, usize);
-
-/// The plan that is in use already, or the cached one, or one built now.
-fn plan(order: &Order<'_>, site: &Site<'_>, driver: &'static Driver) -> Result<OnDevice<Arc<Plan>>, Failure> {
-    let _entered = site.device.enter()?;
-    let (identity, version) = (order.identity(site), site.library.version());
-    let id = (identity.name.clone(), identity.key.clone(), Arc::as_ptr(site.device) as usize);
-    // Held while one is built: whoever wants the same waits for it, and nobody builds on a GPU where another builds.
-    let mut plans = PLANS.lock().unwrap_or_else(PoisonError::into_inner);
-    plans.retain(|(_, plan)| plan.strong_count() > 0);
-    let known = plans.iter().find(|(known, _)| *known == id).and_then(|(_, plan)| plan.upgrade());
-    // Older ones give one context a plan.
-    let shares = (version.major, version.minor) >= (8, 6);
-    if let Some(plan) = known.filter(|_| shares) {
-        return Ok(OnDevice::new(plan, site.device));
-    }
-    let runtime = Runtime::new(site.library, driver)?;
-    let dla_core = order.options.gpu.settings.dla_core;
-    let load = |bytes: &[u8]| {
-        let loaded = runtime.load(bytes, dla_core);
-        loaded.map_err(|e| or_out_of_memory(e, site.device, bytes.len() as u64, order.max_batch))
-    };
-    let plan = match builder::cached(order, &identity) {
-        Some(bytes) => match load(&bytes) {
-            Ok(plan) => plan,
-            Err(e @ Failure::OutOfMemory { .. }) => return Err(e),
-            Err(e) if e.is_fatal() => return Err(e),
-            Err(e) => {
-                order.options.progress.remark(&format!("{}: not taken, another is built: {e}", identity.name));
-                load(&builder::build(order, site, &identity)?)?
-            }
-        },
-        None => load(&builder::build(order, site, &identity)?)?,
-    };
-    plans.push((id, Arc::downgrade(&plan)));
-    Ok(OnDevice::new(plan, site.device))
-}
-
-/// Says what would fit instead, where memory is what was missing: a plan's need grows with its batch.
-fn or_out_of_memory(failure: Failure, device: &Device, needed: u64, batch: usize) -> Failure {
-    if !failure.is_out_of_memory() {
-        return failure;
-    }
-    let free = device.free_bytes().unwrap_or_default();
-    let fits = if needed == 0 { 0 } else { (free as u128 * batch as u128 / needed as u128) as usize };
-    let doing = format!("loading an engine for a batch of {batch} ({} MB)", needed >> 20);
-    Failure::OutOfMemory { doing, free_mb: free >> 20, fits: Some(fits.min(batch.saturating_sub(1))) }
 }
 
 #[cfg(test)]

@@ -109,7 +109,11 @@ impl Runtime {
         let raw = NonNull::new(raw).ok_or_else(|| said::failure("loading an engine", &heard))?;
         let mut plan =
             Plan { runtime: Arc::clone(self), raw: Mutex::new(raw), tensors: Vec::new(), device_memory_bytes: 0 };
-        plan.look()?;
+        if let Err(e) = plan.look() {
+            // Whatever is wrong with it or with the GPU, its destructor is not to be trusted.
+            std::mem::forget(plan);
+            return Err(e);
+        }
         Ok(Arc::new(plan))
     }
 }

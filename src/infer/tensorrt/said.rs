@@ -41,8 +41,9 @@ pub(super) extern "C" fn listen(severity: i32, text: *const c_char) {
 fn hear(text: &str) {
     // At the debug level, since the failure that it is kept for is reported by whoever gets it.
     log::debug!(stage = "engine"; "TensorRT: error: {text}");
-    let is_kept = HEARD.with_borrow_mut(|heard| heard.as_mut().map(|lines| keep(lines, text)).is_some());
-    if !is_kept {
+    // A library may log while the process ends, when this thread's own memory is gone already.
+    let is_kept = HEARD.try_with(|heard| heard.borrow_mut().as_mut().map(|lines| keep(lines, text)).is_some());
+    if !is_kept.unwrap_or(false) {
         keep(&mut STRAY.lock().unwrap_or_else(PoisonError::into_inner), text);
     }
 }

@@ -7,6 +7,8 @@
 
 use std::ffi::{c_char, c_void};
 
+use super::failure::Failure;
+
 /// What `layout` says where the header and this file agree.
 pub(super) const LAYOUT: i32 = 1;
 
@@ -180,6 +182,11 @@ pub(super) struct Table {
 /// The tables that this build has. One whose layout is not this file's would be a mistake in the build, and is left out.
 pub(super) fn tables() -> impl Iterator<Item = &'static Table> {
     COMPILED.iter().map(|table| table()).filter(|table| table.layout == LAYOUT)
+}
+
+/// Whether this build covers any TensorRT that a device has; TensorRT-RTX is for checks alone.
+pub(super) fn check() -> Result<(), Failure> {
+    if tables().all(|table| table.is_rtx != 0) { Err(Failure::LeftOut) } else { Ok(()) }
 }
 
 // `COMPILED`, as build.rs found headers.

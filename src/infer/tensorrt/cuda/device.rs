@@ -5,7 +5,7 @@
 #![allow(unsafe_code, reason = "calls into the driver")]
 
 use std::ffi::{CStr, c_char, c_int};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, Weak};
 use std::time::Duration;
 
@@ -20,6 +20,9 @@ const INTEGRATED: c_int = 18;
 
 /// How long [`Device::recover`] waits for calls that are under way on other threads, in steps of a millisecond.
 const RECOVER_TRIES: u32 = 1000;
+
+/// Contexts that were opened.
+static GENERATIONS: AtomicU64 = AtomicU64::new(0);
 
 /// What outlives a [`Device`]: a context that broke stays broken after its last user is gone.
 #[derive(Debug, Default)]
@@ -42,6 +45,7 @@ pub(super) struct Entry {
 pub(in crate::infer::tensorrt) struct Device {
     pub(super) driver: &'static Driver,
     ordinal: u32,
+    generation: u64,
     raw: c_int,
     context: Handle,
     state: Arc<State>,
@@ -117,7 +121,20 @@ impl Device {
         driver.check("cuDevicePrimaryCtxRetain", unsafe { (f.primary_ctx_retain)(&mut context.0, raw) })?;
         let total_bytes = total_bytes as u64;
         let (state, modules) = (Arc::default(), Mutex::default());
-        Ok(Self { driver, ordinal, raw, context, state, name, compute, total_bytes, is_integrated, modules })
+        let generation = GENERATIONS.fetch_add(1, Ordering::Relaxed);
+        Ok(Self {
+            driver,
+            ordinal,
+            generation,
+            raw,
+            context,
+            state,
+            name,
+            compute,
+            total_bytes,
+            is_integrated,
+            modules,
+        })
     }
 
     /// Whose it is.
@@ -129,6 +146,11 @@ impl Device {
     /// Its number.
     pub(in crate::infer::tensorrt) fn ordinal(&self) -> u32 {
         self.ordinal
+    }
+
+    /// Tells this context from all that were before it: an address does not.
+    pub(in crate::infer::tensorrt) fn generation(&self) -> u64 {
+        self.generation
     }
 
     /// What NVIDIA calls it.
@@ -250,9 +272,10 @@ impl Device {
     /// # Errors
     /// As [`Device::recover`].
     pub(in crate::infer::tensorrt) fn recover_with(driver: &'static Driver, ordinal: u32) -> Result<(), Failure> {
-        let mut open = driver.open.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(entry) = open.get(&ordinal).filter(|e| e.state.lost.load(Ordering::Acquire)) else { return Ok(()) };
-        let state = Arc::clone(&entry.state);
+        let open = || driver.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let lost = |entry: &Entry| entry.state.lost.load(Ordering::Acquire);
+        let state = open().get(&ordinal).filter(|e| lost(e)).map(|e| Arc::clone(&e.state));
+        let Some(state) = state else { return Ok(()) };
         // Waiting for the lock itself would keep readers from entering a second time, and deadlock with them.
         let mut tries = 0;
         let _alone = loop {
@@ -264,6 +287,10 @@ impl Device {
             }
             tries += 1;
         };
+        // Two may have wanted it; and the list of all GPUs is not held meanwhile: the reset of one that hangs may never return.
+        if !open().get(&ordinal).is_some_and(|e| Arc::ptr_eq(&e.state, &state)) {
+            return Ok(());
+        }
         let mut raw: c_int = 0;
         let f = &driver.functions;
         // SAFETY: the pointer leads to an int of ours; the number was open before.
@@ -271,8 +298,12 @@ impl Device {
         // SAFETY: everything on the context is lost and nobody calls into it: all who could hold the gate for each call.
         driver.check("cuDevicePrimaryCtxReset", unsafe { (f.primary_ctx_reset)(raw) })?;
         // SAFETY: gives back the lost generation's own retain, which its `drop` no longer does.
-        driver.check("cuDevicePrimaryCtxRelease", unsafe { (f.primary_ctx_release)(raw) })?;
-        open.remove(&ordinal);
+        let released = driver.check("cuDevicePrimaryCtxRelease", unsafe { (f.primary_ctx_release)(raw) });
+        // The reset is what counts; some drivers count its retains as given back with it.
+        if let Err(e) = released {
+            log::info!(stage = "engine"; "GPU {ordinal}: {e}");
+        }
+        open().remove(&ordinal);
         Ok(())
     }
 }
