@@ -98,6 +98,8 @@ def _checked(found: Dict[str, Any]) -> List[Dict[str, Any]]:
     categories = {category["id"] for category in found["categories"]}
     if not (images and categories and found["annotations"]):
         raise ValueError("it names no picture, no box or no category")
+    if not all(isinstance(number, int) for number in images | categories):
+        raise ValueError("the ids of pictures and categories must be whole numbers")
     annotations = []
     # Numbered here: pycocotools takes the number 0 for "no annotation", and files of one's own begin with it or have none.
     for number, given in enumerate(found["annotations"], 1):
@@ -107,7 +109,8 @@ def _checked(found: Dict[str, Any]) -> List[Dict[str, Any]]:
         for key, known, whose in (("category_id", categories, "category"), ("image_id", images, "picture")):
             if given[key] not in known:
                 raise ValueError(f"annotation {number}: there is no {whose} {given[key]}")
-        annotations.append({"iscrowd": 0, "area": w * h, **given, "id": number})
+        area, crowd = float(given.get("area", w * h)), int(given.get("iscrowd", 0))
+        annotations.append({**given, "bbox": [x, y, w, h], "area": area, "iscrowd": crowd, "id": number})
     return annotations
 
 
