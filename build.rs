@@ -13,7 +13,8 @@ use std::path::{Path, PathBuf};
 
 const SHIM: &str = "src/infer/tensorrt/shim";
 
-/// Where a system keeps the headers, for programs of its own kind.
+/// Where a system keeps the headers, for programs of its own kind. Those that are there are watched: a package of headers that is installed
+/// later is found by the next build, without `cargo clean`. A folder that comes into being later is not, until something else changes.
 const SYSTEM: &[&str] =
     &["/usr/local/tensorrt/include", "/usr/include/{arch}-linux-gnu", "/usr/include", "/usr/local/include"];
 
@@ -90,11 +91,16 @@ fn headers(wanted: &Wanted) -> Option<PathBuf> {
     if wanted.is_rtx || env::var("TARGET").ok() != env::var("HOST").ok() {
         return None;
     }
-    let folders = SYSTEM.iter().map(|folder| PathBuf::from(folder.replace("{arch}", &target("ARCH"))));
+    let folders: Vec<PathBuf> =
+        SYSTEM.iter().map(|folder| PathBuf::from(folder.replace("{arch}", &target("ARCH")))).collect();
+    // Headers that are installed later change the folder that they come into. A path that is not there would have cargo build each time.
+    for folder in folders.iter().filter(|f| f.is_dir()) {
+        println!("cargo:rerun-if-changed={}", folder.display());
+    }
     let found = folders
+        .into_iter()
         .filter(|folder| version(folder) == Some((wanted.major, false)))
         .find(|f| f.join("NvOnnxParser.h").exists())?;
-    println!("cargo:rerun-if-changed={}", found.join("NvInferVersion.h").display());
     Some(found)
 }
 

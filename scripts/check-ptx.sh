@@ -33,14 +33,15 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
 if [ ! -x "$folder/ptxas" ]; then
-  python3 -m venv "$work/venv"
+  need_packages python3 python3-venv
+  python3 -m venv "$work/venv" >&2
   printf '%s\n' "$wheel" >"$work/wheel.txt"
   "$work/venv/bin/pip" download --quiet --disable-pip-version-check --no-deps --only-binary :all: --require-hashes \
     --dest "$work" --requirement "$work/wheel.txt" >&2 || fail "could not fetch $wheel"
   python3 -m zipfile -e "$work"/*.whl "$work/unpacked"
   mkdir -p "$folder"
   install -m 755 "$work/unpacked/nvidia/cuda_nvcc/bin/ptxas" "$folder/ptxas.$$"
-  mv "$folder/ptxas.$$" "$folder/ptxas"
+  mv -T "$folder/ptxas.$$" "$folder/ptxas"
 fi
 
 for board in "${boards[@]}"; do

@@ -14,7 +14,7 @@ from typing import Any, Dict, List, NoReturn, Optional, Set
 from convert import batch, card as cards, pictures, qdq, ranges
 from convert.boxes import truth
 from convert.errors import Failure, InputFailure, ModelFailure, UsageFailure, need
-from convert.gate import Gate, Verdict
+from convert.gate import FEW_PICTURES, Gate, Verdict
 from convert.session import Session, input_wh
 
 EXAMPLES = """\
@@ -22,11 +22,12 @@ examples:
   convert_models.py yolov8n_640 --images street/ --labels instances.json --eval-images labelled/
       both files of a model that models/manifest.toml names, each written only if it loses at most 0.01 mAP
   convert_models.py my_yolo.onnx --images street/ --form tensorrt --max-drop 0.005 --labels instances.json --eval-images labelled/
-      my_yolo_int8.tensorrt.onnx beside my_yolo.onnx
+      my_yolo_int8.tensorrt.onnx alone
   convert_models.py vehicle_attributes_0039 --images crops/
       a classifier; without labels the float model's own answers are what is compared with
 
-The engine TensorRT takes NAME.tensorrt.onnx where it lies beside NAME.onnx; all else takes NAME.onnx.
+Which file a configuration names: NAME_int8.onnx where both lie side by side (TensorRT then takes NAME_int8.tensorrt.onnx by itself, every
+other engine the one that is named); NAME_int8.tensorrt.onnx itself where it lies alone. Who names the float model gets floats.
 Exit codes: 0 written; 1 refused, or a package is missing; 64 wrong arguments; 66 a file that cannot be read; 78 a model that cannot be
 converted. On any other than 0 no file was written or changed, unless a line before says so."""
 
@@ -128,10 +129,9 @@ class Conversion:
         self.out: Path = args.out or self.card.path.parent
         if not (self.out.is_dir() and os.access(self.out, os.W_OK)):
             raise InputFailure(f"{self.out}: not a folder that can be written to; --out names another")
-        paths = pictures.files(args.images, args.limit)
+        paths = pictures.spread(pictures.files(args.images), args.limit)
         annotations = truth(args.labels) if args.labels else None
-        limit = args.eval_limit or (None if annotations else 128)
-        eval_paths = [] if args.no_gate else pictures.files(args.eval_images or args.images, limit)
+        eval_paths = [] if args.no_gate else self._to_compare(annotations)
         self.model = qdq.prepare(self.card.path)
         self.wh = input_wh(self.model)
         self.calibration = pictures.load(self.card, paths, self.wh)
@@ -140,7 +140,25 @@ class Conversion:
         if not args.no_gate:
             say(f"asking the float model about {len(eval_paths)} pictures")
             drawn = pictures.load(self.card, eval_paths, self.wh)
-            self.gate = Gate(self.card, need("onnx", "reading a model").load(str(self.card.path)), drawn, annotations, args.threads)
+            model = need("onnx", "reading a model").load(str(self.card.path))
+            self.gate = Gate(self.card, model, drawn, annotations, args.threads, args.max_drop)
+
+    def _to_compare(self, annotations: Optional[Dict[str, Any]]) -> List[Path]:
+        """The pictures that the gate compares on; tells how many, and of which nothing can be said."""
+        args, folder = self.args, self.args.eval_images or self.args.images
+        found = pictures.files(folder)
+        if annotations is None:
+            return pictures.spread(found, args.eval_limit or 128)
+        known = {image["file_name"] for image in annotations["images"]}
+        labelled = [path for path in found if path.name in known]
+        if not labelled:
+            raise UsageFailure(f"none of the {len(found)} pictures of {folder} is in {args.labels} (file_name is a name without folders)")
+        chosen = pictures.spread(labelled, args.eval_limit)
+        rest = f"; {len(found) - len(labelled)} others of {folder} are not in {args.labels}" if len(found) > len(labelled) else ""
+        say(f"{len(chosen)} pictures are scored{rest}")
+        if len(chosen) < FEW_PICTURES:
+            say(f"WARNING: a score of {len(chosen)} pictures is much chance; {FEW_PICTURES} or more tell what a conversion costs")
+        return chosen
 
     def _chosen(self) -> List[qdq.Layer]:
         found = qdq.layers(self.model)
@@ -201,7 +219,7 @@ class Conversion:
         if self.gate is None:
             say(f"WARNING: {form.name}: written without a gate; published conversions lose up to half of their accuracy unnoticed")
             return None
-        verdict = self.gate.judge(model, self.args.max_drop)
+        verdict = self.gate.judge(model)
         if not verdict.passed:
             raise Failure(f"{self.card.path}: the form {form.name} is refused and not written: {verdict}, measured on {len(self.gate.pictures)} "
                           "pictures; more or other pictures to calibrate on, another --method, or --exclude of its last layers may help")

@@ -16,6 +16,7 @@ Makes src/infer/tensorrt/letterbox/letterbox.ptx of letterbox.cu by clang 14.
 TEXT
 }
 
+[ $# -le 1 ] || usage_error "unknown argument $2"
 check=0
 case ${1:-} in
   '') ;;

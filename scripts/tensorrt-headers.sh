@@ -16,6 +16,7 @@ need: its own headers are found.
 TEXT
 }
 
+[ $# -le 1 ] || usage_error "unknown argument $2"
 rtx=0
 case ${1:-} in
   "") ;;
@@ -24,6 +25,7 @@ case ${1:-} in
   *) usage_error "unknown argument $1" ;;
 esac
 
+need_packages python3
 need_rust
 
 # headers MANIFEST FOLDER: where the crate that the manifest asks for keeps that folder of headers.

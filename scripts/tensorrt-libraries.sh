@@ -33,11 +33,12 @@ trap '[ -z "$work" ] || rm -rf "$work"' EXIT
 
 fetch() {
   local parent wheel
+  need_packages python3 python3-venv
   parent=$(dirname "$folder")
   mkdir -p "$parent"
   # Beside its place, so that it can be moved there in one step.
   work=$(mktemp -d "$parent/part.XXXXXX")
-  python3 -m venv "$work/venv"
+  python3 -m venv "$work/venv" >&2
   # One at a time: two versions of a package are wanted.
   grep -v '^#' "$list" | while read -r line; do
     printf '%s\n' "$line" >"$work/one.txt"
@@ -50,7 +51,8 @@ fetch() {
     find "$work/unpacked" -name 'lib*.so.*' -exec mv -n {} "$work/libraries/" \;
     rm -r "$work/unpacked"
   done
-  mv "$work/libraries" "$folder"
+  # Who fetched at the same time may have been first; its libraries are the same.
+  mv -T "$work/libraries" "$folder" 2>/dev/null || [ -d "$folder" ] || fail "could not move the libraries to $folder"
 }
 
 [ -d "$folder" ] || fetch

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Compiles TensorRT's tables with every warning an error: natively with g++ and, where it is there, clang++, and for aarch64. The build
+# Compiles TensorRT's tables with every warning an error: natively with g++ and, where it is there, clang++, and on x86-64 for aarch64. The build
 # itself (build.rs) takes whatever compiler a user has, and lets warnings be warnings.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
@@ -30,12 +30,16 @@ table() {
   say "table $name: $compiler"
 }
 
+compilers=(g++)
+# Debian's package clang-14 brings the name with the number alone.
+for clang in clang++ clang++-14; do
+  ! command -v "$clang" >/dev/null || { compilers+=("$clang"); break; }
+done
+[ "$(uname -m)" != x86_64 ] || compilers+=(aarch64-linux-gnu-g++)
+
 count=0
-for compiler in g++ clang++ aarch64-linux-gnu-g++; do
-  if ! command -v "$compiler" >/dev/null; then
-    [ "$compiler" = clang++ ] || fail "no $compiler"
-    continue
-  fi
+for compiler in "${compilers[@]}"; do
+  command -v "$compiler" >/dev/null || fail "no $compiler"
   for name in 8 10 11 RTX; do
     variable=PEREGRINE_TENSORRT_INCLUDE_$name
     [ -n "${!variable:-}" ] || continue

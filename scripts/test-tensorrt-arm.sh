@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# The way from the shim's tables to TensorRT, as an aarch64 processor goes it: cross-compiles the shim, the libraries that stand in for
-# NVIDIA's (tests/tensorrt/nvinfer) and tests/tensorrt/arm_run.cpp, and runs them under an emulator. For each TensorRT whose headers are
+# The way from the shim's tables to TensorRT, as an aarch64 processor goes it: compiles the shim, the libraries that stand in for NVIDIA's
+# (tests/tensorrt/nvinfer) and tests/tensorrt/arm_run.cpp, and runs them: on x86-64 across and under an emulator. For each TensorRT whose headers are
 # named: PEREGRINE_TENSORRT_INCLUDE_10, PEREGRINE_TENSORRT_INCLUDE_11.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
@@ -18,8 +18,24 @@ if [ -z "${PEREGRINE_TENSORRT_INCLUDE_10:-}${PEREGRINE_TENSORRT_INCLUDE_11:-}" ]
   say "skipped: neither PEREGRINE_TENSORRT_INCLUDE_10 nor PEREGRINE_TENSORRT_INCLUDE_11 names TensorRT's headers"
   exit 0
 fi
-need_packages g++-aarch64-linux-gnu qemu-user python3
 system=/usr/aarch64-linux-gnu/lib
+case $(uname -m) in
+  x86_64)
+    need_packages g++-aarch64-linux-gnu qemu-user python3
+    compiler=aarch64-linux-gnu-g++
+    # Through the loader: the emulator does not run every program that starts threads otherwise.
+    run=(qemu-aarch64 -E "LD_LIBRARY_PATH=.:$system" "$system/ld-linux-aarch64.so.1")
+    ;;
+  aarch64)
+    need_packages g++ python3
+    compiler=g++
+    run=(env LD_LIBRARY_PATH=.)
+    ;;
+  *)
+    say "skipped: no compiler for aarch64 on $(uname -m)"
+    exit 0
+    ;;
+esac
 shim=$root/src/infer/tensorrt/shim
 tests=$root/tests/tensorrt
 folder=$(mktemp -d)
@@ -29,7 +45,7 @@ trap 'rm -rf "$folder"' EXIT
 compile() {
   local headers=$1
   shift
-  aarch64-linux-gnu-g++ -std=c++17 -Wall -Wextra -Werror -Wno-deprecated-declarations -I"$shim" -I"$shim/cuda" -isystem "$headers" "$@"
+  "$compiler" -std=c++17 -Wall -Wextra -Werror -Wno-deprecated-declarations -I"$shim" -I"$shim/cuda" -isystem "$headers" "$@"
 }
 
 # stand_in MAJOR HEADERS: the libraries, into the present folder.
@@ -54,8 +70,7 @@ check() {
   compile "$headers" "$table" -fno-exceptions -fno-rtti -O2 -c -o shim.o "$shim/shim.cpp"
   compile "$headers" "$table" -o arm_run "$tests/arm_run.cpp" shim.o -ldl
   wait $!
-  # Through the loader: the emulator does not run every program that starts threads otherwise.
-  qemu-aarch64 -E LD_LIBRARY_PATH=".:$system" "$system/ld-linux-aarch64.so.1" ./arm_run >out 2>&1 || fail "TensorRT $major on aarch64:
+  "${run[@]}" ./arm_run >out 2>&1 || fail "TensorRT $major on aarch64:
 $(cat out)"
   grep -q "^stand-in" out && fail "TensorRT $major on aarch64: $(grep "^stand-in" out)"
   say "$(tail -n 1 out) on aarch64: $(grep -c "^ok" out) checks, $((SECONDS - begun)) s"

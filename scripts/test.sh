@@ -63,12 +63,8 @@ rust() {
   done
 }
 
-# Only the tests of accuracy and conversion need Python packages, and only ../shared has what they work on.
+# For the tests of accuracy, which ../shared alone has something for, and of conversion.
 python_packages() {
-  if [ ! -d ../shared/tools ]; then
-    say "no ../shared: the tests of accuracy and conversion skip, and need no Python packages"
-    return 0
-  fi
   local want
   want=$(sha256sum <tests/requirements.txt)
   if [ "$(cat .venv/requirements.sha256 2>/dev/null)" != "$want" ]; then

@@ -1,5 +1,7 @@
 //! scripts/convert_models.py: a float model becomes the two 8-bit forms, each as its engine wants it, or is refused and leaves nothing behind.
 
+mod small;
+
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import math
 from pathlib import Path
 from typing import Any, Dict, List, Set, Tuple
 
@@ -23,6 +24,11 @@ YOLOX_STRIDES = (8, 16, 32)
 def decode(card: Card, output: Any, input_wh: Tuple[int, int]) -> Tuple[Any, Any]:
     """A head's boxes (x1, y1, x2, y2 in pixels of the input) and their scores for each class."""
     np = need("numpy", "decoding boxes")
+    values = {"yolov8": 1, "yolox": 2}.get(card.head)
+    if values is not None and (output.ndim != 3 or output.shape[0] != 1 or output.shape[values] < 4 + values):
+        raise ModelFailure(f"{card.path}: a detector with the head {card.head} gives one picture's boxes as [1, "
+                           f"{'4 + classes, places' if values == 1 else 'places, 5 + classes'}]; this model gives {list(output.shape)}: "
+                           "--kind or --head is wrong")
     if card.head == "yolov8":
         rows = output[0].T
         centre, size, scores = rows[:, :2], rows[:, 2:4], rows[:, 4:]
@@ -75,17 +81,37 @@ def detect(card: Card, output: Any, picture: Picture, confidence: float, nms_iou
 
 
 def truth(path: Path) -> Dict[str, Any]:
-    """COCO annotations."""
+    """COCO annotations, with what pycocotools wants of each and files leave out."""
     try:
         found = json.loads(path.read_text())
-        names = {image["file_name"] for image in found["images"]}
-        if not (names and found["annotations"] and found["categories"]):
-            raise KeyError("it names no picture, no box or no category")
+        return {"info": {}, "images": found["images"], "categories": found["categories"], "annotations": _checked(found)}
     except OSError as e:
         raise InputFailure(f"{path}: {e.strerror}") from e
-    except (ValueError, KeyError, TypeError) as e:
+    except KeyError as e:
+        raise InputFailure(f"{path}: not COCO annotations: the key {e} is missing") from e
+    except (ValueError, TypeError, AttributeError) as e:
         raise InputFailure(f"{path}: not COCO annotations (images, annotations, categories): {e}") from e
-    return found
+
+
+def _checked(found: Dict[str, Any]) -> List[Dict[str, Any]]:
+    images = {image["id"] for image in found["images"] if isinstance(image["file_name"], str)}
+    categories = {category["id"] for category in found["categories"]}
+    if not (images and categories and found["annotations"]):
+        raise ValueError("it names no picture, no box or no category")
+    if not all(isinstance(number, int) for number in images | categories):
+        raise ValueError("the ids of pictures and categories must be whole numbers")
+    annotations = []
+    # Numbered here: pycocotools takes the number 0 for "no annotation", and files of one's own begin with it or have none.
+    for number, given in enumerate(found["annotations"], 1):
+        x, y, w, h = (float(v) for v in given["bbox"])
+        if not all(math.isfinite(v) for v in (x, y, w, h)):
+            raise ValueError(f"annotation {number}: its bbox {given['bbox']} is no box")
+        for key, known, whose in (("category_id", categories, "category"), ("image_id", images, "picture")):
+            if given[key] not in known:
+                raise ValueError(f"annotation {number}: there is no {whose} {given[key]}")
+        area, crowd = float(given.get("area", w * h)), int(given.get("iscrowd", 0))
+        annotations.append({**given, "bbox": [x, y, w, h], "area": area, "iscrowd": crowd, "id": number})
+    return annotations
 
 
 def mean_average_precision(annotations: Dict[str, Any], names: Set[str], found: Dict[str, Tuple[Any, Any, Any]]) -> float:

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import difflib
 import hashlib
+import math
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Dict, List, Optional, Tuple
@@ -128,6 +129,6 @@ def three(key: str, text: str) -> Tuple[float, ...]:
         values: List[float] = [float(v) for v in text.split(",")]
     except ValueError:
         values = []
-    if len(values) not in (1, 3):
+    if len(values) not in (1, 3) or not all(math.isfinite(v) for v in values):
         raise UsageFailure(f'--{key}: "{text}" is not one number, or three with commas between, on the scale 0..255')
     return tuple(values * 3 if len(values) == 1 else values)

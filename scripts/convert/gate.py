@@ -10,12 +10,16 @@ from typing import Any, Callable, Dict, List, Optional, Tuple
 
 from .boxes import LEAST_SCORE, NMS_IOU, agreement, detect, mean_average_precision
 from .card import Card
-from .errors import ModelFailure, UsageFailure, need
+from .errors import Failure, ModelFailure, need
 from .pictures import Picture, tensor
 from .session import Session
 
 # What may be lost where the command line does not say. Without labels a box at the threshold counts as much as a lost car.
 MAX_DROP = {"mAP 50-95": 0.01, "agreement of boxes": 0.1, "agreement of classes": 0.05}
+# A float model that scores less on labels cannot show a loss: its score is chance, or the limit is most of it.
+LEAST_SCORE_BEFORE, LEAST_LIMITS_BEFORE = 0.05, 3
+# On fewer pictures one box more or less may be worth the limit.
+FEW_PICTURES = 50
 
 
 @dataclass(frozen=True)
@@ -39,13 +43,9 @@ class Verdict:
 class Gate:
     """Scores models on pictures; the float model is asked once."""
 
-    def __init__(self, card: Card, model: Any, pictures: List[Picture], annotations: Optional[Dict[str, Any]], threads: int) -> None:
+    def __init__(self, card: Card, model: Any, pictures: List[Picture], annotations: Optional[Dict[str, Any]], threads: int,
+                 max_drop: Optional[float] = None) -> None:
         self.card, self.pictures, self.annotations, self.threads = card, pictures, annotations, threads
-        if annotations is not None:
-            labelled = {image["file_name"] for image in annotations["images"]}
-            self.pictures = [p for p in pictures if p.name in labelled]
-            if not self.pictures:
-                raise UsageFailure("none of the pictures of --eval-images is in the file of --labels")
         self._float = self._answers(model)
         if card.kind == "detector" and annotations is not None:
             self.measure, self._before = "mAP 50-95", self._map(self._float)
@@ -53,14 +53,16 @@ class Gate:
             self.measure, self._before = "agreement of boxes", 1.0
         else:
             self.measure, self._before = "agreement of classes", 1.0
-        if self._before <= 0:
-            raise ModelFailure(f"{card.path}: the float model finds nothing of what the labels name; nothing can be compared "
-                               "(are head, normalisation and the order of the classes right?)")
+        self._limit = MAX_DROP[self.measure] if max_drop is None else max_drop
+        least = max(LEAST_SCORE_BEFORE, LEAST_LIMITS_BEFORE * self._limit)
+        if self.measure == "mAP 50-95" and self._before < least:
+            raise Failure(f"{card.path}: the float model itself scores only {self._before:.4f} on the labels, and {least:.4f} is the least at which "
+                          f"a loss of {self._limit} shows: the labels or the order of their classes are not the model's (categories in the order "
+                          "of their ids are its classes 0, 1, …), or head or normalisation are wrong")
 
-    def judge(self, model: Any, max_drop: Optional[float]) -> Verdict:
+    def judge(self, model: Any) -> Verdict:
         """What the converted model keeps."""
-        after = self._score(self._answers(model))
-        return Verdict(self.measure, self._before, after, MAX_DROP[self.measure] if max_drop is None else max_drop)
+        return Verdict(self.measure, self._before, self._score(self._answers(model)), self._limit)
 
     def _answers(self, model: Any) -> List[Any]:
         outputs = list(self.card.outputs) or None
@@ -68,7 +70,14 @@ class Gate:
         read: Callable[[List[Any], Picture], Any] = self._classes
         if self.card.kind == "detector":
             read = self._boxes
-        return [read(session.run(tensor(self.card, picture)), picture) for picture in self.pictures]
+        return [read(self._finite(session.run(tensor(self.card, picture)), picture), picture) for picture in self.pictures]
+
+    def _finite(self, outputs: List[Any], picture: Picture) -> List[Any]:
+        np = need("numpy", "comparing answers")
+        if not all(np.isfinite(output).all() for output in outputs):
+            raise ModelFailure(f"{self.card.path}: gives infinite values or NaN for the picture {picture.name}; "
+                               "is the normalisation (--mean, --std) the model's own?")
+        return outputs
 
     def _boxes(self, outputs: List[Any], picture: Picture) -> Tuple[Any, Any, Any]:
         labelled = self.annotations is not None

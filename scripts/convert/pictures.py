@@ -41,16 +41,21 @@ class Picture:
     place: Place
 
 
-def files(folder: Path, limit: Optional[int] = None) -> List[Path]:
-    """The pictures of a folder in the order of their names; of more than `limit`, as many evenly spread."""
+def files(folder: Path) -> List[Path]:
+    """The pictures of a folder in the order of their names."""
     if not folder.is_dir():
         raise InputFailure(f"{folder}: there is no such folder of pictures")
     found = sorted(p for p in folder.iterdir() if p.suffix.lower() in ENDINGS)
     if not found:
         raise InputFailure(f"{folder}: holds no picture ({', '.join(sorted(ENDINGS))})")
-    if limit is not None and len(found) > limit:
-        found = [found[i * len(found) // limit] for i in range(limit)]
     return found
+
+
+def spread(found: List[Path], limit: Optional[int]) -> List[Path]:
+    """Of more than `limit`, as many, evenly spread."""
+    if limit is None or len(found) <= limit:
+        return found
+    return [found[i * len(found) // limit] for i in range(limit)]
 
 
 def place_for(card: Card, source_wh: Tuple[int, int], input_wh: Tuple[int, int]) -> Place:
@@ -93,7 +98,7 @@ def load(card: Card, paths: Sequence[Path], input_wh: Tuple[int, int]) -> List[P
         try:
             with image.open(path) as opened:
                 pixels = np.asarray(opened.convert("RGB"))
-        except OSError as e:
+        except Exception as e:  # Pillow's decoders have no common base: too large (DecompressionBombError), cut off, not a picture at all
             raise InputFailure(f"{path}: not a picture that can be read ({e})") from e
         place = place_for(card, (pixels.shape[1], pixels.shape[0]), input_wh)
         left, top, width, height = place.inner

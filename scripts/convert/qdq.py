@@ -62,6 +62,8 @@ def prepare(path: Path) -> Any:
     opset = next((o.version for o in model.opset_import if o.domain in ("", "ai.onnx")), 0)
     if opset < LEAST_OPSET:
         raise ModelFailure(f"{path}: operator set {opset}; scales for each channel need {LEAST_OPSET} or later: export it anew")
+    # Before ONNX Runtime turns halves into floats with a Cast before each layer.
+    _check_weights(path, model)
     with TemporaryDirectory() as folder:
         options = ort.SessionOptions()
         options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_BASIC
@@ -83,7 +85,26 @@ def prepare(path: Path) -> Any:
     del prepared.metadata_props[:]
     prepared.metadata_props.extend(model.metadata_props)
     prepared.producer_name, prepared.producer_version = model.producer_name, model.producer_version
+    _check_weights(path, prepared)
     return onnx.shape_inference.infer_shapes(prepared)
+
+
+def _check_weights(path: Path, model: Any) -> None:
+    """That what is to get codes is floats of 32 bits, and numbers."""
+    onnx, np = need("onnx", "reading a model"), need("numpy", "reading a model")
+    constants = {i.name: i for i in model.graph.initializer}
+    for node in model.graph.node:
+        if node.op_type not in ("Conv", "Gemm", "MatMul"):
+            continue
+        for name in node.input[1:3]:
+            if name not in constants:
+                continue
+            kind = constants[name].data_type
+            if kind != onnx.TensorProto.FLOAT:
+                raise ModelFailure(f"{path}: the weights of {node.name} are {onnx.TensorProto.DataType.Name(kind)}; "
+                                   "a conversion begins with floats of 32 bits: export it so")
+            if not np.isfinite(onnx.numpy_helper.to_array(constants[name])).all():
+                raise ModelFailure(f"{path}: the weights of {node.name} are not all finite numbers; the file or its training is broken")
 
 
 class Graph:

@@ -7,7 +7,7 @@ from __future__ import annotations
 import math
 from typing import Any, Callable, Dict, Iterable, List, Optional, Tuple
 
-from .errors import need
+from .errors import ModelFailure, need
 
 # Bins on either side of zero. The reach is a power of two, so at least half of them are in use.
 BINS = 4096
@@ -60,9 +60,13 @@ class Histogram:
 
 def collect(run: Callable[[Any], List[Any]], tensors: Iterable[Any], names: List[str]) -> Dict[str, Histogram]:
     """Histograms of the named outputs of `run` over the input tensors."""
+    np = need("numpy", "calibration")
     found = {name: Histogram() for name in names}
     for tensor in tensors:
         for name, value in zip(names, run(tensor)):
+            if not np.isfinite(value).all():
+                raise ModelFailure(f"the float model computes infinite values or NaN in its tensor {name}: "
+                                   "no range holds them; is the normalisation (--mean, --std) the model's own?")
             found[name].add(value)
     return found
 
