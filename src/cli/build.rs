@@ -1,7 +1,7 @@
 //! `peregrine model build`: TensorRT engines ahead of time, so that the daemon's first start need not wait for them.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use clap::Args as ClapArgs;
 
@@ -89,11 +89,19 @@ fn fill(card: &ModelCard, dir: &Path) -> Result<FillPicture, Failure> {
     let all = pictures::all(std::slice::from_ref(&dir.to_owned()))?;
     let card = card.clone();
     let shape = infer::input_chw(&card.path).map_err(|e| Failure::Config(e.to_string()))?;
+    let next = Mutex::new(0);
     Ok(Arc::new(move |number, tensor| {
-        let Some(path) = all.get(number) else { return false };
-        if let Err(e) = calibrate::draw(&card, shape, path, tensor) {
-            pictures::complain(path, &e);
+        let mut next = next.lock().unwrap_or_else(PoisonError::into_inner);
+        if number == 0 {
+            *next = 0;
         }
-        true
+        while let Some(path) = all.get(*next) {
+            *next += 1;
+            match calibrate::draw(&card, shape, path, tensor) {
+                Ok(()) => return true,
+                Err(e) => pictures::complain(path, &e),
+            }
+        }
+        false
     }))
 }

@@ -1,5 +1,6 @@
 //! Progress on stderr for work that takes long; counters are silent when nobody looks at a terminal.
 
+use std::io::Write;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -25,15 +26,19 @@ pub(super) fn pictures(len: usize) -> ProgressBar {
 }
 
 /// Lines about engines that are built, which takes minutes: also where nobody looks at a terminal, since a log of it is wanted.
-#[allow(clippy::print_stderr, reason = "progress for whoever typed the command")]
 pub(super) fn building(clock: Clock) -> Progress {
     let told = Mutex::new(None);
     Progress::new(move |doing| {
         let (mut told, now) = (told.lock().unwrap_or_else(PoisonError::into_inner), clock.mono());
         if told.is_none_or(|told| now.saturating_sub(told) >= TELL_EVERY) {
             *told = Some(now);
-            eprintln!("peregrine: {doing}");
+            tell(doing);
         }
     })
-    .with_remarks(|what| eprintln!("peregrine: {what}"))
+    .with_remarks(tell)
+}
+
+/// A line; where nobody hears it, the work goes on all the same.
+fn tell(what: &str) {
+    _ = writeln!(std::io::stderr(), "peregrine: {what}");
 }

@@ -15,7 +15,7 @@ use crate::support::data;
 const BATCH: usize = 3;
 
 /// tests/data's detector with an open batch in place of 1, in a folder.
-fn model(folder: &Path) -> PathBuf {
+pub(super) fn model(folder: &Path) -> PathBuf {
     let mut bytes = std::fs::read(data("tiny_detector.onnx")).expect("read");
     // A dimension of 1 before one of 3; the same with an empty name instead of the number.
     let at = bytes.windows(8).position(|w| w == [10, 2, 8, 1, 10, 2, 8, 3]).expect("the input's shape");
@@ -109,10 +109,18 @@ fn a_held_build_waits_at_its_step_until_it_is_released() {
         let mut command = stage.command_of(&program(major, &headers, "run_onnx.cpp").join("drive"));
         let mut child = command.args(files).arg("1").spawn().expect("it starts");
         stage.server.wait_until("a step", |events| events.contains(&Event::Step(0)));
+        // Meanwhile another process comes, asks and goes.
+        stage.server.fault("operator", "ReduceMean", Some(1));
+        let other = [model(stage.dir()), stage.dir().join("in"), stage.dir().join("out-2")];
+        let mut refused = stage.command_of(&program(major, &headers, "run_onnx.cpp").join("drive"));
+        assert!(!refused.args(other).arg("1").output().expect("it starts").status.success());
         assert!(child.try_wait().expect("ours").is_none(), "it goes on though it is held");
         stage.server.hold_builds(false);
         assert!(child.wait().expect("ours").success());
         let steps = stage.server.events().iter().filter(|e| matches!(e, Event::Step(_))).count();
         assert_eq!(steps, 2, "as many as were ordered");
+        let events = stage.server.events();
+        let at = |wanted: Event| events.iter().position(|e| *e == wanted);
+        assert!(at(Event::Released) < at(Event::Step(1)), "{events:?}");
     }
 }

@@ -49,6 +49,7 @@ struct Object {
   size_t mapped = 0;
   bool capturing = false;
   bool recorded = false;
+  bool hangs = false;  // a stream with work that never ends
   std::vector<Work> work;
 };
 
@@ -71,6 +72,7 @@ std::map<std::string, long long> &settings = *new std::map<std::string, long lon
     {"memory", 8LL << 30},  // bytes in all; more is out of memory
     {"fault_launch", 0},    // from this launch of a kernel on (1 is the first) the context is broken; 0: never
     {"fault_code", ILLEGAL_ADDRESS},
+    {"fault_device", -1},   // the GPU that it befalls; -1: whichever
     {"reset", 0},           // what cuDevicePrimaryCtxReset answers
     {"hang", 0},            // no event is ever reached
     {"lenient", 0},         // what is left at the end is told, and no reason to abort
@@ -154,7 +156,7 @@ int destroy(void *handle, char kind) {
   return 0;
 }
 
-// Memory that ends where a page begins that nobody may touch.
+// Memory that ends, but for less than the 256 bytes to which a driver aligns, where a page begins that nobody may touch.
 int allocate(char kind, void **out, size_t bytes) {
   if (int code = begin()) return code;
   if (recording) return violation("memory is allocated while this thread records", NOT_PERMITTED);
@@ -163,7 +165,7 @@ int allocate(char kind, void **out, size_t bytes) {
     if (o.second.kind == 'd' || o.second.kind == 'h') used += o.second.bytes;
   if (bytes == 0) return INVALID_VALUE;
   if (static_cast<long long>(used + bytes) > settings["memory"]) return OUT_OF_MEMORY;
-  const size_t page = sysconf(_SC_PAGESIZE), rounded = (bytes + 15) / 16 * 16, pages = (rounded + page - 1) / page * page;
+  const size_t page = sysconf(_SC_PAGESIZE), rounded = (bytes + 255) / 256 * 256, pages = (rounded + page - 1) / page * page;
   char *mapping = static_cast<char *>(mmap(nullptr, pages + page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
   if (mapping == MAP_FAILED) return OUT_OF_MEMORY;
   mprotect(mapping + pages, page, PROT_NONE);
@@ -212,17 +214,26 @@ int enqueue(void *stream, Work work) {
     object->work.push_back(std::move(work));
     return 0;
   }
-  return work();
+  const int code = work();
+  // Asked afterwards: a kernel reads the settings.
+  if (settings["hang"]) object->hangs = true;
+  return code;
 }
 
 int copy(const char *what, void *to, const void *from, size_t bytes, void *stream, bool to_device) {
-  Guard guard(lock);
+  std::unique_lock<std::recursive_mutex> guard(lock);
   if (int code = begin()) return code;
   const uint64_t device = reinterpret_cast<uint64_t>(to_device ? to : from);
   const uint64_t host = reinterpret_cast<uint64_t>(to_device ? from : to);
   Object *object = find(stream, 's');
   if (object && object->capturing && !covers(host, bytes, 'h')) return violation("pageable memory in a recording", NOT_PERMITTED);
   const bool pinned = covers(host, 1, 'h');
+  // As a driver does, which copies pageable memory by itself when all before is done.
+  while (!pinned && object && object->hangs) {
+    guard.unlock();
+    usleep(1000);
+    guard.lock();
+  }
   return enqueue(stream, [=] {
     counts["copies"]++;
     if (!covers(device, bytes, '*')) return violation(what, INVALID_VALUE);
@@ -264,7 +275,8 @@ int run_kernel(int format, const Job &job, unsigned columns, unsigned rows) {
   read_settings_file();
   counts["launches"]++;
   Context &context = contexts[current];
-  if (settings["fault_launch"] > 0 && counts["launches"] >= settings["fault_launch"]) context.fault = settings["fault_code"];
+  const bool befalls = settings["fault_device"] < 0 || settings["fault_device"] == current;
+  if (befalls && settings["fault_launch"] > 0 && counts["launches"] >= settings["fault_launch"]) context.fault = settings["fault_code"];
   // A fault is seen by a later call, as on a GPU.
   if (context.fault || !is_sound(job, format)) return 0;
   void (*const kernels[3])(Job) = {letterbox_nv12, letterbox_i420, letterbox_rgb};

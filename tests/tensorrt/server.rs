@@ -29,6 +29,8 @@ pub(crate) enum Event {
     Step(u32),
     /// A run of so many pictures.
     Run(u32),
+    /// Builds were released.
+    Released,
     /// Something that the real library would answer with a crash, or objects that were left at the process's end.
     Complaint(String),
 }
@@ -102,7 +104,12 @@ impl Server {
 
     /// Builds stop at their next step, until they are released.
     pub(crate) fn hold_builds(&self, held: bool) {
-        self.state().builds_held = held;
+        let mut state = self.state();
+        state.builds_held = held;
+        if !held {
+            state.events.push(Event::Released);
+        }
+        drop(state);
         self.changed.notify_all();
     }
 

@@ -159,6 +159,56 @@ fn floats_become_8_bits_on_pictures_which_are_needed_once() {
 }
 
 #[test]
+fn pictures_that_cannot_be_read_are_left_out_and_the_last_batch_is_filled() {
+    let Some(stage) = Stage::new(10) else { return };
+    stage.gpu("compute=87");
+    let model = super::computing::model(stage.dir());
+    let folder = stage.dir().join("pictures");
+    std::fs::create_dir(&folder).expect("made");
+    let build = |batch: &str| {
+        let mut command = stage.command();
+        command.args(["model", "build", "--precision", "int8", "--batch", batch, "--images"]).arg(&folder).arg(&model);
+        command.arg("--state").arg(stage.dir().join("state")).output().expect("it starts")
+    };
+    std::fs::write(folder.join("0.png"), "no picture").expect("written");
+    let refused = build("2");
+    assert!(!refused.status.success() && text(&refused.stderr).contains("none of these can be read"), "{refused:?}");
+    assert!(stage.builds().is_empty(), "nothing is begun in vain");
+    for name in ["1.png", "3.png", "4.png"] {
+        std::fs::copy(picture(&stage), folder.join(name)).expect("copied");
+    }
+    std::fs::write(folder.join("2.png"), "no picture either").expect("written");
+    for batch in ["1", "2", "8"] {
+        found(&build(batch));
+    }
+    let told: Vec<_> = stage.builds().iter().map(|b| b.settings["calibration"].clone()).collect();
+    let batches: Vec<_> = told.iter().filter_map(|t| t.split_once(" batches").map(|(n, _)| n)).collect();
+    assert_eq!(batches, ["3", "2", "1"], "three pictures: {told:?}");
+    assert_eq!(stage.complaints(), [""; 0]);
+}
+
+#[test]
+fn a_board_that_copies_by_itself_is_given_up_too_when_it_hangs() {
+    let Some(stage) = Stage::new(10) else { return };
+    let nano = "compute=53\nintegrated=1\nversion=10020";
+    stage.gpu(nano);
+    let broker = Broker::start();
+    let mut heard = broker.subscribe("peregrine/gate/#");
+    let mut daemon = Daemon::start_by(stage.command(), &config(&stage, &broker, "workers_per_device = 1"));
+    daemon.running();
+    heard.first("detections by the GPU", |m| m.topic.ends_with("detections"));
+    stage.gpu(&format!("{nano}\nhang=1"));
+    let degraded = heard.next("the GPU is lost", |m| m.body["state"] == "degraded" && m.body["engine"] == "tract");
+    assert!(
+        degraded.body["reason"].as_str().is_some_and(|r| r.contains("did not answer within")),
+        "{:?}",
+        degraded.body
+    );
+    daemon.process.signal("TERM");
+    assert!(daemon.process.ends_within(std::time::Duration::from_secs(10)).success());
+}
+
+#[test]
 fn what_a_configuration_names_is_built_ahead_as_the_daemon_runs_it() {
     let Some(stage) = Stage::new(10) else { return };
     stage.gpu("compute=87\ndevices=2");
@@ -290,6 +340,17 @@ fn two_gpus_take_from_the_same_cameras() {
     daemon.running();
     for camera in ["a", "b"] {
         heard.first("detections", |m| m.topic.ends_with("detections") && m.topic.contains(&format!("/{camera}/")));
+    }
+    // A GPU that does not draw meets no fault.
+    let is_engine = |m: &crate::support::Message, state: &str| m.topic.contains("/engine/") && m.body["state"] == state;
+    for gpu in [0, 1] {
+        stage.gpu(&format!("compute=87\ndevices=2\nfault_launch=1\nfault_device={gpu}"));
+        heard.next("this GPU is lost", |m| {
+            let reason = m.body["reason"].as_str().unwrap_or_default();
+            is_engine(m, "degraded") && reason.contains(&format!("GPU {gpu} ("))
+        });
+        stage.gpu("compute=87\ndevices=2\nfault_launch=0");
+        heard.next("both are well", |m| is_engine(m, "ok"));
     }
     daemon.process.signal("TERM");
     assert!(daemon.process.ends_within(std::time::Duration::from_secs(10)).success());

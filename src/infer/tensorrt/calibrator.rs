@@ -28,6 +28,8 @@ pub(super) struct Pictures {
     key: Key,
     name: String,
     progress: Progress,
+    /// Whether the first batch lies ready.
+    is_ready: bool,
 }
 
 impl Pictures {
@@ -45,7 +47,7 @@ impl Pictures {
             )));
         }
         let bytes = order.input.chw.iter().product::<usize>() * order.max_batch * size_of::<f32>();
-        Ok(Self {
+        let mut pictures = Self {
             fill,
             number: 0,
             per_batch: order.max_batch,
@@ -56,7 +58,41 @@ impl Pictures {
             key,
             name,
             progress: order.options.progress.clone(),
-        })
+            is_ready: false,
+        };
+        if pictures.fill.is_some() {
+            // Before a build that takes minutes is begun in vain.
+            pictures.is_ready = pictures.read();
+            if !pictures.is_ready {
+                let file = order.form.file.display();
+                return Err(Failure::Form(format!(
+                    "{file}: 8 bits are measured on pictures, and none of these can be read"
+                )));
+            }
+        }
+        Ok(pictures)
+    }
+
+    /// Reads the next batch; false when no picture is left. TensorRT takes whole batches: the last one begins again where it ends.
+    fn read(&mut self) -> bool {
+        let Some(fill) = &self.fill else { return false };
+        let values = self.memory.len() / size_of::<f32>() / self.per_batch;
+        let floats = self.memory.floats_mut();
+        let mut read = 0;
+        for tensor in floats.chunks_exact_mut(values) {
+            if !fill(self.number, tensor) {
+                break;
+            }
+            (self.number, read) = (self.number + 1, read + 1);
+        }
+        if read == 0 {
+            return false;
+        }
+        for at in read..self.per_batch {
+            let from = (at - read) * values;
+            floats.copy_within(from..from + values, at * values);
+        }
+        true
     }
 
     fn copy(&mut self) -> Result<(), Failure> {
@@ -72,13 +108,8 @@ impl Calibrate for Pictures {
     }
 
     fn batch(&mut self) -> Option<u64> {
-        let fill = self.fill.as_ref()?;
-        let values = self.memory.len() / size_of::<f32>() / self.per_batch;
-        for tensor in self.memory.floats_mut().chunks_exact_mut(values) {
-            if !fill(self.number, tensor) {
-                return None;
-            }
-            self.number += 1;
+        if !std::mem::take(&mut self.is_ready) && !self.read() {
+            return None;
         }
         self.progress.tell(&format!("measuring on picture {}", self.number));
         match self.copy() {

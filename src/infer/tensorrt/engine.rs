@@ -9,11 +9,11 @@ use std::time::Duration;
 
 use super::cuda::{Device, DeviceBuffer, Direction, PinnedBuffer, Stream, Transfer};
 use super::failure::Failure;
-use super::graphs::Graphs;
+use super::graphs::{Drawn, Graphs};
 use super::letterbox::Painter;
 use super::nvinfer::{Context, Plan};
 use super::on_device::OnDevice;
-use super::tensors::Tensors;
+use super::tensors::{Layout, Tensors};
 use crate::infer::onnx::Header;
 use crate::infer::{Engine, InferError, InputMut, ModelShape, TENSORRT as NAME};
 use crate::pixels::{Drawing, Normalise, Place};
@@ -54,6 +54,8 @@ struct Work {
     slots: Vec<Slot>,
     floats: PinnedBuffer,
     input: DeviceBuffer,
+    /// Of the input, on both sides.
+    layout: Layout,
     outputs: Vec<Output>,
     tensors: Tensors,
 }
@@ -65,7 +67,7 @@ struct Slot {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Source {
+enum Source {
     /// Numbers that the caller wrote.
     Floats,
     /// Planes of a picture, drawn by the GPU.
@@ -76,44 +78,65 @@ pub(super) enum Source {
 
 struct Output {
     name: String,
-    /// Values for one picture.
-    len: usize,
+    layout: Layout,
     transfer: Transfer,
 }
 
+impl Slot {
+    fn drawn(&self) -> Drawn {
+        match self.source {
+            Source::Floats => Drawn::Floats,
+            Source::Planes => Drawn::Planes(self.painter.kind()),
+            Source::Surface => Drawn::Surface,
+        }
+    }
+}
+
 impl Work {
-    /// Everything that a run is, onto the stream.
+    /// Everything that a run is, onto the stream, but for outputs that the driver copies by itself.
     fn enqueue(&mut self, stream: &Stream, batch: usize) -> Result<(), Failure> {
-        let bytes = self.tensors.input_len * size_of::<f32>();
         for (i, slot) in self.slots.iter_mut().take(batch).enumerate() {
-            let at = i * bytes;
+            let at = self.layout.at(i);
             match slot.source {
-                Source::Floats => stream.copy_to_device(&self.floats, at..at + bytes, &self.input, at)?,
+                Source::Floats => stream.copy_to_device(&self.floats, self.layout.bytes(i), &self.input, at)?,
                 Source::Planes => slot.painter.enqueue(stream, self.input.address() + at as u64)?,
                 Source::Surface => {}
             }
         }
         for first in (0..batch).step_by(self.tensors.at_once) {
             self.tensors.set(&mut self.context, self.tensors.at_once.min(batch - first))?;
-            self.context.bind(&self.tensors.input, self.input.address() + (first * bytes) as u64)?;
+            self.context.bind(&self.tensors.input, self.input.address() + self.layout.at(first) as u64)?;
             for output in &self.outputs {
-                let at = (first * output.len * size_of::<f32>()) as u64;
+                let at = output.layout.at(first) as u64;
                 self.context.bind(&output.name, output.transfer.device_address() + at)?;
             }
             self.context.enqueue(stream.raw())?;
         }
-        for output in &mut self.outputs {
-            output.transfer.enqueue_first(stream, batch * output.len * size_of::<f32>())?;
+        for output in self.outputs.iter_mut().filter(|o| !o.transfer.is_pageable()) {
+            output.transfer.enqueue_first(stream, output.layout.end(batch))?;
         }
         Ok(())
     }
 
+    /// Waits until the outputs are there.
+    fn finish(&mut self, stream: &Stream, batch: usize, within: Duration, clock: &Clock) -> Result<(), Failure> {
+        stream.wait(within, clock)?;
+        // The driver would have waited without end for the computing, so that it is asked for these only now.
+        let late: Vec<_> = self.outputs.iter_mut().filter(|o| o.transfer.is_pageable()).collect();
+        if late.is_empty() {
+            return Ok(());
+        }
+        for output in late {
+            output.transfer.enqueue_first(stream, output.layout.end(batch))?;
+        }
+        stream.wait(DONE_WITHIN, clock)
+    }
+
     /// Draws the frames that are read where they lie.
     fn enqueue_surfaces(&mut self, stream: &Stream, batch: usize) -> Result<(), Failure> {
-        let bytes = self.tensors.input_len * size_of::<f32>();
         for (i, slot) in self.slots.iter_mut().take(batch).enumerate() {
             if slot.source == Source::Surface {
-                slot.painter.enqueue(stream, self.input.address() + (i * bytes) as u64)?;
+                slot.painter.enqueue(stream, self.input.address() + self.layout.at(i) as u64)?;
             }
         }
         Ok(())
@@ -132,24 +155,25 @@ impl GpuEngine {
         let entered = device.enter()?;
         let mut context = OnDevice::new(plan.context()?, &device);
         let shape = tensors.shape(&mut context, header)?;
-        let bytes = tensors.input_len * max_batch * size_of::<f32>();
+        let layout = Layout::new(tensors.at_once, tensors.input_len);
         let outputs = shape.outputs.iter().map(|o| {
-            let len = o.dims.iter().product::<usize>();
-            let transfer = Transfer::new(&device, len * max_batch * size_of::<f32>(), Direction::ToHost)?;
-            Ok(Output { name: o.name.clone(), len, transfer })
+            let layout = Layout::new(tensors.at_once, o.dims.iter().product());
+            let transfer = Transfer::new(&device, layout.end(max_batch), Direction::ToHost)?;
+            Ok(Output { name: o.name.clone(), layout, transfer })
         });
         let slot = || Ok(Slot { painter: Painter::new(&device)?, source: Source::Floats });
         let mut work = Work {
             context,
             slots: (0..max_batch).map(|_| slot()).collect::<Result<_, Failure>>()?,
-            floats: PinnedBuffer::new(&device, bytes)?,
-            input: DeviceBuffer::new(&device, bytes)?,
+            floats: PinnedBuffer::new(&device, layout.end(max_batch))?,
+            input: DeviceBuffer::new(&device, layout.end(max_batch))?,
+            layout,
             outputs: outputs.collect::<Result<_, Failure>>()?,
             tensors,
         };
         let stream = Stream::new(&device)?;
         work.enqueue(&stream, 1)?;
-        stream.wait(FIRST_DONE_WITHIN, &clock)?;
+        work.finish(&stream, 1, FIRST_DONE_WITHIN, &clock)?;
         let graphs = Graphs::new(device.has_graphs());
         drop(entered);
         Ok(Self { graphs, work, stream, shape, max_batch, remark, clock, device })
@@ -158,23 +182,27 @@ impl GpuEngine {
     fn run_on_gpu(&mut self, batch: usize) -> Result<(), Failure> {
         let _entered = self.device.enter()?;
         let Self { graphs, work, stream, .. } = self;
-        let sources: Vec<Source> = work.slots.iter().take(batch).map(|s| s.source).collect();
+        let run: Vec<Drawn> = work.slots.iter().take(batch).map(Slot::drawn).collect();
         work.enqueue_surfaces(stream, batch)?;
-        if graphs.find(&sources).is_none() && work.is_one_shape(batch) && graphs.is_worth_it(&sources) {
-            match stream.capture(&mut || work.enqueue(stream, batch)) {
-                Ok(graph) => graphs.keep(sources.clone(), graph),
-                Err(e) if e.is_fatal() => return Err(e),
-                Err(e) => {
-                    log::info!(stage = "engine"; "runs are not recorded as graphs: {e}");
-                    graphs.give_up();
-                }
+        if let Some(graph) = graphs.find(&run) {
+            stream.launch(graph)?;
+            return work.finish(stream, batch, DONE_WITHIN, &self.clock);
+        }
+        work.enqueue(stream, batch)?;
+        work.finish(stream, batch, DONE_WITHIN, &self.clock)?;
+        // Recorded after a run of its own: TensorRT does some of a shape's work in the first run that has it.
+        if !work.is_one_shape(batch) || !graphs.is_worth_it(&run) {
+            return Ok(());
+        }
+        match stream.capture(&mut || work.enqueue(stream, batch)) {
+            Ok(graph) => graphs.keep(run, graph),
+            Err(e) if e.is_fatal() => return Err(e),
+            Err(e) => {
+                log::info!(stage = "engine"; "runs are not recorded as graphs: {e}");
+                graphs.give_up();
             }
         }
-        match graphs.find(&sources) {
-            Some(graph) => stream.launch(graph)?,
-            None => work.enqueue(stream, batch)?,
-        }
-        stream.wait(DONE_WITHIN, &self.clock)
+        Ok(())
     }
 
     /// What the failure means for whoever runs frames: after a fatal one nothing more is asked of this GPU.
@@ -209,8 +237,8 @@ impl Engine for GpuEngine {
 
     fn input(&mut self, slot: usize) -> InputMut<'_> {
         self.work.slots[slot].source = Source::Floats;
-        let len = self.work.tensors.input_len;
-        InputMut::F32Nchw(&mut self.work.floats.floats_mut()[slot * len..(slot + 1) * len])
+        let range = self.work.layout.floats(slot);
+        InputMut::F32Nchw(&mut self.work.floats.floats_mut()[range])
     }
 
     fn draw(&mut self, slot: usize, drawing: &Drawing<'_>) -> Result<(), InferError> {
@@ -221,13 +249,8 @@ impl Engine for GpuEngine {
         };
         self.work.slots[slot].source = Source::Planes;
         match prepared {
-            Ok(false) => Ok(()),
-            Ok(true) => {
-                self.graphs.forget();
-                Ok(())
-            }
             Err(InferError::Run { .. }) if self.device.is_lost() => Err(self.told(Failure::Lost)),
-            Err(e) => Err(e),
+            done => done,
         }
     }
 
@@ -272,8 +295,8 @@ impl Engine for GpuEngine {
     }
 
     fn output(&self, output: usize, slot: usize) -> &[f32] {
-        let Output { len, transfer, .. } = &self.work.outputs[output];
-        &transfer.floats()[slot * len..(slot + 1) * len]
+        let Output { layout, transfer, .. } = &self.work.outputs[output];
+        &transfer.floats()[layout.floats(slot)]
     }
 
     fn remark(&self) -> Option<&str> {

@@ -8,6 +8,7 @@
 use std::collections::HashMap;
 use std::ffi::{CStr, c_char, c_void};
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::failure::Failure;
@@ -252,12 +253,20 @@ unsafe fn text(text: *const c_char) -> String {
     unsafe { CStr::from_ptr(text) }.to_string_lossy().into_owned()
 }
 
+/// What TensorRT's call does. A panic may not unwind into it, and would end the process: it is told by its hook, and the answer is this.
+fn guarded<T>(otherwise: T, call: impl FnOnce() -> T) -> T {
+    // Whatever a panic left half done is behind a lock whose poison is seen through on purpose: the build ends with that answer.
+    catch_unwind(AssertUnwindSafe(call)).unwrap_or(otherwise)
+}
+
 unsafe extern "C" fn progress(user: *mut c_void, event: i32, phase: *const c_char, number: i32) -> i32 {
     // SAFETY: `user` is the Callbacks that `build` passed, which outlives the build and is shared through its lock only.
     let callbacks = unsafe { &*user.cast_const().cast::<Callbacks<'_>>() };
     // SAFETY: the shim passes TensorRT's string, or an empty one.
     let phase = unsafe { text(phase) };
-    i32::from(callbacks.0.lock().unwrap_or_else(PoisonError::into_inner).tell(event, &phase, number))
+    let tell = || callbacks.0.lock().unwrap_or_else(PoisonError::into_inner).tell(event, &phase, number);
+    // A build of which nobody hears is cancelled.
+    i32::from(guarded(false, tell))
 }
 
 unsafe extern "C" fn refused(
@@ -273,7 +282,7 @@ unsafe extern "C" fn refused(
     // SAFETY: the shim passes the parser's strings, or empty ones.
     let (name, op, text) = unsafe { (text(name), text(op), text(said)) };
     let refusal = Refusal { node, name, op, text: text.trim().to_owned() };
-    callbacks.0.lock().unwrap_or_else(PoisonError::into_inner).refusals.push(refusal);
+    guarded((), || callbacks.0.lock().unwrap_or_else(PoisonError::into_inner).refusals.push(refusal));
 }
 
 /// A calibrator, and the table that TensorRT reads while the build lasts.
@@ -306,7 +315,7 @@ unsafe fn with<T>(user: *mut c_void, call: impl FnOnce(&mut Calibration<'_>) -> 
 
 unsafe extern "C" fn batch(user: *mut c_void, address: *mut u64) -> i32 {
     // SAFETY: the shim passes what it got, while the build lasts.
-    let Some(at) = (unsafe { with(user, |c| c.calibrator.batch()) }) else { return 0 };
+    let Some(at) = (unsafe { with(user, |c| guarded(None, || c.calibrator.batch())) }) else { return 0 };
     // SAFETY: the shim's own variable.
     unsafe { address.write(at) };
     1
@@ -314,7 +323,7 @@ unsafe extern "C" fn batch(user: *mut c_void, address: *mut u64) -> i32 {
 
 unsafe extern "C" fn cached(user: *mut c_void, size: *mut usize) -> *const c_void {
     let ask = |c: &mut Calibration<'_>| {
-        c.table = c.calibrator.cached().unwrap_or_default();
+        c.table = guarded(None, || c.calibrator.cached()).unwrap_or_default();
         // The table stays where it is until this is asked again.
         (c.table.as_ptr(), c.table.len())
     };
@@ -332,5 +341,5 @@ unsafe extern "C" fn keep(user: *mut c_void, table: *const c_void, size: usize) 
     // SAFETY: TensorRT's table of that size, for the time of the call.
     let bytes = unsafe { std::slice::from_raw_parts(table.cast::<u8>(), size) };
     // SAFETY: the shim passes what it got, while the build lasts.
-    unsafe { with(user, |c| c.calibrator.keep(bytes)) };
+    unsafe { with(user, |c| guarded((), || c.calibrator.keep(bytes))) };
 }

@@ -1,9 +1,51 @@
 //! Whether a plan's tensors are those of the model that it was built from, and how shapes are told to it. Pure but for the telling.
 
+use std::ops::Range;
+
 use super::failure::Failure;
 use super::nvinfer::{Context, Kind, TensorInfo};
 use crate::infer::onnx::{Header, ImageInput};
 use crate::infer::{ModelShape, OutputShape};
+
+/// TensorRT wants every tensor to begin at a multiple of this.
+const ALIGN_BYTES: usize = 256;
+
+/// Where the pictures of a run lie in one tensor's memory: those that the plan takes at once lie close, and each such part begins where a
+/// tensor may.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Layout {
+    at_once: usize,
+    picture_bytes: usize,
+}
+
+impl Layout {
+    /// For a tensor of so many floats a picture.
+    pub(super) fn new(at_once: usize, values: usize) -> Self {
+        Self { at_once, picture_bytes: values * size_of::<f32>() }
+    }
+
+    /// The byte at which a picture begins.
+    pub(super) fn at(self, slot: usize) -> usize {
+        let part_bytes = (self.at_once * self.picture_bytes).next_multiple_of(ALIGN_BYTES);
+        slot / self.at_once * part_bytes + slot % self.at_once * self.picture_bytes
+    }
+
+    /// A picture's bytes.
+    pub(super) fn bytes(self, slot: usize) -> Range<usize> {
+        self.at(slot)..self.at(slot) + self.picture_bytes
+    }
+
+    /// A picture's floats.
+    pub(super) fn floats(self, slot: usize) -> Range<usize> {
+        let Range { start, end } = self.bytes(slot);
+        start / size_of::<f32>()..end / size_of::<f32>()
+    }
+
+    /// Where so many pictures end.
+    pub(super) fn end(self, batch: usize) -> usize {
+        batch.checked_sub(1).map_or(0, |last| self.bytes(last).end)
+    }
+}
 
 /// What of a plan's tensors a run needs.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -64,5 +106,27 @@ impl Tensors {
             }
         });
         Ok(ModelShape { input_chw: self.chw, outputs: outputs.collect::<Result<_, _>>()? })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_part_begins_where_a_tensor_may_and_no_picture_lies_on_another() {
+        for (at_once, values) in [(1, 7), (1, 84 * 2100), (3, 5), (4, 64), (8, 1)] {
+            let layout = Layout::new(at_once, values);
+            for slot in 0..20 {
+                if slot % at_once == 0 {
+                    assert_eq!(layout.at(slot) % 256, 0, "{at_once} x {values}");
+                } else {
+                    assert_eq!(layout.at(slot), layout.bytes(slot - 1).end, "a part lies close");
+                }
+                assert!(layout.bytes(slot).end <= layout.at(slot + 1));
+                assert_eq!((layout.floats(slot).len(), layout.end(slot + 1)), (values, layout.bytes(slot).end));
+            }
+            assert_eq!(layout.end(0), 0);
+        }
     }
 }

@@ -190,9 +190,8 @@ public:
         Slot* slot = find(name);
         if (!slot)
             return refuse("setTensorAddress", "isValidTensorName(tensorName)", std::string("There is no tensor ") + name + ".");
-        // TensorRT asks for 256; the stand-in driver's memory ends at a page's end, and so begins at any multiple of 16.
-        if (reinterpret_cast<uintptr_t>(data) % 16 != 0)
-            complain("the address of " + slot->port.name + " is not a multiple of 16");
+        if (reinterpret_cast<uintptr_t>(data) % 256 != 0)
+            return refuse("setTensorAddress", "isAligned(data, 256)", "The address of " + slot->port.name + " is not a multiple of 256.");
         slot->data = data;
         return true;
     }

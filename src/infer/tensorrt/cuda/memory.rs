@@ -4,12 +4,16 @@
 
 use std::ffi::c_uint;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::driver::Handle;
 use super::{Device, Failure, Stream};
+use crate::runtime::Clock;
 
 /// Every context may use it (1), and the GPU has an address for it (2).
 const PORTABLE_AND_MAPPED: c_uint = 1 | 2;
+/// What stands before a copy from or to pageable memory is some drawing, or was waited for by whoever enqueued it.
+const DRAINED_WITHIN: Duration = Duration::from_secs(3);
 
 /// Memory of the GPU.
 #[derive(Debug)]
@@ -217,6 +221,11 @@ impl Transfer {
         }
     }
 
+    /// Whether the driver copies by itself, and then only when all is done that was enqueued before: no more is to be enqueued with it.
+    pub(in crate::infer::tensorrt) fn is_pageable(&self) -> bool {
+        matches!(self.host, Host::Pageable(..))
+    }
+
     /// Enqueues what brings all bytes over; nothing where the GPU uses them in place.
     ///
     /// # Errors
@@ -234,6 +243,10 @@ impl Transfer {
     /// When there are not so many.
     pub(in crate::infer::tensorrt) fn enqueue_first(&mut self, stream: &Stream, bytes: usize) -> Result<(), Failure> {
         let Some(address) = self.on_device.as_ref().map(DeviceBuffer::address) else { return Ok(()) };
+        if self.is_pageable() && bytes > 0 {
+            // The driver would wait for it without a deadline, and a GPU that hangs would never be given up.
+            stream.wait(DRAINED_WITHIN, &Clock::start())?;
+        }
         match self.direction {
             // SAFETY: the GPU's side is as long as the host's, which the slice was checked against.
             Direction::ToDevice => unsafe { stream.enqueue_to_device(&self.bytes()[..bytes], address) },

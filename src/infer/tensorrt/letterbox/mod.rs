@@ -61,6 +61,14 @@ struct Job {
 
 const _: () = assert!(size_of::<Job>() == 184, "as letterbox.cu has it");
 
+/// Tells drawings apart that one recording does not serve.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Kind {
+    job: Option<(PixelFormat, Job)>,
+    /// The host's side of the memory has moved so often.
+    moves: u64,
+}
+
 /// Draws the pictures of one slot, whose staging memory it has. A slot's stream is waited for before the next picture is prepared.
 #[derive(Debug)]
 pub(super) struct Painter {
@@ -74,6 +82,8 @@ pub(super) struct Painter {
     /// Columns and rows of the full grid, then of the half one.
     tables: Transfer,
     tables_bytes: usize,
+    /// How often planes or tables got other memory.
+    moves: u64,
     /// Whether the GPU has not seen the tables yet.
     tables_new: bool,
     /// What is to be drawn; None before the first picture.
@@ -100,6 +110,7 @@ impl Painter {
             planes: Transfer::new(device, 0, Direction::ToDevice)?,
             tables: Transfer::new(device, 0, Direction::ToDevice)?,
             tables_bytes: 0,
+            moves: 0,
             tables_new: false,
             job: None,
             held: None,
@@ -107,14 +118,12 @@ impl Painter {
         })
     }
 
-    /// Takes a picture over: copies what is needed of its planes, and makes the tables when they are others than before. True when
-    /// graphs that hold an earlier picture's drawing are of no use for this one.
+    /// Takes a picture over: copies what is needed of its planes, and makes the tables when they are others than before.
     ///
     /// # Errors
     /// As [`Drawing::f32_nchw`] into a tensor of this size: the drawing is padding alone then, too. When there is no memory.
-    pub(super) fn prepare(&mut self, drawing: &Drawing<'_>, dst_wh: (usize, usize)) -> Result<bool, InferError> {
+    pub(super) fn prepare(&mut self, drawing: &Drawing<'_>, dst_wh: (usize, usize)) -> Result<(), InferError> {
         let failed = |e: Failure| InferError::Run { engine: "tensorrt", reason: e.to_string() };
-        let before = self.job;
         let (geometry, answer) = match Geometry::of(drawing, dst_wh) {
             Ok(geometry) => (geometry, Ok(())),
             Err(e) => (Geometry::blank(drawing.view.format, dst_wh), Err(e)),
@@ -125,7 +134,13 @@ impl Painter {
         self.settle(&geometry).map_err(failed)?;
         self.stage(drawing.view).map_err(failed)?;
         self.job = Some((geometry.format, self.job(drawing, &geometry, self.staged())));
-        answer.map(|()| self.job != before).map_err(InferError::Pixels)
+        answer.map_err(InferError::Pixels)
+    }
+
+    /// What a recording of the drawing depends on: a recording of the same kind draws this picture, since it copies pixels and tables
+    /// anew.
+    pub(super) fn kind(&self) -> Kind {
+        Kind { job: self.job, moves: self.moves }
     }
 
     /// Enqueues the copies and the kernel, which writes 3 × height × width floats, channel after channel, to `to`. May be recorded.
@@ -136,10 +151,12 @@ impl Painter {
     pub(super) fn enqueue(&mut self, stream: &Stream, to: u64) -> Result<(), Failure> {
         let Some((format, mut job)) = self.job else { return Ok(()) };
         job.out = to;
-        if self.tables_new {
+        let is_recorded = self.device.has_graphs() && stream.is_capturing()?;
+        if self.tables_new || is_recorded {
             self.tables.enqueue_first(stream, self.tables_bytes)?;
-            // A recording does not copy now, so what runs outside of it has to copy again.
-            self.tables_new = self.device.has_graphs() && stream.is_capturing()?;
+            // A recording does not copy now, so what runs outside of it has to copy again; and it is launched for other places of the
+            // same size, too, so that it always copies.
+            self.tables_new &= is_recorded;
         }
         match &self.held {
             None => self.planes.enqueue_first(stream, extent(&self.cuts).1)?,
@@ -178,6 +195,7 @@ impl Painter {
         self.tables_bytes = grids.iter().map(|g| (g.columns.len() + g.rows.len()) * ENTRY_BYTES).sum();
         if self.tables.len() < self.tables_bytes {
             self.tables = Transfer::new(&self.device, self.tables_bytes.next_power_of_two(), Direction::ToDevice)?;
+            self.moves += 1;
         }
         let mut entries = self.tables.bytes_mut().as_chunks_mut::<ENTRY_BYTES>().0.iter_mut();
         for grid in grids {
@@ -195,6 +213,7 @@ impl Painter {
         if self.planes.len() < bytes {
             // Crops of many sizes follow each other; they soon fit.
             self.planes = Transfer::new(&self.device, bytes.next_power_of_two(), Direction::ToDevice)?;
+            self.moves += 1;
         }
         let memory = self.planes.bytes_mut();
         for (number, (cut, begin)) in self.cuts.iter().zip(begins).enumerate() {

@@ -91,7 +91,7 @@ impl Easel {
     }
 
     /// Draws, and gives what the GPU's memory holds then.
-    fn draw(&mut self, drawing: &Drawing<'_>, dst_wh: (usize, usize)) -> (Result<bool, InferError>, Vec<f32>) {
+    fn draw(&mut self, drawing: &Drawing<'_>, dst_wh: (usize, usize)) -> (Result<(), InferError>, Vec<f32>) {
         let prepared = self.painter.prepare(drawing, dst_wh);
         (prepared, self.paint(dst_wh))
     }
@@ -221,7 +221,8 @@ fn a_graph_draws_the_next_picture_of_the_same_kind_and_is_void_for_another() {
     let pictures = [1, 2].map(|seed| Picture::noise(PixelFormat::Nv12, (40, 30), 0, seed));
     let views = pictures.each_ref().map(Picture::view);
     let drawings = views.each_ref().map(|view| Drawing { view, place, norm: &PLAIN });
-    assert!(easel.painter.prepare(&drawings[0], dst_wh).unwrap(), "the first picture is new");
+    easel.painter.prepare(&drawings[0], dst_wh).unwrap();
+    let first = easel.painter.kind();
     let bytes = 24 * 24 * 3 * 4;
     let out = DeviceBuffer::new(easel.stream.device(), bytes).unwrap();
     let mut back = PinnedBuffer::new(easel.stream.device(), bytes).unwrap();
@@ -235,20 +236,57 @@ fn a_graph_draws_the_next_picture_of_the_same_kind_and_is_void_for_another() {
         stream.wait(Duration::from_secs(60), clock).unwrap();
         assert_eq!(bits(back.floats()), bits(&on_cpu(drawing, dst_wh).1));
     }
-    assert!(!painter.prepare(&drawings[0], dst_wh).unwrap(), "nothing but the pixels is new");
+    assert_eq!(painter.kind(), first, "nothing but the pixels is new");
     let copies = standin.get("copies");
     painter.enqueue(stream, out.address()).unwrap();
     painter.enqueue(stream, out.address()).unwrap();
     assert_eq!(standin.get("copies") - copies, 3, "tables once, planes twice");
     let norm = Normalise { pad: 0, ..PLAIN };
-    assert!(painter.prepare(&Drawing { norm: &norm, ..drawings[0] }, dst_wh).unwrap(), "other padding");
+    painter.prepare(&Drawing { norm: &norm, ..drawings[0] }, dst_wh).unwrap();
+    assert_ne!(painter.kind(), first, "other padding");
     let small = Letterbox::new((40, 30), dst_wh, Placement::TopLeft);
     let moved = Drawing { place: Place::Letterbox(small), ..drawings[0] };
-    assert!(painter.prepare(&moved, dst_wh).unwrap(), "another place");
+    painter.prepare(&moved, dst_wh).unwrap();
+    assert_ne!(painter.kind(), first, "another place");
+    painter.prepare(&drawings[0], dst_wh).unwrap();
+    assert_eq!(painter.kind(), first, "as at first, and in the same memory");
+    let large = Picture::noise(PixelFormat::Nv12, (400, 300), 0, 3);
+    let place = Place::Letterbox(Letterbox::new(large.size, dst_wh, Placement::Centered));
+    painter.prepare(&Drawing { view: &large.view(), place, norm: &PLAIN }, dst_wh).unwrap();
+    painter.prepare(&drawings[0], dst_wh).unwrap();
+    assert_ne!(painter.kind(), first, "the memory has moved");
     drop((graph, out, back));
     let Easel { standin, stream, painter, .. } = easel;
     drop((stream, painter));
     standin.assert_clean();
+}
+
+#[test]
+fn a_graph_draws_another_place_of_the_same_size() {
+    let Some(mut easel) = Easel::new(&[]) else { return };
+    let (dst_wh, bytes) = ((24, 24), 24 * 24 * 3 * 4);
+    let picture = Picture::noise(PixelFormat::Nv12, (64, 64), 0, 5);
+    let view = picture.view();
+    // The same rows and columns of the picture, between which other points are taken.
+    let places = [10.1, 10.4].map(|x1| Place::Crop(Rect::new(x1, 12.0, 40.0, 44.0), dst_wh));
+    let out = DeviceBuffer::new(easel.stream.device(), bytes).unwrap();
+    let mut back = PinnedBuffer::new(easel.stream.device(), bytes).unwrap();
+    let first = Drawing { view: &view, place: places[0], norm: &PLAIN };
+    // The tables are there before the recording.
+    easel.draw(&first, dst_wh).0.unwrap();
+    let kind = easel.painter.kind();
+    let Easel { stream, painter, clock, .. } = &mut easel;
+    let graph = stream.capture(&mut || painter.enqueue(stream, out.address())).unwrap();
+    for place in [places[1], places[0], places[1]] {
+        let drawing = Drawing { view: &view, place, norm: &PLAIN };
+        painter.prepare(&drawing, dst_wh).unwrap();
+        assert_eq!(painter.kind(), kind, "the graph serves both places");
+        stream.launch(&graph).unwrap();
+        stream.copy_to_host(&out, 0..bytes, &mut back, 0).unwrap();
+        stream.wait(Duration::from_secs(60), clock).unwrap();
+        assert_eq!(bits(back.floats()), bits(&on_cpu(&drawing, dst_wh).1), "{place:?}");
+    }
+    assert_ne!(bits(&on_cpu(&first, dst_wh).1), bits(back.floats()), "the places differ");
 }
 
 #[test]
