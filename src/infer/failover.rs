@@ -4,8 +4,8 @@
 //! [`super::open`]), who hears of a change (the caller of [`wrap`] says).
 //!
 //! The backup is loaded in the background once all models of the start are there: a slow board takes seconds to load a model, and it must
-//! not begin with that when the GPU is gone. A lost engine is opened again on a thread of its own too. Both prove themselves there by one run, so that a
-//! frame only ever meets an engine that ran.
+//! not begin with that when the GPU is gone. A lost engine is opened again on a thread of its own too. Both prove themselves there by one
+//! run, so that a frame only ever meets an engine that ran.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -109,13 +109,15 @@ impl Loading<'_> {
 
     fn worker(&self, worker: usize, gpus: &[u32]) -> Result<Analyst, LoadError> {
         let config = self.config;
-        let open = |stage: &str, model: &str, choice| self.open(stage, model, choice, worker, gpus);
-        let (card, engine) = open("detect", &config.detect.model, config.detect.engine)?;
+        let open = |stage: &str, model: &str, choice, share| self.open(stage, model, choice, share, (worker, gpus));
+        let (card, engine) = open("detect", &config.detect.model, config.detect.engine, 1)?;
         let detector =
             Detector::new(engine, &card, &detect::Settings::from(&config.detect)).map_err(LoadError::Detector)?;
+        // Workers that have a GPU share the processor for what does not run there.
+        let share = if detector.engine_name() == infer::TENSORRT { gpus.len() } else { 1 };
         let mut classifiers = Vec::with_capacity(config.classify.len());
         for (name, settings) in &config.classify {
-            let (card, engine) = open(&format!("classify.{name}"), &settings.model, settings.engine)?;
+            let (card, engine) = open(&format!("classify.{name}"), &settings.model, settings.engine, share)?;
             let classifier = Classifier::new(name, engine, &card, settings.clone(), detector.classes())
                 .map_err(|cause| LoadError::Classifier { name: name.clone(), cause })?;
             classifiers.push(classifier);
@@ -128,21 +130,21 @@ impl Loading<'_> {
         stage: &str,
         model: &str,
         choice: EngineChoice,
-        worker: usize,
-        gpus: &[u32],
+        share: usize,
+        (worker, gpus): (usize, &[u32]),
     ) -> Result<(ModelCard, Box<dyn Engine>), LoadError> {
         let key = format!("{stage}.model");
         let config = self.config;
         let card = catalog::card(model, &config.paths.models)
             .map_err(|cause| LoadError::Catalog { key: key.clone(), cause })?;
-        let threads = config.detect.threads;
+        let threads = (config.detect.threads / share).max(1);
         let options = infer::Options {
             threads,
             max_batch: 1,
             gpu: infer::Gpu::of(config, gpus[worker]),
             progress: self.progress.clone(),
             // Should the GPU fail, all workers compute on the processor at once.
-            failover: Some(self.board.watch(stage, &card.name, worker, threads / gpus.len())),
+            failover: Some(self.board.watch(stage, &card.name, worker, config.detect.threads / gpus.len())),
         };
         let engine =
             infer::open(choice, &card.path, &options).map_err(|cause| LoadError::Engine { key: key.clone(), cause })?;
