@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel, sync_channel};
 use std::time::Duration;
 
 use crate::api::{self, Readiness};
@@ -64,6 +64,8 @@ struct App {
     driver: Driver,
     board: Arc<Board>,
     engines: Vec<Worker>,
+    /// Loads models though the end was asked for: TensorRT lets go of a build between two steps only.
+    loader: Option<Worker>,
     api: Option<api::Server>,
 }
 
@@ -76,22 +78,27 @@ pub fn run(
     clock: Clock,
     read_again: &dyn Fn() -> Result<Loaded, ConfigErrors>,
 ) -> Result<(), AppError> {
-    let asked = listen()?;
+    let leave = Stop::new();
+    let asked = listen(leave.clone())?;
     for warning in &loaded.warnings {
         log::warn!("{warning}");
     }
     let mut app = App::new(loaded.config, clock)?;
     // Whatever goes wrong from here on, the broker knows of this device: it is told of the end.
-    let ended = app.start().and_then(|()| app.supervise(&asked, read_again));
+    let ended = app.start(&leave).and_then(|()| app.supervise(&asked, read_again));
     app.shut_down();
     ended
 }
 
-fn listen() -> Result<Receiver<Asked>, AppError> {
+/// What signals ask for, in their order. Whoever waits for something else is told of the end by `leave`.
+fn listen(leave: Stop) -> Result<Receiver<Asked>, AppError> {
     let (tell, asked): (Sender<Asked>, _) = channel();
     // The receiver lives as long as the daemon; after it, nobody cares for signals.
     signals::listen(move |what| {
         let _ = tell.send(what);
+        if what == Asked::Stop {
+            leave.set();
+        }
     })
     .map_err(|e| AppError::Start(e.into()))?;
     Ok(asked)
@@ -155,17 +162,19 @@ impl App {
             driver,
             board,
             engines: Vec::new(),
+            loader: None,
             api: None,
         })
     }
 
-    fn start(&mut self) -> Result<(), AppError> {
+    /// Gets ready, or leaves that where the end is asked for meanwhile: then `asked` says so to the supervisor.
+    fn start(&mut self, leave: &Stop) -> Result<(), AppError> {
         self.start_api()?;
         // Cameras take a second to open; the models load meanwhile.
         for name in self.config.cameras.keys() {
             self.open_camera(name)?;
         }
-        let analysts = self.load()?;
+        let Some(analysts) = self.load(leave)? else { return Ok(()) };
         if let Some(engine) = analysts.iter().map(Analyst::detects_on).find(|engine| *engine != infer::TENSORRT) {
             self.parts.surfaces.close(&format!("the detector runs on {engine}"));
         }
@@ -194,17 +203,36 @@ impl App {
         Ok(())
     }
 
-    /// Building an engine for a GPU takes minutes at the first start, and is told of meanwhile.
-    fn load(&self) -> Result<Vec<Analyst>, AppError> {
+    /// Building an engine for a GPU takes minutes at the first start, and is told of meanwhile. On a thread of its own, so that the end
+    /// may be asked for: None when it was.
+    fn load(&mut self, leave: &Stop) -> Result<Option<Vec<Analyst>>, AppError> {
         let starting = Starting::begin(self.clock);
-        let loading = Loading {
-            config: &self.config,
-            metrics: &self.metrics,
-            clock: self.clock,
-            board: &self.board,
-            progress: starting.progress(),
+        let (over, (say, answer)) = (leave.child(), sync_channel(1));
+        let body = {
+            let (config, clock, over) = (self.config.clone(), self.clock, over.clone());
+            let (metrics, board) = (Arc::clone(&self.metrics), Arc::clone(&self.board));
+            let progress = starting.progress(leave.clone());
+            move || {
+                let loading = Loading { config: &config, metrics: &metrics, clock, board: &board, progress };
+                // The receiver is gone when the daemon is about to end.
+                let _ = say.send(loading.all());
+                over.set();
+            }
         };
-        loading.all().map_err(|e| AppError::Configuration(e.into()))
+        let loader = Worker::spawn("models", body).map_err(|e| AppError::Start(e.into()))?;
+        // A thread that panics says nothing.
+        while !over.wait(LOOK_AROUND) && !loader.is_finished() {}
+        if leave.is_set() {
+            log::info!("the start is broken off");
+            self.loader = Some(loader);
+            return Ok(None);
+        }
+        match answer.try_recv() {
+            Ok(Ok(analysts)) => Ok(Some(analysts)),
+            Ok(Err(e)) if e.may_pass() => Err(AppError::Start(e.into())),
+            Ok(Err(e)) => Err(AppError::Configuration(e.into())),
+            Err(_) => Err(AppError::ThreadEnded(loader.name().to_owned())),
+        }
     }
 
     fn start_engines(&mut self, analysts: Vec<Analyst>) -> Result<(), AppError> {
@@ -239,7 +267,7 @@ impl App {
         self.lanes.bell().ring();
         // All of them together have this time, as one has.
         let engines_return_by = self.clock.mono() + within(ENGINE_RETURNS_WITHIN);
-        for engine in self.engines {
+        for engine in self.engines.into_iter().chain(self.loader) {
             let name = engine.name().to_owned();
             if !engine.join_within(&self.clock, engines_return_by.saturating_sub(self.clock.mono())) {
                 log::warn!(stage = "engine"; "{name} did not return in time");

@@ -46,10 +46,11 @@ impl Starting {
         Self { clock, heard, over }
     }
 
-    /// Where loaders say what they do.
-    pub(super) fn progress(&self) -> Progress {
+    /// Where loaders say what they do, until the daemon is to end.
+    pub(super) fn progress(&self, leave: Stop) -> Progress {
         let (clock, heard) = (self.clock, Arc::clone(&self.heard));
         Progress::new(move |doing| tell(hear(&mut lock(&heard), doing, clock.mono())))
+            .while_wanted(move || !leave.is_set())
     }
 }
 

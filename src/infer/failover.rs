@@ -3,16 +3,16 @@
 //! Belongs here: when an engine counts as lost, who computes then, when it is tried again. Does not: which engines there are (see
 //! [`super::open`]), who hears of a change (the caller of [`wrap`] says).
 //!
-//! The backup is loaded in the background right after the start: a slow board takes seconds to load a model, and it must not begin with
-//! that when the GPU is gone. A lost engine is opened again on a thread of its own too. Both prove themselves there by one run, so that a
-//! frame only ever meets an engine that ran.
+//! The backup is loaded in the background once all models of the start are there: a slow board takes seconds to load a model, and it must
+//! not begin with that when the GPU is gone. A lost engine is opened again on a thread of its own too. Both prove themselves there by one
+//! run, so that a frame only ever meets an engine that ran.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Costs, Engine, Explanation, Focus, InferError, InputMut, ModelShape};
 use crate::pixels::{Drawing, Normalise, Place};
-use crate::runtime::Clock;
+use crate::runtime::{Clock, Stop};
 use crate::types::{EngineState, Pixels};
 
 mod absent;
@@ -27,7 +27,8 @@ use retry::Retry;
 
 /// An engine that fails so often in a row is lost, even if it does not say so.
 const FAILURES_IN_A_ROW: u32 = 3;
-/// How long a frame waits for a backup that is still being loaded. The stop of the daemon waits longer.
+/// How long frames wait after a loss for a backup that is still being loaded, all together: what comes later is refused at once. The
+/// stop of the daemon waits longer for one frame, and each model of a frame may wait so long.
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Opens an engine, as often as it is called.
@@ -53,6 +54,10 @@ pub struct Failover {
     pub clock: Clock,
     /// Threads of the engine that stands in, at least 1: several workers share the processor then.
     pub backup_threads: usize,
+    /// Whether another engine may stand in from the start on, where the GPU is there and fails. Else opening fails.
+    pub starts_without: bool,
+    /// Set when all models of the start are there: backups load from then on, so that they do not take from who builds.
+    pub all_loaded: Stop,
     /// Called on the thread that runs the engine, once for each change; it must not wait.
     pub tell: Arc<dyn Fn(Change) + Send + Sync>,
 }
@@ -66,19 +71,23 @@ impl std::fmt::Debug for Failover {
 
 /// What [`wrap`] joins.
 pub(super) struct Parts {
-    /// The engine that is meant, loaded.
-    pub primary: Box<dyn Engine>,
+    /// The engine that is meant, loaded; where it is lost, the one that stands in.
+    pub active: Box<dyn Engine>,
+    /// Why the engine that is meant could not be loaded, the GPU being there.
+    pub lost: Option<String>,
     /// Opens it again; called on a thread of its own after each pause. What was lost has been dropped before.
     pub reopen: Opener,
     /// Opens the engine that stands in; called on a thread of its own.
     pub backup: Opener,
+    /// Whether the GPU could be had without a recovery. Where the engine is lost with its GPU, another has recovered that already.
+    pub is_recovered: Arc<dyn Fn() -> bool + Send + Sync>,
     /// The pause before the first attempt to open the primary again.
     pub retry_after: Duration,
     /// Who hears of it.
     pub watch: Failover,
 }
 
-/// Puts the failover around a loaded engine, and begins to load the backup.
+/// Puts the failover around a loaded engine, whose backup is loaded soon.
 pub(super) fn wrap(parts: Parts) -> Box<dyn Engine> {
     let clock = parts.watch.clock;
     Box::new(Guarded::new(parts, Box::new(move || clock.mono()), PATIENCE))
@@ -122,30 +131,50 @@ struct Guarded {
     watch: Failover,
     now: Box<dyn Fn() -> Duration + Send>,
     patience: Duration,
+    /// When the frames' patience with this loss ends.
+    wait_until: Duration,
+    is_recovered: Arc<dyn Fn() -> bool + Send + Sync>,
 }
 
 impl Guarded {
     fn new(parts: Parts, now: Box<dyn Fn() -> Duration + Send>, patience: Duration) -> Self {
-        let Parts { primary, reopen, backup, retry_after, watch } = parts;
-        Self {
-            shape: primary.shape().clone(),
-            max_batch: primary.max_batch(),
-            running: Running::Primary,
-            backup: Backup::Loading(Opening::begin("engine-backup", &backup, None)),
+        let Parts { active, lost, reopen, backup, is_recovered, retry_after, watch } = parts;
+        let mut retry = Retry::new(retry_after);
+        let (running, state) = match lost {
+            None => {
+                let opening = Opening::begin_after(&watch.all_loaded, "engine-backup", &backup);
+                (Running::Primary, Backup::Loading(opening))
+            }
+            Some(_) => {
+                retry.lost(now());
+                (Running::Backup, Backup::Active)
+            }
+        };
+        let guarded = Self {
+            shape: active.shape().clone(),
+            max_batch: active.max_batch(),
+            running,
+            backup: state,
             lost: None,
             reopening: None,
-            retry: Retry::new(retry_after),
-            reason: String::new(),
+            retry,
+            reason: lost.unwrap_or_default(),
             focus: None,
             failures: 0,
             is_between_frames: true,
-            active: primary,
+            active,
             open_backup: backup,
             reopen,
             watch,
             now,
             patience,
+            wait_until: Duration::ZERO,
+            is_recovered,
+        };
+        if guarded.running == Running::Backup {
+            guarded.tell();
         }
+        guarded
     }
 
     /// Before the first drawing of a frame: whoever became ready takes its place.
@@ -162,7 +191,7 @@ impl Guarded {
 
     /// Notes a backup that was loaded, or could not be; takes it where nobody runs.
     fn look_for_backup(&mut self) {
-        let wait = if self.running == Running::Nobody { self.patience } else { Duration::ZERO };
+        let wait = self.wait();
         if let Backup::Loading(opening) = &self.backup {
             let Some(answer) = opening.answer(wait) else { return };
             self.backup = match self.fitting(answer) {
@@ -176,6 +205,14 @@ impl Guarded {
         if self.running == Running::Nobody && matches!(self.backup, Backup::Ready(_)) {
             self.stand_in();
             self.tell();
+        }
+    }
+
+    /// How long this frame waits for the backup.
+    fn wait(&self) -> Duration {
+        match self.running {
+            Running::Nobody => self.wait_until.saturating_sub((self.now)()),
+            Running::Primary | Running::Backup => Duration::ZERO,
         }
     }
 
@@ -217,15 +254,24 @@ impl Guarded {
     }
 
     /// The primary is gone; whoever computes now is told.
-    fn lose(&mut self, reason: &str) -> InferError {
-        let engine = self.active.name();
-        self.retry.lost((self.now)());
+    fn lose(&mut self, reason: &str, with_gpu: bool) -> InferError {
+        let (engine, now) = (self.active.name(), (self.now)());
+        // One that did nothing for long hears of the loss when others are back already.
+        if with_gpu && (self.is_recovered)() {
+            self.retry.lost_with_others(now);
+        } else {
+            self.retry.lost(now);
+        }
+        self.wait_until = now + self.patience;
         self.reason = format!("{engine}: {reason}");
         let absent = Absent::new(self.shape.clone(), self.max_batch, engine, reason);
         self.lost = Some(self.activate(Box::new(absent)));
         self.running = Running::Nobody;
         self.failures = 0;
         self.is_between_frames = true;
+        if let Backup::Loading(opening) = &self.backup {
+            opening.hurry();
+        }
         self.load_backup_again();
         self.stand_in();
         self.tell();
@@ -286,14 +332,14 @@ impl Guarded {
         }
         match done {
             Ok(()) => Ok(()),
-            Err(InferError::Lost { reason, .. }) => Err(self.lose(&reason)),
+            Err(InferError::Lost { reason, .. }) => Err(self.lose(&reason, true)),
             Err(InferError::Run { engine, reason }) => {
                 self.failures += 1;
                 if self.failures < FAILURES_IN_A_ROW {
                     return Err(InferError::Run { engine, reason });
                 }
                 let often = format!("{reason} (the failure number {} in a row)", self.failures);
-                Err(self.lose(&often))
+                Err(self.lose(&often, false))
             }
             // The picture's fault, not the engine's.
             Err(other) => Err(other),

@@ -295,6 +295,16 @@ pub enum InferError {
         /// What it said.
         reason: String,
     },
+    /// The engine does not take the model now, and may another time: its device is ill, or short of memory.
+    #[error("{}: engine {engine} cannot load the model now: {reason}", path.display())]
+    Unready {
+        /// Which engine.
+        engine: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// What it said.
+        reason: String,
+    },
     /// The picture's pixels cannot be read.
     #[error("the picture cannot be read: {0}")]
     Pixels(#[from] PixelError),
@@ -320,6 +330,11 @@ impl InferError {
     /// Whether it is worth drawing the same pictures again: another engine may have taken the place of the one that was lost.
     pub fn is_lost(&self) -> bool {
         matches!(self, Self::Lost { .. })
+    }
+
+    /// Whether the same may go well another time.
+    pub fn may_pass(&self) -> bool {
+        matches!(self, Self::Unready { .. })
     }
 }
 

@@ -30,13 +30,20 @@ pub fn open(choice: EngineChoice, model: &Path, options: &Options) -> Result<Box
         match on_gpu(&file, options) {
             Ok(engine) => {
                 return Ok(match &options.failover {
-                    Some(watch) => guarded(engine, model, options, watch.clone()),
+                    Some(watch) => guarded(engine, None, model, options, watch.clone()),
                     None => engine,
                 });
             }
             Err(Refusal::File(e)) => return Err(e),
-            Err(Refusal::Gpu(failure)) if choice == EngineChoice::Tensorrt => {
+            Err(Refusal::Gpu(failure @ tensorrt::Failure::Cancelled)) => {
                 return Err(file.refused(TENSORRT, failure.to_string()));
+            }
+            // As when it fails later: another stands in, and it is tried again.
+            Err(Refusal::Gpu(failure)) if failure.may_pass() && options.failover.is_some() => {
+                return without_gpu(file, model, options, &failure);
+            }
+            Err(Refusal::Gpu(failure)) if choice == EngineChoice::Tensorrt => {
+                return Err(file.refused_by_gpu(&failure));
             }
             // Who has no GPU does not want to hear of it.
             Err(Refusal::Gpu(failure)) if failure.is_absence() => {}
@@ -91,28 +98,60 @@ fn on_cpu(
     Ok(Box::new(loaded.map_err(|reason| InferError::Load { engine: tract::NAME, path: path.to_owned(), reason })?))
 }
 
-/// An engine on the GPU, with one on the CPU that stands in for it.
-fn guarded(primary: Box<dyn Engine>, model: &Path, options: &Options, watch: Failover) -> Box<dyn Engine> {
+/// An engine on the CPU that stands in for one on a GPU that is there and fails.
+fn without_gpu(
+    file: File<'_>,
+    model: &Path,
+    options: &Options,
+    failure: &tensorrt::Failure,
+) -> Result<Box<dyn Engine>, InferError> {
+    let refused = file.refused_by_gpu(failure);
+    let Some(watch) = options.failover.as_ref().filter(|watch| watch.starts_without) else { return Err(refused) };
+    match on_cpu(EngineChoice::Auto, file, options, None) {
+        Ok(engine) => Ok(guarded(engine, Some(format!("{TENSORRT}: {failure}")), model, options, watch.clone())),
+        Err(e) => {
+            log::warn!(stage = "engine"; "nothing can stand in for {TENSORRT}: {e}");
+            Err(refused)
+        }
+    }
+}
+
+/// An engine on the GPU, with one on the CPU that stands in for it; the latter runs already where the former is lost.
+fn guarded(
+    active: Box<dyn Engine>,
+    lost: Option<String>,
+    model: &Path,
+    options: &Options,
+    watch: Failover,
+) -> Box<dyn Engine> {
     let (path, mut again) = (model.to_owned(), options.clone());
     // What was asked for once is not asked for again.
     again.gpu.pictures = None;
+    // The start is over by then.
+    again.progress = options.progress.in_background(watch.clock);
     let reopen = {
         let (path, options) = (path.clone(), again.clone());
         move || {
             let file = File::read(&path)?;
-            tensorrt::recover(&options).map_err(|e| file.refused(TENSORRT, e.to_string()))?;
+            tensorrt::recover(&options).map_err(|e| file.refused_by_gpu(&e))?;
             on_gpu(&file, &options).map_err(|refusal| match refusal {
                 Refusal::File(e) => e,
-                Refusal::Gpu(e) => file.refused(TENSORRT, e.to_string()),
+                Refusal::Gpu(e) => file.refused_by_gpu(&e),
             })
         }
+    };
+    let is_recovered = {
+        let options = again.clone();
+        move || tensorrt::is_usable(&options)
     };
     let backup = move || {
         let options = Options { threads: watch_threads(&again), ..again.clone() };
         on_cpu(EngineChoice::Auto, File::read(&path)?, &options, None)
     };
     failover::wrap(failover::Parts {
-        primary,
+        active,
+        lost,
+        is_recovered: Arc::new(is_recovered),
         reopen: Arc::new(reopen),
         backup: Arc::new(backup),
         retry_after: options.gpu.settings.retry_after,
@@ -135,6 +174,14 @@ impl<'a> File<'a> {
 
     fn unfit(&self, source: onnx::OnnxError) -> InferError {
         InferError::Model { path: self.path.to_owned(), source }
+    }
+
+    fn refused_by_gpu(&self, failure: &tensorrt::Failure) -> InferError {
+        let (engine, path, reason) = (TENSORRT, self.path.to_owned(), failure.to_string());
+        if failure.may_pass() {
+            return InferError::Unready { engine, path, reason };
+        }
+        InferError::Load { engine, path, reason }
     }
 
     fn refused(&self, engine: &'static str, reason: String) -> InferError {

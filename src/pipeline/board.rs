@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::infer::{Change, Failover};
-use crate::runtime::Clock;
+use crate::runtime::{Clock, Stop};
 use crate::telemetry::{EngineMetrics, Metrics};
 use crate::types::{EngineState, EngineStatus, Report};
 
@@ -15,6 +15,7 @@ pub struct Board {
     metrics: Arc<Metrics>,
     clock: Clock,
     tell: Box<dyn Fn(Report) + Send + Sync>,
+    all_loaded: Stop,
     stages: Mutex<BTreeMap<String, Stage>>,
 }
 
@@ -29,32 +30,50 @@ struct Stage {
 impl Board {
     /// Nothing is loaded yet. `tell` is called on the engines' threads and must not wait.
     pub fn new(metrics: Arc<Metrics>, clock: Clock, tell: impl Fn(Report) + Send + Sync + 'static) -> Arc<Self> {
-        Arc::new(Self { metrics, clock, tell: Box::new(tell), stages: Mutex::default() })
+        Arc::new(Self { metrics, clock, tell: Box::new(tell), all_loaded: Stop::new(), stages: Mutex::default() })
     }
 
-    /// What the engine that a worker is about to load for a stage ("detect", "classify.NAME") reports to.
-    pub(super) fn watch(self: &Arc<Self>, stage: &str, worker: usize, backup_threads: usize) -> Failover {
+    /// What the engine that a worker is about to load for a stage ("detect", "classify.NAME") reports to. The first worker starts even
+    /// where its GPU fails; further ones are for GPUs only.
+    pub(super) fn watch(self: &Arc<Self>, stage: &str, model: &str, worker: usize, backup_threads: usize) -> Failover {
+        self.lock().entry(stage.to_owned()).or_insert_with(|| Stage {
+            model: model.to_owned(),
+            metrics: self.metrics.engine(stage, model),
+            workers: BTreeMap::new(),
+            told: None,
+        });
         let (board, name) = (Arc::clone(self), stage.to_owned());
         Failover {
             name: stage.to_owned(),
             clock: self.clock,
             backup_threads: backup_threads.max(1),
+            starts_without: worker == 0,
+            all_loaded: self.all_loaded.clone(),
             tell: Arc::new(move |change| board.changed(&name, worker, change)),
         }
     }
 
-    /// A worker has loaded a stage's model.
-    pub(super) fn loaded(&self, stage: &str, model: &str, worker: usize, engine: &'static str) {
+    /// A worker has loaded a stage's model. One that had to take another engine has said so itself.
+    pub(super) fn loaded(&self, stage: &str, worker: usize, engine: &'static str) {
         let mut stages = self.lock();
-        let metrics = || self.metrics.engine(stage, model);
-        let entry = stages.entry(stage.to_owned()).or_insert_with(|| Stage {
-            model: model.to_owned(),
-            metrics: metrics(),
-            workers: BTreeMap::new(),
-            told: None,
-        });
-        entry.workers.insert(worker, Change { state: EngineState::Ok, engine, reason: String::new() });
+        let Some(entry) = stages.get_mut(stage) else { return };
+        let well = || Change { state: EngineState::Ok, engine, reason: String::new() };
+        entry.workers.entry(worker).or_insert_with(well);
         self.tell_if_new(stage, entry);
+    }
+
+    /// A worker is not needed, or could not be had.
+    pub(super) fn left(&self, worker: usize) {
+        for (stage, entry) in self.lock().iter_mut() {
+            if entry.workers.remove(&worker).is_some() {
+                self.tell_if_new(stage, entry);
+            }
+        }
+    }
+
+    /// All models of the start are there.
+    pub(super) fn all_loaded(&self) {
+        self.all_loaded.set();
     }
 
     fn changed(&self, stage: &str, worker: usize, change: Change) {
@@ -67,7 +86,7 @@ impl Board {
             EngineState::Failed => log::error!(stage = "engine"; "{stage}, worker {worker}: nothing runs it: {reason}"),
         }
         let mut stages = self.lock();
-        // An engine reports to the board under the name under which it was loaded.
+        // An engine reports to the board under the name for which it was to watch.
         let Some(entry) = stages.get_mut(stage) else { return };
         let before = entry.workers.insert(worker, change.clone());
         let was_well = before.is_none_or(|b| b.state == EngineState::Ok);
@@ -160,11 +179,38 @@ mod tests {
         Change { state, engine, reason: reason.to_owned() }
     }
 
+    /// Two workers that run on GPUs.
+    fn both(board: &Arc<Board>) -> (Failover, Failover) {
+        let watch = |worker| board.watch("detect", "yolov8n", worker, 1);
+        let both = (watch(0), watch(1));
+        board.loaded("detect", 0, "tensorrt");
+        board.loaded("detect", 1, "tensorrt");
+        both
+    }
+
+    #[test]
+    fn a_worker_that_starts_on_another_engine_is_not_taken_for_well() {
+        let (board, told, metrics) = board();
+        let watch = board.watch("detect", "yolov8n", 0, 1);
+        (watch.tell)(change(EngineState::Degraded, "int8", "tensorrt: out of memory"));
+        board.loaded("detect", 0, "int8");
+        assert_eq!(board.trouble(), ["detect is degraded, it runs on int8: tensorrt: out of memory"]);
+        let states: Vec<_> = told.lock().expect("no panic").iter().map(|s| s.state).collect();
+        assert_eq!((states, metrics.engine("detect", "yolov8n").fallback.get()), (vec![EngineState::Degraded], 1));
+    }
+
+    #[test]
+    fn a_worker_that_could_not_be_had_leaves_no_trace() {
+        let (board, told, metrics) = board();
+        both(&board);
+        board.left(1);
+        assert_eq!((told.lock().expect("no panic").len(), metrics.engine("detect", "yolov8n").workers.get()), (1, 1));
+    }
+
     #[test]
     fn workers_that_run_as_chosen_are_told_of_once() {
         let (board, told, _) = board();
-        board.loaded("detect", "yolov8n", 0, "tensorrt");
-        board.loaded("detect", "yolov8n", 1, "tensorrt");
+        both(&board);
         let told = told.lock().expect("no panic");
         assert_eq!(told.len(), 1);
         assert_eq!(
@@ -177,9 +223,7 @@ mod tests {
     #[test]
     fn a_model_is_as_ill_as_its_worst_worker_and_well_when_all_are() {
         let (board, told, metrics) = board();
-        board.loaded("detect", "yolov8n", 0, "tensorrt");
-        board.loaded("detect", "yolov8n", 1, "tensorrt");
-        let (first, second) = (board.watch("detect", 0, 1), board.watch("detect", 1, 1));
+        let (first, second) = both(&board);
         (first.tell)(change(EngineState::Failed, "none", "tensorrt: gone"));
         (first.tell)(change(EngineState::Degraded, "int8", "tensorrt: gone"));
         (second.tell)(change(EngineState::Degraded, "int8", "tensorrt: gone too"));

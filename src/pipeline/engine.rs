@@ -39,7 +39,10 @@ pub fn run_engine(parts: EngineParts, stop: &Stop, emit: &mut dyn FnMut(Report))
         let sit = |lane: &super::lanes::Lane| Analyst::follow(&track, gap, Arc::clone(&lane.metrics));
         match seats.next(clock.mono(), &sit) {
             None => bell.wait_past(rung, IDLE),
-            Some(Errand::Gone(mut follow)) => analyst.part(&mut follow, emit),
+            Some(Errand::Gone(number, mut follow)) => {
+                analyst.part(&mut follow, emit);
+                seats.clear(number);
+            }
             Some(Errand::Silent(number, mut follow)) => {
                 analyst.part(&mut follow, emit);
                 seats.give_back(number, follow);

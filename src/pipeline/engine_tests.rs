@@ -207,8 +207,30 @@ fn a_camera_that_was_closed_while_its_frame_was_looked_at_ends_its_tracks_once_i
     let rung = lanes.bell().count();
     seats.give_back(lane.number, follow);
     assert!(lanes.bell().count() > rung);
-    assert!(matches!(seats.next(Duration::ZERO, &sit), Some(Errand::Gone(_))));
+    let Some(Errand::Gone(number, _)) = seats.next(Duration::ZERO, &sit) else { panic!("its tracks are to end") };
+    seats.clear(number);
     assert!(seats.next(Duration::ZERO, &sit).is_none() && seats.leave().is_none());
+}
+
+#[test]
+fn a_camera_that_was_opened_anew_is_served_when_its_earlier_tracks_have_ended() {
+    let lanes = Lanes::default();
+    let old = lanes.open_still("yard", 1, WhenFull::DisplaceOldest);
+    let seats = Seats::new(lanes.clone());
+    old.ring.push(frame(&old.camera, 1));
+    let Some(Errand::Frame(_, _, follow)) = seats.next(Duration::ZERO, &sit) else { panic!("it waits") };
+    lanes.close_still(&old);
+    let new = lanes.open_still("yard", 1, WhenFull::DisplaceOldest);
+    new.ring.push(frame(&new.camera, 1));
+    assert!(seats.next(Duration::ZERO, &sit).is_none(), "its last frame is still looked at");
+    seats.give_back(old.number, follow);
+    let Some(Errand::Gone(number, _)) = seats.next(Duration::ZERO, &sit) else { panic!("its tracks are to end") };
+    assert!(seats.next(Duration::ZERO, &sit).is_none(), "their ends are not told yet");
+    let rung = lanes.bell().count();
+    seats.clear(number);
+    assert!(lanes.bell().count() > rung, "those who passed it over look again");
+    let Some(Errand::Frame(lane, ..)) = seats.next(Duration::ZERO, &sit) else { panic!("it is free") };
+    assert_eq!(lane.number, new.number);
 }
 
 #[test]

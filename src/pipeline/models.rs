@@ -45,6 +45,13 @@ pub enum LoadError {
     },
 }
 
+impl LoadError {
+    /// Whether the same may go well another time: nothing that the owner wrote is wrong.
+    pub fn may_pass(&self) -> bool {
+        matches!(self, Self::Engine { cause, .. } if cause.may_pass())
+    }
+}
+
 /// What models are loaded from, and who hears of it.
 pub struct Loading<'a> {
     /// The configuration.
@@ -67,10 +74,27 @@ impl Loading<'_> {
     /// At the first that cannot be had.
     pub fn all(&self) -> Result<Vec<Analyst>, LoadError> {
         let gpus = gpu_of_each_worker(&self.config.tensorrt);
-        let first = self.worker(0, &gpus)?;
-        let workers = if first.detects_on() == infer::TENSORRT { gpus.len() } else { 1 };
-        let others = (1..workers).map(|worker| self.worker(worker, &gpus));
-        std::iter::once(Ok(first)).chain(others).collect()
+        let mut all = vec![self.worker(0, &gpus)?];
+        let workers = if all[0].detects_on() == infer::TENSORRT { gpus.len() } else { 1 };
+        for worker in 1..workers {
+            all.extend(self.further(worker, &gpus)?);
+        }
+        self.board.all_loaded();
+        Ok(all)
+    }
+
+    /// A worker beside one that has a GPU. Where there is no GPU for it there is none: on the processor it would take from the others
+    /// more than it gives.
+    fn further(&self, worker: usize, gpus: &[u32]) -> Result<Option<Analyst>, LoadError> {
+        let reason = match self.worker(worker, gpus) {
+            Ok(analyst) if analyst.detects_on() == infer::TENSORRT => return Ok(Some(analyst)),
+            Ok(analyst) => format!("its detector would run on {}", analyst.detects_on()),
+            Err(e) if e.may_pass() => e.to_string(),
+            Err(e) => return Err(e),
+        };
+        self.board.left(worker);
+        log::warn!(stage = "engine"; "the start goes on without worker {worker} (GPU {}): {reason}", gpus[worker]);
+        Ok(None)
     }
 
     /// Loads every model that the configuration names once.
@@ -78,18 +102,22 @@ impl Loading<'_> {
     /// # Errors
     /// At the first that cannot be had.
     pub fn one(&self) -> Result<Analyst, LoadError> {
-        self.worker(0, &gpu_of_each_worker(&self.config.tensorrt)[..1])
+        let one = self.worker(0, &gpu_of_each_worker(&self.config.tensorrt)[..1])?;
+        self.board.all_loaded();
+        Ok(one)
     }
 
     fn worker(&self, worker: usize, gpus: &[u32]) -> Result<Analyst, LoadError> {
         let config = self.config;
-        let open = |stage: &str, model: &str, choice| self.open(stage, model, choice, worker, gpus);
-        let (card, engine) = open("detect", &config.detect.model, config.detect.engine)?;
+        let open = |stage: &str, model: &str, choice, share| self.open(stage, model, choice, share, (worker, gpus));
+        let (card, engine) = open("detect", &config.detect.model, config.detect.engine, 1)?;
         let detector =
             Detector::new(engine, &card, &detect::Settings::from(&config.detect)).map_err(LoadError::Detector)?;
+        // Workers that have a GPU share the processor for what does not run there.
+        let share = if detector.engine_name() == infer::TENSORRT { gpus.len() } else { 1 };
         let mut classifiers = Vec::with_capacity(config.classify.len());
         for (name, settings) in &config.classify {
-            let (card, engine) = open(&format!("classify.{name}"), &settings.model, settings.engine)?;
+            let (card, engine) = open(&format!("classify.{name}"), &settings.model, settings.engine, share)?;
             let classifier = Classifier::new(name, engine, &card, settings.clone(), detector.classes())
                 .map_err(|cause| LoadError::Classifier { name: name.clone(), cause })?;
             classifiers.push(classifier);
@@ -102,21 +130,21 @@ impl Loading<'_> {
         stage: &str,
         model: &str,
         choice: EngineChoice,
-        worker: usize,
-        gpus: &[u32],
+        share: usize,
+        (worker, gpus): (usize, &[u32]),
     ) -> Result<(ModelCard, Box<dyn Engine>), LoadError> {
         let key = format!("{stage}.model");
         let config = self.config;
         let card = catalog::card(model, &config.paths.models)
             .map_err(|cause| LoadError::Catalog { key: key.clone(), cause })?;
-        let threads = config.detect.threads;
+        let threads = (config.detect.threads / share).max(1);
         let options = infer::Options {
             threads,
             max_batch: 1,
             gpu: infer::Gpu::of(config, gpus[worker]),
             progress: self.progress.clone(),
             // Should the GPU fail, all workers compute on the processor at once.
-            failover: Some(self.board.watch(stage, worker, threads / gpus.len())),
+            failover: Some(self.board.watch(stage, &card.name, worker, config.detect.threads / gpus.len())),
         };
         let engine =
             infer::open(choice, &card.path, &options).map_err(|cause| LoadError::Engine { key: key.clone(), cause })?;
@@ -130,7 +158,7 @@ impl Loading<'_> {
             format!("{threads} threads")
         };
         log::info!(stage = "engine"; "{key} = {model}: {name} on {place}");
-        self.board.loaded(stage, &card.name, worker, name);
+        self.board.loaded(stage, worker, name);
         Ok((card, engine))
     }
 }

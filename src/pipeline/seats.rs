@@ -11,7 +11,7 @@ use std::time::Duration;
 use super::analyst::Follow;
 use super::lanes::{Lane, Lanes};
 use crate::schedule::{self, Waiting};
-use crate::types::Frame;
+use crate::types::{CameraId, Frame};
 
 /// The seats of all lanes, shared by all workers.
 #[derive(Debug)]
@@ -29,6 +29,7 @@ struct Inner {
 
 #[derive(Debug)]
 struct Seat {
+    camera: CameraId,
     served_turn: u64,
     /// None while a worker has it.
     at_home: Option<Follow>,
@@ -41,8 +42,8 @@ pub(super) enum Errand {
     Frame(Arc<Lane>, Frame, Follow),
     /// The camera is silent: end its tracks, then give the seat back.
     Silent(u64, Follow),
-    /// The camera is gone: end its tracks.
-    Gone(Follow),
+    /// The camera is gone: end its tracks, then clear the seat away.
+    Gone(u64, Follow),
 }
 
 impl Seats {
@@ -61,13 +62,13 @@ impl Seats {
         let mut inner = self.lock();
         // Under the lock: a list from before could lack a lane that another worker has seated since, and end its tracks.
         let open = self.lanes.now();
-        if let Some(follow) = inner.take_gone(&open) {
-            return Some(Errand::Gone(follow));
+        if let Some((number, follow)) = inner.take_gone(&open) {
+            return Some(Errand::Gone(number, follow));
         }
         if let Some((number, follow)) = inner.take_silent(now) {
             return Some(Errand::Silent(number, follow));
         }
-        let waiting = open.iter().enumerate().filter(|(_, lane)| inner.is_at_home(lane) && lane.ring.is_waiting());
+        let waiting = open.iter().enumerate().filter(|(_, lane)| inner.is_free(lane) && lane.ring.is_waiting());
         let served = |lane: &Lane| inner.seats.get(&lane.number).map_or(0, |seat| seat.served_turn);
         let waiting = waiting.map(|(index, lane)| Waiting { index, served_turn: served(lane) });
         let lane = Arc::clone(&open[schedule::next(waiting)?]);
@@ -75,7 +76,8 @@ impl Seats {
         let frame = lane.ring.take()?;
         inner.turn += 1;
         let turn = inner.turn;
-        let seat = inner.seats.entry(lane.number).or_insert_with(|| Seat { served_turn: 0, at_home: Some(sit(&lane)) });
+        let first = || Seat { camera: Arc::clone(&lane.camera), served_turn: 0, at_home: Some(sit(&lane)) };
+        let seat = inner.seats.entry(lane.number).or_insert_with(first);
         seat.served_turn = turn;
         let follow = seat.at_home.take().expect("only lanes whose seat is at home were waiting");
         Some(Errand::Frame(lane, frame, follow))
@@ -96,6 +98,12 @@ impl Seats {
         }
     }
 
+    /// The tracks of a camera that is gone have ended: a camera of its name may be served.
+    pub(super) fn clear(&self, number: u64) {
+        self.lock().seats.remove(&number);
+        self.lanes.bell().ring();
+    }
+
     /// At the end: a seat that is at home. Seats that are out are for the workers that have them.
     pub(super) fn leave(&self) -> Option<Follow> {
         let mut inner = self.lock();
@@ -110,15 +118,20 @@ impl Seats {
 }
 
 impl Inner {
-    fn is_at_home(&self, lane: &Lane) -> bool {
-        self.seats.get(&lane.number).is_none_or(|seat| seat.at_home.is_some())
+    /// Whether nobody has the lane in hand, nor an earlier one of the same camera: what that still has to tell comes first.
+    fn is_free(&self, lane: &Lane) -> bool {
+        let is_in_the_way = |(number, seat): (&u64, &Seat)| {
+            if *number == lane.number { seat.at_home.is_none() } else { seat.camera == lane.camera }
+        };
+        !self.seats.iter().any(is_in_the_way)
     }
 
-    fn take_gone(&mut self, open: &[Arc<Lane>]) -> Option<Follow> {
+    fn take_gone(&mut self, open: &[Arc<Lane>]) -> Option<(u64, Follow)> {
         let is_gone = |number: &u64| !open.iter().any(|lane| lane.number == *number);
-        let mut left = self.seats.iter().filter(|(number, seat)| is_gone(number) && seat.at_home.is_some());
-        let number = *left.next()?.0;
-        self.seats.remove(&number)?.at_home
+        self.seats
+            .iter_mut()
+            .filter(|(number, _)| is_gone(number))
+            .find_map(|(n, seat)| Some((*n, seat.at_home.take()?)))
     }
 
     fn take_silent(&mut self, now: Duration) -> Option<(u64, Follow)> {

@@ -71,9 +71,9 @@ pub(super) fn camera(camera: &str, state: CameraState, at: Duration) -> Report {
 pub(super) fn engine(state: EngineState, at: Duration) -> Report {
     let (engine, reason) = match state {
         EngineState::Ok => ("tensorrt", ""),
-        EngineState::Degraded => ("int8", "tensorrt: the GPU did not answer within 2000 ms"),
+        EngineState::Degraded => ("int8", "tensorrt: the GPU did not answer within 3000 ms"),
         EngineState::Failed => {
-            ("none", "tensorrt: the GPU did not answer within 2000 ms; no other engine is loaded yet")
+            ("none", "tensorrt: the GPU did not answer within 3000 ms; no other engine is loaded yet")
         }
     };
     Report::Engine(EngineStatus {

@@ -377,3 +377,57 @@ fn a_gpu_that_does_not_answer_is_stood_in_for() {
     daemon.process.signal("TERM");
     assert!(daemon.process.ends_within(std::time::Duration::from_secs(10)).success());
 }
+
+#[test]
+fn a_start_that_builds_an_engine_is_ended_as_promptly_as_a_daemon_that_runs() {
+    let Some(stage) = Stage::new(10) else { return };
+    stage.gpu("compute=87");
+    let broker = Broker::start();
+    stage.server.hold_builds(true);
+    let mut daemon = Daemon::start_by(stage.command(), &config(&stage, &broker, ""));
+    daemon.process.line("the build", |line| line.contains("building an engine for"));
+    daemon.process.signal("TERM");
+    assert!(daemon.process.ends_within(std::time::Duration::from_secs(10)).success());
+    // Dropped without it, the stand-in would hold builds for ever.
+    stage.server.hold_builds(false);
+}
+
+#[test]
+fn a_gpu_without_room_at_the_start_is_told_and_tried_again() {
+    for engine in ["auto", "tensorrt"] {
+        let Some(stage) = Stage::new(10) else { return };
+        stage.gpu("compute=87");
+        stage.server.fault("context-out-of-memory-above", "0", None);
+        let broker = Broker::start();
+        let mut heard = broker.subscribe("peregrine/gate/#");
+        let config = config(&stage, &broker, "").replace("engine = \"tensorrt\"", &format!("engine = \"{engine}\""));
+        let mut daemon = Daemon::start_by(stage.command(), &config);
+        let is_engine = |m: &crate::support::Message| m.topic.contains("/engine/");
+        let first = heard.first("what runs the model", is_engine);
+        assert_eq!((first.body["state"].as_str(), first.body["engine"].as_str()), (Some("degraded"), Some("tract")));
+        assert!(first.body["reason"].as_str().is_some_and(|r| r.contains("out of GPU memory")), "{:?}", first.body);
+        heard.next("detections by the CPU", |m| m.topic.ends_with("detections"));
+        stage.server.heal("context-out-of-memory-above");
+        heard.next("the GPU has room", |m| is_engine(m) && m.body["state"] == "ok" && m.body["engine"] == "tensorrt");
+        daemon.process.signal("TERM");
+        assert!(daemon.process.ends_within(std::time::Duration::from_secs(10)).success());
+    }
+}
+
+#[test]
+fn a_worker_without_a_gpu_is_left_out_where_another_has_one() {
+    let Some(stage) = Stage::new(10) else { return };
+    stage.gpu("compute=87\ndevices=1");
+    let broker = Broker::start();
+    let mut heard = broker.subscribe("peregrine/gate/#");
+    let config = config(&stage, &broker, "devices = [0, 1]\nworkers_per_device = 1");
+    let mut daemon = Daemon::start_by(stage.command(), &config.replace("engine = \"tensorrt\"", "engine = \"auto\""));
+    let told = daemon.process.line("who is left out", |line| line.contains("without worker 1"));
+    assert!(told.contains("there is no GPU 1"), "{told}");
+    daemon.running();
+    let detected = |m: &crate::support::Message| m.topic.ends_with("detections");
+    heard.first("detections", detected);
+    assert_eq!(daemon.metric("peregrine_engine_workers{stage=\"detect\",model=\"tiny_detector\"}"), Some(1.0));
+    daemon.process.signal("TERM");
+    assert!(daemon.process.ends_within(std::time::Duration::from_secs(10)).success());
+}

@@ -30,6 +30,15 @@ impl Retry {
         self.due = now + pause;
     }
 
+    /// As [`Retry::lost`], with a GPU that others have again: the first pause is theirs, and over.
+    pub(super) fn lost_with_others(&mut self, now: Duration) {
+        let is_first = self.pause.is_none_or(|pause| now.saturating_sub(self.back_since) >= pause);
+        self.lost(now);
+        if is_first {
+            self.due = now;
+        }
+    }
+
     pub(super) fn is_due(&self, now: Duration) -> bool {
         now >= self.due
     }
@@ -64,6 +73,16 @@ mod tests {
         assert!(!retry.is_due(129 * SEC) && retry.is_due(130 * SEC));
         let pauses: Vec<_> = (0..9).map(|_| retry.failed(130 * SEC).as_secs()).collect();
         assert_eq!(pauses, [60, 120, 240, 480, 960, 1920, 3600, 3600, 3600]);
+    }
+
+    #[test]
+    fn what_others_have_again_is_tried_at_once_unless_it_does_not_hold() {
+        let mut retry = Retry::new(30 * SEC);
+        retry.lost_with_others(100 * SEC);
+        assert!(retry.is_due(100 * SEC));
+        retry.came_back(101 * SEC);
+        retry.lost_with_others(102 * SEC);
+        assert!(!retry.is_due(161 * SEC) && retry.is_due(162 * SEC));
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 
 use super::*;
@@ -84,6 +84,7 @@ struct Stage {
     guarded: Guarded,
     now_ms: Arc<AtomicU64>,
     told: Arc<Mutex<Vec<Change>>>,
+    is_recovered: Arc<AtomicBool>,
     primaries: Sender<Made>,
     backups: Sender<Made>,
 }
@@ -101,7 +102,18 @@ fn refusal(reason: &str) -> Made {
     Err(InferError::Run { engine: "gpu", reason: reason.to_owned() })
 }
 
+fn all_loaded() -> Stop {
+    let all_loaded = Stop::new();
+    all_loaded.set();
+    all_loaded
+}
+
 fn stage(script: &[Act]) -> Stage {
+    stage_of(Scripted::boxed("gpu", 10.0, script), None)
+}
+
+fn stage_of(active: Box<dyn Engine>, lost: Option<&str>) -> Stage {
+    let is_recovered = Arc::<AtomicBool>::default();
     let now_ms = Arc::new(AtomicU64::new(0));
     let told = Arc::<Mutex<Vec<Change>>>::default();
     let ((primaries, reopened), (backups, loaded)) = (channel(), channel());
@@ -109,13 +121,20 @@ fn stage(script: &[Act]) -> Stage {
         name: "detect".to_owned(),
         clock: Clock::start(),
         backup_threads: 1,
+        starts_without: true,
+        all_loaded: all_loaded(),
         tell: Arc::new({
             let told = Arc::clone(&told);
             move |change| told.lock().expect("no panic").push(change)
         }),
     };
     let parts = Parts {
-        primary: Scripted::boxed("gpu", 10.0, script),
+        active,
+        lost: lost.map(str::to_owned),
+        is_recovered: Arc::new({
+            let is_recovered = Arc::clone(&is_recovered);
+            move || is_recovered.load(Ordering::Relaxed)
+        }),
         reopen: opener(reopened),
         backup: opener(loaded),
         retry_after: Duration::from_secs(30),
@@ -124,7 +143,7 @@ fn stage(script: &[Act]) -> Stage {
     let now = Arc::clone(&now_ms);
     let clock = Box::new(move || Duration::from_millis(now.load(Ordering::Relaxed)));
     let guarded = Guarded::new(parts, clock, Duration::ZERO);
-    Stage { guarded, now_ms, told, primaries, backups }
+    Stage { guarded, now_ms, told, is_recovered, primaries, backups }
 }
 
 impl Stage {
@@ -136,8 +155,6 @@ impl Stage {
     }
 
     fn await_backup(&mut self) {
-        self.guarded.patience = Duration::from_secs(60);
-        let running = std::mem::replace(&mut self.guarded.running, Running::Primary);
         if let Backup::Loading(opening) = &self.guarded.backup {
             let answer = opening.answer(Duration::from_secs(60)).expect("it was sent");
             self.guarded.backup = match self.guarded.fitting(answer) {
@@ -145,8 +162,6 @@ impl Stage {
                 Err(_) => Backup::Refused,
             };
         }
-        self.guarded.running = running;
-        self.guarded.patience = Duration::ZERO;
     }
 
     /// The thread that opens the primary again has answered: its answer lies ready.
@@ -269,7 +284,7 @@ fn without_a_backup_frames_fail_in_words_until_one_is_loaded() {
     assert!(refused.to_string().contains("fell off the bus"), "{refused}");
     assert_eq!(stage.guarded.name(), "none");
     stage.backups.send(Ok(Scripted::boxed("cpu", 2.0, &[]))).expect("the opener waits");
-    stage.guarded.patience = Duration::from_secs(60);
+    stage.guarded.wait_until = Duration::from_secs(60);
     assert_eq!(stage.frame(1.0).expect("the backup"), 2.0);
     assert_eq!(stage.states(), [(EngineState::Failed, "none"), (EngineState::Degraded, "cpu")]);
 }
@@ -320,4 +335,75 @@ fn a_picture_that_cannot_be_read_is_not_the_engines_fault() {
         assert!(matches!(stage.guarded.judge(done), Err(InferError::Pixels(_))));
     }
     assert!(stage.states().is_empty());
+}
+
+#[test]
+fn frames_wait_for_the_backup_once_a_loss_and_not_each_of_them() {
+    let mut stage = stage(&[Act::Vanish]);
+    stage.guarded.patience = Duration::from_secs(2);
+    assert_eq!(stage.guarded.wait(), Duration::ZERO, "nobody waits while the primary runs");
+    stage.at(10);
+    assert!(stage.attempt(1.0).is_err());
+    assert_eq!(stage.guarded.wait(), Duration::from_secs(2));
+    stage.at(11);
+    assert_eq!(stage.guarded.wait(), Duration::from_secs(1));
+    stage.at(12);
+    assert_eq!(stage.guarded.wait(), Duration::ZERO);
+}
+
+#[test]
+fn a_gpu_that_fails_at_the_start_is_told_of_and_tried_again() {
+    let mut stage = stage_of(Scripted::boxed("cpu", 2.0, &[]), Some("gpu: out of memory"));
+    assert_eq!(stage.states(), [(EngineState::Degraded, "cpu")]);
+    assert_eq!(stage.told.lock().expect("no panic")[0].reason, "gpu: out of memory");
+    stage.at(29);
+    assert_eq!(stage.frame(1.0).expect("the backup"), 2.0);
+    assert!(stage.guarded.reopening.is_none());
+    stage.at(30);
+    assert_eq!(stage.frame(1.0).expect("the backup"), 2.0);
+    stage.await_primary(Ok(Scripted::boxed("gpu", 10.0, &[Act::Work, Act::Work, Act::Vanish])));
+    assert_eq!(stage.frame(1.0).expect("the primary"), 10.0);
+    assert_eq!(stage.frame(1.0).expect("the same backup"), 2.0);
+    let states: Vec<_> = stage.states().into_iter().map(|(state, _)| state).collect();
+    assert_eq!(states, [EngineState::Degraded, EngineState::Ok, EngineState::Degraded]);
+}
+
+#[test]
+fn an_engine_that_hears_late_of_a_loss_is_tried_again_at_once() {
+    let mut stage = stage(&[Act::Vanish]).with_backup();
+    stage.is_recovered.store(true, Ordering::Relaxed);
+    assert_eq!(stage.frame(1.0).expect("the backup"), 2.0);
+    assert!(stage.guarded.reopening.is_some(), "others have the GPU again");
+}
+
+#[test]
+fn three_failures_on_a_sound_gpu_are_not_tried_again_at_once() {
+    let mut stage = stage(&[Act::Fail, Act::Fail, Act::Fail]).with_backup();
+    stage.is_recovered.store(true, Ordering::Relaxed);
+    for _ in 0..3 {
+        let _ = stage.frame(1.0);
+    }
+    assert_eq!(stage.frame(1.0).expect("the backup"), 2.0);
+    assert!(stage.guarded.reopening.is_none());
+}
+
+#[test]
+fn a_backup_is_not_loaded_before_all_models_are_unless_it_is_needed() {
+    for is_needed in [false, true] {
+        let (say, begun) = channel();
+        let say = Mutex::new(say);
+        let open: Opener = Arc::new(move || {
+            say.lock().expect("no panic").send(()).expect("the test waits");
+            refusal("this is enough")
+        });
+        let all_loaded = Stop::new();
+        let opening = Opening::begin_after(&all_loaded, "engine-backup", &open);
+        assert!(opening.answer(Duration::from_millis(20)).is_none() && begun.try_recv().is_err());
+        if is_needed {
+            opening.hurry();
+        } else {
+            all_loaded.set();
+        }
+        begun.recv_timeout(Duration::from_secs(60)).expect("it begins");
+    }
 }

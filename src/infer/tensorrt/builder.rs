@@ -119,7 +119,7 @@ pub(super) fn build(order: &Order<'_>, site: &Site<'_>, identity: &Identity) -> 
         calibrator: pictures.as_mut().map(|p| p as &mut dyn Calibrate),
         progress: &mut |phase, step, steps| {
             progress.tell(&format!("{}: {phase} {step}/{steps}", what));
-            true
+            progress.goes_on()
         },
     });
     let built = built.map_err(|e| explained(e, site.device, "building an engine", None, order.max_batch))?;

@@ -158,6 +158,11 @@ impl Failure {
         matches!(self, Self::LeftOut | Self::NoDriver { .. } | Self::NoGpu { .. } | Self::NoTensorrt { .. })
     }
 
+    /// Whether the same may go well another time: the GPU is there and takes the model, but is ill, or short of memory.
+    pub(in crate::infer) fn may_pass(&self) -> bool {
+        self.is_fatal() || self.is_out_of_memory()
+    }
+
     /// Whether the GPU will not do anything any more until it was recovered.
     pub(in crate::infer::tensorrt) fn is_fatal(&self) -> bool {
         match self {

@@ -138,6 +138,11 @@ pub(super) fn recover(options: &Options) -> Result<(), Failure> {
     Device::recover(options.gpu.device)
 }
 
+/// Whether a GPU can be had without a recovery.
+pub(super) fn is_usable(options: &Options) -> bool {
+    Device::open(options.gpu.device).is_ok()
+}
+
 /// The file beside a model that TensorRT takes; the same picture goes in.
 fn read_sibling(file: &Path, input: &ImageInput) -> Result<Vec<u8>, Failure> {
     let wrong = |problem: String| Failure::Sibling { file: file.to_owned(), problem };
