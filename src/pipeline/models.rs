@@ -41,7 +41,7 @@ pub enum LoadError {
         /// Its name in the configuration.
         name: String,
         /// What is wrong.
-        cause: ClassifyError,
+        cause: Box<ClassifyError>,
     },
 }
 
@@ -74,7 +74,7 @@ impl Loading<'_> {
     /// At the first that cannot be had.
     pub fn all(&self) -> Result<Vec<Analyst>, LoadError> {
         let gpus = gpu_of_each_worker(&self.config.tensorrt);
-        let mut all = vec![self.worker(0, &gpus)?];
+        let mut all = vec![self.worker(0, &gpus, self.config.detect.engine)?];
         let workers = if all[0].detects_on() == infer::TENSORRT { gpus.len() } else { 1 };
         for worker in 1..workers {
             all.extend(self.further(worker, &gpus)?);
@@ -86,10 +86,11 @@ impl Loading<'_> {
     /// A worker beside one that has a GPU. Where there is no GPU for it there is none: on the processor it would take from the others
     /// more than it gives.
     fn further(&self, worker: usize, gpus: &[u32]) -> Result<Option<Analyst>, LoadError> {
-        let reason = match self.worker(worker, gpus) {
+        let choice = self.config.detect.engine;
+        let reason = match self.worker(worker, gpus, EngineChoice::Tensorrt) {
             Ok(analyst) if analyst.detects_on() == infer::TENSORRT => return Ok(Some(analyst)),
             Ok(analyst) => format!("its detector would run on {}", analyst.detects_on()),
-            Err(e) if e.may_pass() => e.to_string(),
+            Err(e) if e.may_pass() || choice == EngineChoice::Auto => e.to_string(),
             Err(e) => return Err(e),
         };
         self.board.left(worker);
@@ -102,15 +103,15 @@ impl Loading<'_> {
     /// # Errors
     /// At the first that cannot be had.
     pub fn one(&self) -> Result<Analyst, LoadError> {
-        let one = self.worker(0, &gpu_of_each_worker(&self.config.tensorrt)[..1])?;
+        let one = self.worker(0, &gpu_of_each_worker(&self.config.tensorrt)[..1], self.config.detect.engine)?;
         self.board.all_loaded();
         Ok(one)
     }
 
-    fn worker(&self, worker: usize, gpus: &[u32]) -> Result<Analyst, LoadError> {
+    fn worker(&self, worker: usize, gpus: &[u32], detects_on: EngineChoice) -> Result<Analyst, LoadError> {
         let config = self.config;
         let open = |stage: &str, model: &str, choice, share| self.open(stage, model, choice, share, (worker, gpus));
-        let (card, engine) = open("detect", &config.detect.model, config.detect.engine, 1)?;
+        let (card, engine) = open("detect", &config.detect.model, detects_on, 1)?;
         let detector =
             Detector::new(engine, &card, &detect::Settings::from(&config.detect)).map_err(LoadError::Detector)?;
         // Workers that have a GPU share the processor for what does not run there.
@@ -119,7 +120,7 @@ impl Loading<'_> {
         for (name, settings) in &config.classify {
             let (card, engine) = open(&format!("classify.{name}"), &settings.model, settings.engine, share)?;
             let classifier = Classifier::new(name, engine, &card, settings.clone(), detector.classes())
-                .map_err(|cause| LoadError::Classifier { name: name.clone(), cause })?;
+                .map_err(|cause| LoadError::Classifier { name: name.clone(), cause: Box::new(cause) })?;
             classifiers.push(classifier);
         }
         Ok(Analyst::new(detector, classifiers, Arc::clone(self.metrics), self.clock))
