@@ -267,8 +267,8 @@ fn a_graph_draws_another_place_of_the_same_size() {
     let (dst_wh, bytes) = ((24, 24), 24 * 24 * 3 * 4);
     let picture = Picture::noise(PixelFormat::Nv12, (64, 64), 0, 5);
     let view = picture.view();
-    // The same rows and columns of the picture, between which other points are taken.
-    let places = [10.1, 10.4].map(|x1| Place::Crop(Rect::new(x1, 12.0, 40.0, 44.0), dst_wh));
+    // Of luma and colour the same rows and columns of the picture, between which other points are taken.
+    let places = [10.5, 10.8].map(|x1| Place::Crop(Rect::new(x1, 12.0, 40.0, 44.0), dst_wh));
     let out = DeviceBuffer::new(easel.stream.device(), bytes).unwrap();
     let mut back = PinnedBuffer::new(easel.stream.device(), bytes).unwrap();
     let first = Drawing { view: &view, place: places[0], norm: &PLAIN };
