@@ -109,7 +109,7 @@ fn refuse_to_overwrite(args: &Args) -> Result<(), Failure> {
 
 fn clip(video: &Path) -> Camera {
     let source = Source::File { path: video.to_owned(), repeat: false };
-    Camera { source, codec: None, size_px: None, fps: None, enabled: true }
+    Camera::of(source)
 }
 
 /// Writes what the replay tells.

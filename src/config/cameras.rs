@@ -7,7 +7,7 @@ use super::address::{self, Place};
 use super::file::CameraFile;
 use super::login::LoginKeys;
 use super::resolve::Resolver;
-use super::{Camera, Codec, Source, Transport};
+use super::{Camera, Codec, Line, Mask, Source, Transport, Zone};
 
 impl Resolver<'_> {
     pub(super) fn cameras(&mut self, typed: &BTreeMap<String, CameraFile>) -> BTreeMap<String, Camera> {
@@ -79,7 +79,16 @@ impl Resolver<'_> {
             Place::Csi(sensor) => Source::Csi { sensor },
             Place::Test(pattern) => Source::Test { pattern },
         };
-        Some(Camera { source, codec: c.codec, size_px, fps: c.fps, enabled: c.enabled.unwrap_or(true) })
+        Some(Camera {
+            source,
+            codec: c.codec,
+            size_px,
+            fps: c.fps,
+            enabled: c.enabled.unwrap_or(true),
+            zones: self.named(&key("zone"), &c.zone, Zone::resolve),
+            lines: self.named(&key("line"), &c.line, Line::resolve),
+            masks: self.named(&key("mask"), &c.mask, Mask::resolve),
+        })
     }
 
     /// A key that does nothing for this kind of source is a misunderstanding, not a fault.

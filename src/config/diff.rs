@@ -52,6 +52,12 @@ fn restart_needed(old: &Config, new: &Config) -> Vec<&'static str> {
         ("tensorrt", old.tensorrt != new.tensorrt),
         ("track", old.track != new.track),
         ("classify", old.classify != new.classify),
+        ("alert", old.alerts != new.alerts),
+        ("store", old.store != new.store),
+        ("snapshots", old.snapshots != new.snapshots),
+        ("homeassistant", old.homeassistant != new.homeassistant),
+        ("onvif", old.onvif != new.onvif),
+        ("commands", old.commands != new.commands),
         ("api", old.api != new.api),
         ("log", old.log != new.log),
     ];

@@ -8,6 +8,12 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::alerts::AlertFile;
+use super::commands::CommandsFile;
+use super::integrations::{HomeAssistantFile, OnvifFile};
+use super::masks::{MaskFile, SnapshotsFile};
+use super::store::StoreFile;
+use super::zones::{LineFile, ZoneFile};
 use super::{Codec, EngineChoice, MqttVersion, Nvmm, Precision, Transport};
 
 /// What device, camera and classifier names look like: they become MQTT topics and metric labels.
@@ -55,6 +61,25 @@ pub struct ConfigFile {
     #[serde(default)]
     #[schemars(extend("propertyNames" = {"pattern": NAME_PATTERN}))]
     pub camera: BTreeMap<String, CameraFile>,
+    /// Alerts, one section each: [alert.NAME].
+    #[serde(default)]
+    #[schemars(extend("propertyNames" = {"pattern": NAME_PATTERN}))]
+    pub alert: BTreeMap<String, AlertFile>,
+    /// Events on disk.
+    #[serde(default)]
+    pub store: StoreFile,
+    /// Pictures of events.
+    #[serde(default)]
+    pub snapshots: SnapshotsFile,
+    /// Discovery for Home Assistant.
+    #[serde(default)]
+    pub homeassistant: HomeAssistantFile,
+    /// Events in the JSON form of ONVIF.
+    #[serde(default)]
+    pub onvif: OnvifFile,
+    /// Orders over MQTT.
+    #[serde(default)]
+    pub commands: CommandsFile,
     /// The HTTP server for health, metrics and statistics.
     #[serde(default)]
     pub api: ApiFile,
@@ -344,6 +369,18 @@ pub struct CameraFile {
     /// False keeps the section but opens nothing.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub enabled: Option<bool>,
+    /// Zones in the picture, one section each: [camera.NAME.zone.NAME].
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(extend("propertyNames" = {"pattern": NAME_PATTERN}))]
+    pub zone: BTreeMap<String, ZoneFile>,
+    /// Lines in the picture, one section each: [camera.NAME.line.NAME].
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(extend("propertyNames" = {"pattern": NAME_PATTERN}))]
+    pub line: BTreeMap<String, LineFile>,
+    /// Parts of the picture that nobody is to see, one section each: [camera.NAME.mask.NAME].
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(extend("propertyNames" = {"pattern": NAME_PATTERN}))]
+    pub mask: BTreeMap<String, MaskFile>,
 }
 
 /// The HTTP server for health, metrics and statistics.

@@ -10,28 +10,40 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 mod address;
+mod alerts;
 mod cameras;
+mod commands;
 mod diff;
 mod error;
 mod file;
+mod integrations;
 mod load;
 mod login;
+mod masks;
 mod profile;
 mod redact;
 mod render;
 mod resolve;
 mod schema;
+mod store;
 #[cfg(test)]
 mod tests;
 mod walk;
+mod zones;
 
+pub use alerts::Alert;
+pub use commands::Commands;
 pub use diff::{Changes, diff};
 pub use error::{ConfigError, ConfigErrors};
 pub use file::ConfigFile;
+pub use integrations::{HomeAssistant, Onvif};
 pub use load::{Loaded, defaults, load};
+pub use masks::{Mask, Snapshots};
 pub use redact::redacted;
 pub use render::{json_schema, reference, render};
 pub use resolve::Surroundings;
+pub use store::Store;
+pub use zones::{Line, Zone};
 
 /// Everything, resolved.
 #[derive(Debug, Clone, PartialEq)]
@@ -56,6 +68,18 @@ pub struct Config {
     pub classify: BTreeMap<String, Classify>,
     /// `[camera.NAME]`, by name
     pub cameras: BTreeMap<String, Camera>,
+    /// `[alert.NAME]`, by name
+    pub alerts: BTreeMap<String, Alert>,
+    /// `[store]`
+    pub store: Store,
+    /// `[snapshots]`
+    pub snapshots: Snapshots,
+    /// `[homeassistant]`
+    pub homeassistant: HomeAssistant,
+    /// `[onvif]`
+    pub onvif: Onvif,
+    /// `[commands]`
+    pub commands: Commands,
     /// `[api]`
     pub api: Api,
     /// `[log]`
@@ -398,6 +422,28 @@ pub struct Camera {
     pub fps: Option<u32>,
     /// False keeps the section but opens nothing.
     pub enabled: bool,
+    /// `[camera.NAME.zone.NAME]`, by name
+    pub zones: BTreeMap<String, Zone>,
+    /// `[camera.NAME.line.NAME]`, by name
+    pub lines: BTreeMap<String, Line>,
+    /// `[camera.NAME.mask.NAME]`, by name
+    pub masks: BTreeMap<String, Mask>,
+}
+
+impl Camera {
+    /// A camera of which nothing but its source is known, and in whose picture nothing is watched.
+    pub fn of(source: Source) -> Self {
+        Self {
+            source,
+            codec: None,
+            size_px: None,
+            fps: None,
+            enabled: true,
+            zones: BTreeMap::new(),
+            lines: BTreeMap::new(),
+            masks: BTreeMap::new(),
+        }
+    }
 }
 
 /// The HTTP server.

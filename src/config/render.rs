@@ -25,6 +25,16 @@ pub(super) struct Show {
 
 const HIDDEN: Show = Show { password: |_| "[hidden]".to_owned(), url: redact::address };
 
+/// Sections that owners name, and how the reference names one.
+const NAMED: [(&str, &str); 6] = [
+    ("camera", "front"),
+    ("classify", "vehicle"),
+    ("zone", "door"),
+    ("line", "gate"),
+    ("mask", "window"),
+    ("alert", "intruder"),
+];
+
 /// The width of comments in the reference.
 const COLUMNS: usize = 100;
 
@@ -47,7 +57,7 @@ pub fn reference() -> String {
     for line in full.lines() {
         if let Some(header) = line.strip_prefix('[').and_then(|l| l.strip_suffix(']')) {
             section = header.split('.').collect();
-            let live = !matches!(section[0], "camera" | "classify");
+            let live = !is_named(section[0]);
             out.push('\n');
             comment(&mut out, described(&at(&schema, &section)));
             let _ = writeln!(out, "{}{line}", if live { "" } else { "#" });
@@ -108,6 +118,12 @@ pub(super) fn typed(config: &Config, show: Show) -> ConfigFile {
         },
         classify: config.classify.iter().map(|(n, c)| (n.clone(), classify(c))).collect(),
         camera: config.cameras.iter().map(|(n, c)| (n.clone(), camera(c, show))).collect(),
+        alert: config.alerts.iter().map(|(n, a)| (n.clone(), a.typed())).collect(),
+        store: config.store.typed(),
+        snapshots: config.snapshots.typed(),
+        homeassistant: config.homeassistant.typed(),
+        onvif: config.onvif.typed(),
+        commands: config.commands.typed(),
         api: ApiFile { enabled: Some(config.api.enabled), listen: Some(config.api.listen.to_string()) },
         log: LogFile { level: Some(level(config.log.level)) },
     }
@@ -176,6 +192,9 @@ fn camera(c: &Camera, show: Show) -> CameraFile {
         height: c.size_px.map(|(_, h)| h),
         fps: c.fps,
         enabled: Some(c.enabled),
+        zone: c.zones.iter().map(|(n, z)| (n.clone(), z.typed())).collect(),
+        line: c.lines.iter().map(|(n, l)| (n.clone(), l.typed())).collect(),
+        mask: c.masks.iter().map(|(n, m)| (n.clone(), m.typed())).collect(),
         ..CameraFile::default()
     };
     match &c.source {
@@ -252,7 +271,7 @@ fn examples(schema: &Json) -> toml::Table {
         let value = if let Some(example) = schema["examples"].get(0) {
             toml::Value::try_from(example).expect("examples are plain values")
         } else if let Some(entry) = schema.get("additionalProperties").filter(|s| s.is_object()) {
-            let name = if key == "camera" { "front" } else { "vehicle" };
+            let name = NAMED.iter().find(|(section, _)| section == key).map_or("example", |(_, name)| name);
             toml::Value::Table(toml::Table::from_iter([(name.to_owned(), toml::Value::Table(examples(entry)))]))
         } else if schema["type"] == "object" {
             toml::Value::Table(examples(schema))
@@ -264,6 +283,11 @@ fn examples(schema: &Json) -> toml::Table {
     table
 }
 
+/// Whether the sections of this kind have names of the owner's: no such section stands in the file by default.
+fn is_named(section: &str) -> bool {
+    NAMED.iter().any(|(named, _)| *named == section)
+}
+
 /// The schema at a path of keys; the name of a camera or classifier is any name.
 fn at(schema: &Json, path: &[&str]) -> Json {
     path.iter().fold(schema.clone(), |s, key| {
@@ -272,7 +296,7 @@ fn at(schema: &Json, path: &[&str]) -> Json {
 }
 
 fn stands(defaults: &toml::Table, path: &[&str]) -> bool {
-    if matches!(path[0], "camera" | "classify") {
+    if is_named(path[0]) {
         return false;
     }
     match path {

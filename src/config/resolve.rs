@@ -2,6 +2,7 @@
 //!
 //! Pure: the host and the reading of secret files are arguments. Absent on purpose: logging, the environment, the file itself.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -13,8 +14,8 @@ use super::file::{ClassifyFile, ConfigFile, IngestFile, LogLevel, MqttFile, Tens
 use super::login::LoginKeys;
 use super::walk::{did_you_mean, is_name};
 use super::{
-    Api, Classify, ClientCert, Config, Detect, Device, EngineChoice, Ingest, Log, Mqtt, MqttVersion, Nvmm, Paths,
-    Publish, Tensorrt, Tls, Track,
+    Alert, Api, Classify, ClientCert, Commands, Config, Detect, Device, EngineChoice, HomeAssistant, Ingest, Log, Mqtt,
+    MqttVersion, Nvmm, Onvif, Paths, Publish, Snapshots, Store, Tensorrt, Tls, Track,
 };
 
 /// What the file does not say about the device that it is read on.
@@ -73,6 +74,12 @@ pub(super) fn resolve(file: &ConfigFile, around: &Surroundings, read: ReadSecret
         },
         classify: file.classify.iter().map(|(name, c)| (name.clone(), r.classify(name, c))).collect(),
         cameras: r.cameras(&file.camera),
+        alerts: r.named("alert", &file.alert, Alert::resolve),
+        store: Store::resolve("store", &file.store, &mut r),
+        snapshots: Snapshots::resolve("snapshots", &file.snapshots, &mut r),
+        homeassistant: HomeAssistant::resolve("homeassistant", &file.homeassistant, &mut r),
+        onvif: Onvif::resolve("onvif", &file.onvif, &mut r),
+        commands: Commands::resolve("commands", &file.commands, &mut r),
         api: Api { enabled: file.api.enabled.unwrap_or(true), listen: r.listen(file.api.listen.as_deref()) },
         log: Log { level: level(file.log.level.unwrap_or(LogLevel::Info)) },
     };
@@ -93,6 +100,16 @@ impl Resolver<'_> {
 
     pub(super) fn warn(&mut self, key: &str, what: &str) {
         self.findings.warnings.push(format!("{key}: {what}"));
+    }
+
+    /// Resolves sections that the owner names; each is told its own.
+    pub(super) fn named<F, T>(
+        &mut self,
+        section: &str,
+        typed: &BTreeMap<String, F>,
+        resolve: impl Fn(&str, &F, &mut Self) -> T,
+    ) -> BTreeMap<String, T> {
+        typed.iter().map(|(name, file)| (name.clone(), resolve(&format!("{section}.{name}"), file, self))).collect()
     }
 
     fn device_name(&mut self, typed: Option<&str>) -> String {

@@ -278,7 +278,7 @@ prop_compose! {
         config.publish.detections_hz = hz;
         config.track.iou = iou;
         config.detect = Detect { confidence, threads, classes, ..config.detect };
-        let camera = |source| Camera { source, codec: None, size_px: None, fps: None, enabled: true };
+        let camera = Camera::of;
         let mut cameras: BTreeMap<String, Camera> = sources.into_iter().map(|(n, s)| (n, camera(s))).collect();
         let mut seen = false;
         cameras.retain(|_, c| !matches!(c.source, Source::Csi { .. }) || !std::mem::replace(&mut seen, true));

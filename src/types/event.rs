@@ -1,200 +1,253 @@
-//! What the pipeline has to tell the world: frames' detections, tracks' lives, cameras' states.
-//! How it is written as JSON belongs to `publish/payload.rs`.
+//! What happened in front of a camera, or to the device itself: rules find it, the store keeps it, the broker gets it.
+//!
+//! Belongs here: what an event says. Does not: its number and its durability (see `stored.rs`), its wire form (see `publish`). What stands
+//! here is also the form on disk: fields may be added with a default, and none may change its meaning.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
-use super::detection::{ClassNames, Detection};
 use super::frame::{CameraId, Captured};
-use super::track::Track;
+use super::geometry::Rect;
+use super::report::Label;
 
-/// All that was detected in one frame.
-#[derive(Debug, Clone)]
-pub struct Sighting {
-    /// Which camera.
-    pub camera: CameraId,
-    /// The frame's number.
-    pub seq: u64,
-    /// When it was captured.
-    pub captured: Captured,
-    /// The frame's width.
-    pub width_px: u32,
-    /// The frame's height.
-    pub height_px: u32,
-    /// What was found.
-    pub detections: Vec<Detection>,
-    /// Names of the detections' classes.
-    pub classes: ClassNames,
+/// One event. Never repeated, never taken back.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Event {
+    /// Which camera; None for the device itself.
+    pub camera: Option<CameraId>,
+    /// When it happened: the capture time of the frame that showed it, where there is one.
+    pub at: Captured,
+    /// The number of that frame.
+    pub frame_seq: Option<u64>,
+    /// What happened.
+    #[serde(flatten)]
+    pub what: What,
+    /// Whose doing it was; None for counts and the like.
+    pub subject: Option<Subject>,
+    /// Names of the pictures that show it, below the folder of snapshots; empty where none were asked for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub snapshots: Vec<String>,
 }
 
-/// Where in its life a track is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum TrackPhase {
-    /// Confirmed with this frame.
-    New,
-    /// Still there.
-    Update,
-    /// Given up; the box is the last one known.
-    End,
+impl Event {
+    /// Whether this must be durable at once, overtakes what waits, and is given up last.
+    pub fn is_alert(&self) -> bool {
+        matches!(self.what, What::AlertRaised { .. } | What::AlertCleared { .. })
+    }
 }
 
-/// An answer of a second-stage classifier, voted over a track's life.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Label {
-    /// Which head of which classifier: its name in the configuration, then the head where there are several ("vehicle.color").
-    pub name: String,
-    /// The answer.
-    pub value: String,
-    /// The voted share of confidence, 0..1.
-    pub confidence: f32,
-    /// How many crops voted.
-    pub votes: u32,
-}
-
-/// One step in a track's life.
-#[derive(Debug, Clone)]
-pub struct TrackEvent {
-    /// Which camera.
-    pub camera: CameraId,
-    /// New, update or end.
-    pub phase: TrackPhase,
-    /// The frame with which it happened.
-    pub seq: u64,
-    /// When that frame was captured.
-    pub captured: Captured,
-    /// The frame's width.
-    pub width_px: u32,
-    /// The frame's height.
-    pub height_px: u32,
-    /// A name for the track that is unique over all devices and restarts (UUIDv7).
-    pub uid: uuid::Uuid,
-    /// The track.
-    pub track: Track,
-    /// The name of the track's class.
-    pub class_name: String,
-    /// When the track's first confirmed frame was captured.
+/// The track that an event is about, as of the event.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Subject {
+    /// The track's name that is unique over all devices and restarts.
+    pub uid: Uuid,
+    /// The track's number within the camera.
+    pub track_id: u64,
+    /// The name of its class.
+    pub class: String,
+    /// The score of the detection last matched.
+    pub score: f32,
+    /// Where it was, in pixels of the frame.
+    pub bbox: Rect,
+    /// Width and height of the frame.
+    pub frame_px: (u32, u32),
+    /// When it was first seen.
     pub first_seen: Captured,
     /// What classifiers say about it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub labels: Vec<Label>,
 }
 
-/// What a camera is doing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum CameraState {
-    /// Opening, no frame yet.
-    Connecting,
-    /// Frames arrive.
-    Streaming,
-    /// Frames stopped, though the source has not said why.
-    Stalled,
-    /// The source refused the user name or password.
-    AuthFailed,
-    /// The source sends a codec that this device cannot decode.
-    UnsupportedCodec,
-    /// The source failed; a new attempt follows.
-    Failed,
-    /// A file came to its end, and was not to be looped.
-    Ended,
-    /// Switched off, or removed from the configuration.
-    Stopped,
+/// How bad an alert is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Severity {
+    /// Good to know.
+    Info,
+    /// Somebody should look.
+    Warning,
+    /// Somebody must act.
+    Critical,
 }
 
-impl CameraState {
-    /// Every state, for metrics that show one line a state.
-    pub const ALL: [Self; 8] = [
-        Self::Connecting,
-        Self::Streaming,
-        Self::Stalled,
-        Self::AuthFailed,
-        Self::UnsupportedCodec,
-        Self::Failed,
-        Self::Ended,
-        Self::Stopped,
+/// What happened. Zones, lines and alerts are named as in the configuration; durations are of the monotonic clock.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum What {
+    /// A track is there from now on.
+    Appeared,
+    /// It is not there any more.
+    Gone {
+        /// For how long it was.
+        present_ms: u64,
+    },
+    /// A track is in a zone from now on; with one that appeared there, this follows `appeared`.
+    Entered {
+        /// The zone.
+        zone: String,
+    },
+    /// It is not in the zone any more, or not there any more.
+    Left {
+        /// The zone.
+        zone: String,
+        /// For how long it was in it.
+        inside_ms: u64,
+    },
+    /// A track has been in a zone for as long as the zone asks for; once a stay.
+    Dwell {
+        /// The zone.
+        zone: String,
+        /// For how long it has been in it.
+        inside_ms: u64,
+    },
+    /// A stay that was told of has ended.
+    DwellEnd {
+        /// The zone.
+        zone: String,
+        /// How long it lasted.
+        inside_ms: u64,
+    },
+    /// A track crossed a line.
+    Crossed {
+        /// The line.
+        line: String,
+        /// The name of the direction.
+        direction: String,
+    },
+    /// The number of tracks in a zone is another one, for long enough to be believed.
+    Occupancy {
+        /// The zone.
+        zone: String,
+        /// The number.
+        count: u32,
+        /// The number that was told before.
+        before: u32,
+    },
+    /// So many tracks have been in a zone for as long as the zone asks for.
+    Crowd {
+        /// The zone.
+        zone: String,
+        /// How many.
+        count: u32,
+    },
+    /// There are fewer again.
+    CrowdEnd {
+        /// The zone.
+        zone: String,
+        /// How many.
+        count: u32,
+        /// How long it was a crowd.
+        lasted_ms: u64,
+    },
+    /// How often a line was crossed in an interval, by one class in one direction.
+    Count {
+        /// The line.
+        line: String,
+        /// The name of the direction.
+        direction: String,
+        /// The name of the class.
+        class: String,
+        /// How often in this interval.
+        count: u64,
+        /// How often since the daemon started to count.
+        total: u64,
+        /// The interval's length.
+        interval_ms: u64,
+    },
+    /// A track stands still.
+    Stopped,
+    /// A track that stood still moves again.
+    Moving {
+        /// For how long it stood.
+        stopped_ms: u64,
+    },
+    /// An alert is open from now on.
+    AlertRaised {
+        /// The alert.
+        alert: String,
+        /// How bad it is.
+        severity: Severity,
+        /// What it was raised for, in words.
+        reason: String,
+    },
+    /// An alert is not open any more.
+    AlertCleared {
+        /// The alert.
+        alert: String,
+        /// How bad it was.
+        severity: Severity,
+        /// Why it was cleared, in words.
+        reason: String,
+        /// For how long it was open.
+        open_ms: u64,
+    },
+    /// Events that were not kept. Each loss is told once, with an exact number.
+    Lost {
+        /// How many.
+        count: u64,
+        /// How many of them were alerts.
+        alerts: u64,
+        /// Why, in words.
+        reason: String,
+    },
+}
+
+impl What {
+    /// The name on the wire.
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::Appeared => "appeared",
+            Self::Gone { .. } => "gone",
+            Self::Entered { .. } => "entered",
+            Self::Left { .. } => "left",
+            Self::Dwell { .. } => "dwell",
+            Self::DwellEnd { .. } => "dwell_end",
+            Self::Crossed { .. } => "crossed",
+            Self::Occupancy { .. } => "occupancy",
+            Self::Crowd { .. } => "crowd",
+            Self::CrowdEnd { .. } => "crowd_end",
+            Self::Count { .. } => "count",
+            Self::Stopped => "stopped",
+            Self::Moving { .. } => "moving",
+            Self::AlertRaised { .. } => "alert_raised",
+            Self::AlertCleared { .. } => "alert_cleared",
+            Self::Lost { .. } => "lost",
+        }
+    }
+
+    /// Every name on the wire, for checks of what people type.
+    pub const KINDS: [&str; 16] = [
+        "appeared",
+        "gone",
+        "entered",
+        "left",
+        "dwell",
+        "dwell_end",
+        "crossed",
+        "occupancy",
+        "crowd",
+        "crowd_end",
+        "count",
+        "stopped",
+        "moving",
+        "alert_raised",
+        "alert_cleared",
+        "lost",
     ];
 
-    /// The name on the wire.
-    pub const fn as_str(self) -> &'static str {
+    /// The zone, line or alert that it is about; empty where there is none.
+    pub fn place(&self) -> &str {
         match self {
-            Self::Connecting => "connecting",
-            Self::Streaming => "streaming",
-            Self::Stalled => "stalled",
-            Self::AuthFailed => "auth_failed",
-            Self::UnsupportedCodec => "unsupported_codec",
-            Self::Failed => "failed",
-            Self::Ended => "ended",
-            Self::Stopped => "stopped",
+            Self::Entered { zone }
+            | Self::Left { zone, .. }
+            | Self::Dwell { zone, .. }
+            | Self::DwellEnd { zone, .. }
+            | Self::Occupancy { zone, .. }
+            | Self::Crowd { zone, .. }
+            | Self::CrowdEnd { zone, .. } => zone,
+            Self::Crossed { line, .. } | Self::Count { line, .. } => line,
+            Self::AlertRaised { alert, .. } | Self::AlertCleared { alert, .. } => alert,
+            Self::Appeared | Self::Gone { .. } | Self::Stopped | Self::Moving { .. } | Self::Lost { .. } => "",
         }
     }
-}
-
-/// A change of a camera's state. Sent once for each change, never repeated.
-#[derive(Debug, Clone)]
-pub struct CameraStatus {
-    /// Which camera.
-    pub camera: CameraId,
-    /// The state it is in now.
-    pub state: CameraState,
-    /// Since when.
-    pub since: Captured,
-    /// Why, without any credential in it; empty when there is nothing to add.
-    pub reason: String,
-    /// The frame size once it is known.
-    pub size_px: Option<(u32, u32)>,
-}
-
-/// How a model fares with the engine that was chosen for it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum EngineState {
-    /// It runs as chosen.
-    Ok,
-    /// Another engine stands in: frames are analysed, perhaps fewer of them.
-    Degraded,
-    /// Nothing runs it: frames are lost.
-    Failed,
-}
-
-impl EngineState {
-    /// Every state.
-    pub const ALL: [Self; 3] = [Self::Ok, Self::Degraded, Self::Failed];
-
-    /// The name on the wire.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Ok => "ok",
-            Self::Degraded => "degraded",
-            Self::Failed => "failed",
-        }
-    }
-}
-
-/// A change of what runs a model, all workers together.
-#[derive(Debug, Clone)]
-pub struct EngineStatus {
-    /// What the model is for: "detect", "classify.NAME".
-    pub stage: String,
-    /// The model's name.
-    pub model: String,
-    /// What runs it now; several are joined by "+", "none" stands for nothing.
-    pub engine: String,
-    /// How it fares; the worst of all workers.
-    pub state: EngineState,
-    /// Since when.
-    pub since: Captured,
-    /// Why; empty while all is as chosen.
-    pub reason: String,
-}
-
-/// Anything that the pipeline tells the world.
-#[derive(Debug, Clone)]
-pub enum Report {
-    /// A frame's detections.
-    Sighting(Sighting),
-    /// A step in a track's life.
-    Track(TrackEvent),
-    /// A camera's change of state.
-    Camera(CameraStatus),
-    /// A change of what runs a model.
-    Engine(EngineStatus),
 }

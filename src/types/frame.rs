@@ -6,13 +6,15 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use serde::{Deserialize, Serialize};
+
 use super::Surface;
 
 /// A camera's name, as the configuration has it; cheap to clone.
 pub type CameraId = Arc<str>;
 
 /// When a frame was captured, on both clocks.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Captured {
     /// Monotonic time since the process's clock began: what timers and ages are made of.
     pub mono: Duration,

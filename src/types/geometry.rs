@@ -1,12 +1,12 @@
 //! Rectangles in frame pixels. No other shape lives here yet; polygons and lines belong to the rules that use them.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// An axis-aligned rectangle in frame pixels; (x1, y1) is the top left corner, (x2, y2) the bottom right one.
 ///
 /// Nothing forces the corners to be ordered or finite: boxes come from models and files, and every consumer
 /// must survive what those may hold. [`Rect::is_sane`] tells.
-#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 pub struct Rect {
     /// Left edge.
     pub x1: f32,

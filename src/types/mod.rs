@@ -7,14 +7,18 @@ pub mod event;
 pub mod frame;
 pub mod geometry;
 pub mod names;
+pub mod report;
+pub mod stored;
 pub mod surface;
 pub mod track;
 
 pub use detection::{ClassId, ClassNames, Detection};
-pub use event::{
-    CameraState, CameraStatus, EngineState, EngineStatus, Label, Report, Sighting, TrackEvent, TrackPhase,
-};
+pub use event::{Event, Severity, Subject, What};
 pub use frame::{CameraId, Captured, ColorMatrix, ColorRange, Frame, ImageView, PixelFormat, Pixels, Plane, RgbImage};
 pub use geometry::Rect;
+pub use report::{
+    CameraState, CameraStatus, EngineState, EngineStatus, Finding, Label, Report, Sighting, TrackEvent, TrackPhase,
+};
+pub use stored::{Backlog, Lane, Stored};
 pub use surface::{EglImage, Kept, Surface, SurfaceGate};
 pub use track::{Track, TrackId, TrackUpdate};

@@ -111,7 +111,7 @@ impl Camera {
         let tell_state = tell.clone();
         let context = Context {
             camera: "gate".into(),
-            settings: config::Camera { source, codec: None, size_px: Some((320, 240)), fps: Some(15), enabled: true },
+            settings: config::Camera { size_px: Some((320, 240)), fps: Some(15), ..config::Camera::of(source) },
             ingest: config::Ingest {
                 stall_after: Duration::from_millis(1500),
                 first_frame_within: Duration::from_secs(8),

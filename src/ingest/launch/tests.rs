@@ -38,7 +38,7 @@ fn means<'a>(elements: &'a Elements, banned: &'a BTreeSet<&'static str>, surface
 }
 
 fn camera(source: Source) -> Camera {
-    Camera { source, codec: None, size_px: None, fps: None, enabled: true }
+    Camera::of(source)
 }
 
 fn rtsp() -> Source {
