@@ -85,6 +85,8 @@ impl Resolver<'_> {
             size_px,
             fps: c.fps,
             enabled: c.enabled.unwrap_or(true),
+            appearances: c.appearances.unwrap_or(false),
+            stopped: c.stopped_secs.and_then(super::zones::seconds),
             zones: self.named(&key("zone"), &c.zone, Zone::resolve),
             lines: self.named(&key("line"), &c.line, Line::resolve),
             masks: self.named(&key("mask"), &c.mask, Mask::resolve),

@@ -369,6 +369,14 @@ pub struct CameraFile {
     /// False keeps the section but opens nothing.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub enabled: Option<bool>,
+    /// Whether it is told that a track appeared, and that it is gone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("examples" = [false]))]
+    pub appearances: Option<bool>,
+    /// Seconds of standing still after which a track has stopped; 0 never tells it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0, max = 86_400), extend("examples" = [0]))]
+    pub stopped_secs: Option<f64>,
     /// Zones in the picture, one section each: [camera.NAME.zone.NAME].
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(extend("propertyNames" = {"pattern": NAME_PATTERN}))]

@@ -20,6 +20,7 @@ mod integrations;
 mod load;
 mod login;
 mod masks;
+mod outline;
 mod profile;
 mod redact;
 mod render;
@@ -43,7 +44,7 @@ pub use redact::redacted;
 pub use render::{json_schema, reference, render};
 pub use resolve::Surroundings;
 pub use store::Store;
-pub use zones::{Line, Zone};
+pub use zones::{Anchor, Crowd, Line, Zone};
 
 /// Everything, resolved.
 #[derive(Debug, Clone, PartialEq)]
@@ -422,6 +423,10 @@ pub struct Camera {
     pub fps: Option<u32>,
     /// False keeps the section but opens nothing.
     pub enabled: bool,
+    /// Whether it is told that a track appeared, and that it is gone.
+    pub appearances: bool,
+    /// How long a track has to stand still to have stopped; None does not watch for it.
+    pub stopped: Option<Duration>,
     /// `[camera.NAME.zone.NAME]`, by name
     pub zones: BTreeMap<String, Zone>,
     /// `[camera.NAME.line.NAME]`, by name
@@ -439,6 +444,8 @@ impl Camera {
             size_px: None,
             fps: None,
             enabled: true,
+            appearances: false,
+            stopped: None,
             zones: BTreeMap::new(),
             lines: BTreeMap::new(),
             masks: BTreeMap::new(),

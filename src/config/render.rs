@@ -192,6 +192,8 @@ fn camera(c: &Camera, show: Show) -> CameraFile {
         height: c.size_px.map(|(_, h)| h),
         fps: c.fps,
         enabled: Some(c.enabled),
+        appearances: Some(c.appearances),
+        stopped_secs: c.stopped.map(|d| d.as_secs_f64()),
         zone: c.zones.iter().map(|(n, z)| (n.clone(), z.typed())).collect(),
         line: c.lines.iter().map(|(n, l)| (n.clone(), l.typed())).collect(),
         mask: c.masks.iter().map(|(n, m)| (n.clone(), m.typed())).collect(),
