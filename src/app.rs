@@ -14,7 +14,7 @@ use crate::publish::{self, Driver, Publisher};
 use crate::runtime::signals::{self, Asked};
 use crate::runtime::{Clock, Hearts, Stop, Worker, notify};
 use crate::telemetry::{Metrics, logging};
-use crate::types::{CameraState, CameraStatus, Report};
+use crate::types::{CameraState, CameraStatus, Finding, Report};
 
 mod starting;
 
@@ -248,7 +248,10 @@ impl App {
                 heart: self.hearts.add(&name, ENGINE_SILENCE),
             };
             let (stop, publisher) = (self.stop.clone(), self.publisher.clone());
-            let body = move || run_engine(parts, &stop, &mut |report| publisher.offer(report));
+            let body = move || run_engine(parts, &stop, &mut |finding| match finding {
+                Finding::Report(report) => publisher.offer(report),
+                Finding::Event(event) => log::debug!(stage = "rules"; "{} {}", event.what.kind(), event.what.place()),
+            });
             self.engines.push(Worker::spawn(&name, body).map_err(|e| AppError::Start(e.into()))?);
         }
         Ok(())

@@ -29,7 +29,7 @@ pub(super) struct Args {
     /// Where the messages go, one a line; stdout if not given.
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
-    /// The camera's name in the messages.
+    /// The camera's name in the messages; where the configuration knows it, its zones and lines are watched in the clip.
     #[arg(long, value_name = "NAME", default_value = "replay")]
     camera: String,
     /// Use this model instead of the configuration's.
@@ -70,7 +70,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let mut listener = Listener::new(args, &config)?;
     let bar = progress::spinner("frames");
     let began = clock.mono();
-    let replay = Replay { name: &args.camera, camera: clip(&args.video), config: &config, metrics: &metrics, clock };
+    let replay = Replay { name: &args.camera, camera: clip(args, &config), config: &config, metrics: &metrics, clock };
     replay
         .run(&mut analyst, &mut |step| {
             if matches!(step, Step::Frame(_)) {
@@ -107,9 +107,15 @@ fn refuse_to_overwrite(args: &Args) -> Result<(), Failure> {
     Ok(())
 }
 
-fn clip(video: &Path) -> Camera {
-    let source = Source::File { path: video.to_owned(), repeat: false };
-    Camera::of(source)
+/// The clip in place of the pictures of a camera whose zones and lines the configuration may know.
+fn clip(args: &Args, config: &Config) -> Camera {
+    let clip = Camera::of(Source::File { path: args.video.clone(), repeat: false });
+    match config.cameras.get(&args.camera).cloned() {
+        Some(Camera { appearances, stopped, zones, lines, masks, .. }) => {
+            Camera { appearances, stopped, zones, lines, masks, ..clip }
+        }
+        None => clip,
+    }
 }
 
 /// Writes what the replay tells.
@@ -151,6 +157,8 @@ impl Listener {
     fn hear(&mut self, step: &Step<'_>) -> anyhow::Result<()> {
         match step {
             Step::Report(report) => self.report(report),
+            // An event goes to the store, which gives it its number; a replay keeps nothing.
+            Step::Event(_) => Ok(()),
             Step::Frame(frame) => self.frame(frame),
         }
     }

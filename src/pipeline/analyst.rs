@@ -1,4 +1,4 @@
-//! One frame through detect, track and classify, and what there is to tell about it. No threads, no queues: `run` and `replay` share it.
+//! One frame through detect, track, classify and the rules, and what there is to tell about it. No threads, no queues: `run` and `replay` share it.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -9,11 +9,12 @@ use uuid::{NoContext, Timestamp, Uuid};
 use crate::classify::{Classifier, ClassifyError, LabelBook};
 use crate::config;
 use crate::detect::{DetectError, Detector};
+use crate::rules::{self, Rules};
 use crate::runtime::Clock;
 use crate::telemetry::{CameraMetrics, Metrics};
 use crate::track::Tracker;
 use crate::types::{
-    CameraId, Captured, ClassNames, Detection, Frame, Report, Sighting, Track, TrackEvent, TrackId, TrackPhase,
+    CameraId, Captured, ClassNames, Detection, Event, Finding, Frame, Report, Sighting, Track, TrackEvent, TrackId, TrackPhase,
 };
 
 /// Why a frame gave nothing, or less than it could.
@@ -35,10 +36,26 @@ pub struct Analyst {
     clock: Clock,
 }
 
+/// What a camera is followed by.
+#[derive(Debug)]
+pub struct Watch<'a> {
+    /// Which camera.
+    pub camera: &'a CameraId,
+    /// Its zones, its lines, and what else its configuration asks for.
+    pub settings: &'a config::Camera,
+    /// The tracker's settings.
+    pub track: &'a config::Track,
+    /// After a gap of this length between two frames no track is continued: who stands there now may be somebody else.
+    pub gap: Duration,
+    /// Its numbers.
+    pub metrics: Arc<CameraMetrics>,
+}
+
 /// What is remembered of one camera from frame to frame.
 #[derive(Debug)]
 pub struct Follow {
     tracker: Tracker,
+    rules: Rules,
     book: LabelBook,
     known: HashMap<TrackId, Known>,
     metrics: Arc<CameraMetrics>,
@@ -72,10 +89,12 @@ impl Analyst {
         self.detector.engine_name()
     }
 
-    /// Begins to follow a camera. After a `gap` between two frames no track is continued: who stands there now may be somebody else.
-    pub fn follow(settings: &config::Track, gap: Duration, metrics: Arc<CameraMetrics>) -> Follow {
+    /// Begins to follow a camera.
+    pub fn follow(watch: Watch<'_>) -> Follow {
+        let Watch { camera, settings, track, gap, metrics } = watch;
         Follow {
-            tracker: Tracker::new(settings.clone()),
+            tracker: Tracker::new(track.clone()),
+            rules: Rules::new(camera, settings),
             book: LabelBook::new(),
             known: HashMap::new(),
             metrics,
@@ -92,7 +111,7 @@ impl Analyst {
         &mut self,
         frame: &Frame,
         follow: &mut Follow,
-        emit: &mut dyn FnMut(Report),
+        emit: &mut dyn FnMut(Finding),
     ) -> Result<(), AnalyseError> {
         let detections = match self.detector.detect(frame.pixels.as_ref(), &self.clock, &self.metrics.stages) {
             Ok(detections) => detections,
@@ -104,8 +123,11 @@ impl Analyst {
         follow.metrics.frames_analysed_total.inc();
         follow.metrics.detections_total.add(detections.len() as u64);
         let moment = Moment::of(frame);
-        if follow.is_cut_before(&moment) {
+        if follow.is_silent(moment.captured.mono) {
             self.part(follow, emit);
+        } else if let Some(last) = follow.last.take_if(|last| last.size_px != moment.size_px) {
+            // A picture of another size: its tracks cannot go on, those whom they stand for may.
+            self.end_tracks(&last, follow, emit);
         }
 
         let began = self.clock.mono();
@@ -114,30 +136,44 @@ impl Analyst {
         self.metrics.stages.track.record(tracked.saturating_sub(began));
         let classified = self.classify(frame, &update.seen, follow);
 
-        emit(Report::Sighting(moment.sighting(detections, self.detector.classes())));
+        emit(Finding::Report(Report::Sighting(moment.sighting(detections, self.detector.classes()))));
+        let mut steps = Vec::with_capacity(update.seen.len() + update.ended.len());
         for track in &update.seen {
             let phase = if update.born.contains(&track.id) { TrackPhase::New } else { TrackPhase::Update };
-            emit(Report::Track(self.step(&moment, follow, track, phase)));
+            steps.push(self.step(&moment, follow, track, phase));
         }
         for track in &update.ended {
-            emit(Report::Track(self.step(&moment, follow, track, TrackPhase::End)));
+            steps.push(self.step(&moment, follow, track, TrackPhase::End));
             follow.forget(track.id);
         }
+        follow.judge(&moment, steps, emit);
         follow.metrics.tracks_total.add(update.born.len() as u64);
         follow.metrics.tracks_active.set(follow.known.len() as i64);
         follow.last = Some(moment);
         classified
     }
 
-    /// Ends all tracks of a camera: it is closed, or its picture was away for too long.
-    pub fn part(&self, follow: &mut Follow, emit: &mut dyn FnMut(Report)) {
+    /// Ends all that was begun for a camera: it is closed, or its picture was away for too long.
+    pub fn part(&self, follow: &mut Follow, emit: &mut dyn FnMut(Finding)) {
         let Some(moment) = follow.last.take() else { return };
+        self.end_tracks(&moment, follow, emit);
+        follow.rules.end(moment.of_rules(), &mut |event| emit(Finding::Event(event)));
+    }
+
+    /// Time passes for a camera from which no frame comes.
+    pub fn pass(&self, follow: &mut Follow, emit: &mut dyn FnMut(Finding)) {
+        follow.rules.pass(self.clock.now(), &mut |event| emit(Finding::Event(event)));
+    }
+
+    fn end_tracks(&self, moment: &Moment, follow: &mut Follow, emit: &mut dyn FnMut(Finding)) {
         // Who hears of the last end may look at the number at once.
         follow.metrics.tracks_active.set(0);
+        let mut steps = Vec::new();
         for track in follow.tracker.end_all() {
-            emit(Report::Track(self.step(&moment, follow, &track, TrackPhase::End)));
+            steps.push(self.step(moment, follow, &track, TrackPhase::End));
             follow.forget(track.id);
         }
+        follow.judge(moment, steps, emit);
     }
 
     fn classify(&mut self, frame: &Frame, seen: &[Track], follow: &mut Follow) -> Result<(), AnalyseError> {
@@ -180,11 +216,17 @@ impl Follow {
         self.last.as_ref().is_some_and(|last| now.saturating_sub(last.captured.mono) > self.gap)
     }
 
-    /// Whether nothing that was followed can be followed on: the camera was away, or its picture has another size.
-    fn is_cut_before(&self, next: &Moment) -> bool {
-        self.last.as_ref().is_some_and(|last| {
-            last.size_px != next.size_px || next.captured.mono.saturating_sub(last.captured.mono) > self.gap
-        })
+    /// Whether the rules have something to tell though no frame comes.
+    pub(super) fn is_due(&self, now: Duration) -> bool {
+        self.rules.is_due(now)
+    }
+
+    /// Tells the steps of a frame, then what follows from them by the rules.
+    fn judge(&mut self, moment: &Moment, steps: Vec<TrackEvent>, emit: &mut dyn FnMut(Finding)) {
+        let mut events: Vec<Event> = Vec::new();
+        self.rules.see(moment.of_rules(), &steps, &mut |event| events.push(event));
+        steps.into_iter().for_each(|step| emit(Finding::Report(Report::Track(step))));
+        events.into_iter().for_each(|event| emit(Finding::Event(event)));
     }
 
     fn forget(&mut self, id: TrackId) {
@@ -197,6 +239,10 @@ impl Moment {
     fn of(frame: &Frame) -> Self {
         let size_px = frame.pixels.size_px();
         Self { camera: Arc::clone(&frame.camera), seq: frame.seq, captured: frame.captured, size_px }
+    }
+
+    fn of_rules(&self) -> rules::Moment {
+        rules::Moment { captured: self.captured, frame_seq: Some(self.seq) }
     }
 
     fn sighting(&self, detections: Vec<Detection>, classes: &ClassNames) -> Sighting {

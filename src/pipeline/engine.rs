@@ -3,11 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::analyst::Analyst;
+use super::analyst::{Analyst, Watch};
+use super::lanes::Lane;
 use super::seats::{Errand, Seats};
 use crate::config;
 use crate::runtime::{Clock, Heart, Stop};
-use crate::types::Report;
+use crate::types::Finding;
 
 /// How long a worker sleeps at most when no frame comes, so that it beats and sees lanes go.
 const IDLE: Duration = Duration::from_millis(250);
@@ -29,14 +30,14 @@ pub struct EngineParts {
 }
 
 /// Body of the threads `engine-0`, `engine-1` …: serves all lanes until the stop, then ends all tracks that nobody else has in hand.
-pub fn run_engine(parts: EngineParts, stop: &Stop, emit: &mut dyn FnMut(Report)) {
+pub fn run_engine(parts: EngineParts, stop: &Stop, emit: &mut dyn FnMut(Finding)) {
     let EngineParts { mut analyst, track, gap, seats, clock, heart } = parts;
     let bell = seats.lanes().bell();
     while !stop.is_set() {
         heart.beat();
         // Counted before one looks: what happens after the look ends the wait.
         let rung = bell.count();
-        let sit = |lane: &super::lanes::Lane| Analyst::follow(&track, gap, Arc::clone(&lane.metrics));
+        let sit = |lane: &Lane| Analyst::follow(watch(lane, &track, gap));
         match seats.next(clock.mono(), &sit) {
             None => bell.wait_past(rung, IDLE),
             Some(Errand::Gone(number, mut follow)) => {
@@ -45,6 +46,10 @@ pub fn run_engine(parts: EngineParts, stop: &Stop, emit: &mut dyn FnMut(Report))
             }
             Some(Errand::Silent(number, mut follow)) => {
                 analyst.part(&mut follow, emit);
+                seats.give_back(number, follow);
+            }
+            Some(Errand::Due(number, mut follow)) => {
+                analyst.pass(&mut follow, emit);
                 seats.give_back(number, follow);
             }
             Some(Errand::Frame(lane, frame, mut follow)) => {
@@ -58,6 +63,10 @@ pub fn run_engine(parts: EngineParts, stop: &Stop, emit: &mut dyn FnMut(Report))
     while let Some(mut follow) = seats.leave() {
         analyst.part(&mut follow, emit);
     }
+}
+
+fn watch<'a>(lane: &'a Lane, track: &'a config::Track, gap: Duration) -> Watch<'a> {
+    Watch { camera: &lane.camera, settings: &lane.settings, track, gap, metrics: Arc::clone(&lane.metrics) }
 }
 
 #[cfg(test)]

@@ -10,12 +10,11 @@ use super::*;
 use crate::detect::{Detector, PerPlace, Settings};
 use crate::infer::{DetectorHead, Engine, InferError, Input, InputMut, Kind, ModelCard, ModelShape, OutputShape};
 use crate::pipeline::Lanes;
-use crate::pipeline::lanes::Lane;
 use crate::pixels::{ChannelOrder, Normalise, Placement};
 use crate::ring::WhenFull;
 use crate::runtime::Hearts;
 use crate::telemetry::Metrics;
-use crate::types::{CameraId, Captured, ClassNames, Frame, RgbImage, TrackPhase};
+use crate::types::{CameraId, Captured, ClassNames, Frame, Report, RgbImage, TrackPhase};
 
 const LONG: Duration = Duration::from_secs(3600);
 
@@ -86,13 +85,20 @@ fn frame(camera: &CameraId, seq: u64) -> Frame {
 }
 
 fn sit(lane: &Lane) -> crate::pipeline::analyst::Follow {
-    Analyst::follow(&track(), LONG, Arc::clone(&lane.metrics))
+    Analyst::follow(watch(lane, &track(), LONG))
 }
 
 fn parts(seats: &Arc<Seats>, gap: Duration, lot: u64) -> EngineParts {
     let clock = Clock::start();
     let heart = Hearts::new(clock).add("engine", LONG);
     EngineParts { analyst: analyst(lot), track: track(), gap, seats: Arc::clone(seats), clock, heart }
+}
+
+/// Events are told of in the tests that ask for them.
+fn tell(say: &Sender<Report>, finding: Finding) {
+    if let Finding::Report(report) = finding {
+        say.send(report).expect("somebody listens");
+    }
 }
 
 /// What was heard until so many frames were told of.
@@ -115,7 +121,7 @@ fn played(workers: u64, cameras: usize, frames: u64, capacity: usize, lot: u64) 
     std::thread::scope(|s| {
         for worker in 0..workers {
             let (parts, stop, say) = (parts(&seats, LONG, lot ^ worker), stop.clone(), say.clone());
-            s.spawn(move || run_engine(parts, &stop, &mut |report| say.send(report).expect("somebody listens")));
+            s.spawn(move || run_engine(parts, &stop, &mut |finding| tell(&say, finding)));
         }
         for lane in &open {
             s.spawn(move || (1..=frames).for_each(|seq| lane.ring.push(frame(&lane.camera, seq))));
@@ -242,7 +248,7 @@ fn tracks_of_a_camera_that_fell_silent_end_without_another_frame() {
     std::thread::scope(|s| {
         for worker in 0..2 {
             let (parts, stop, say) = (parts(&seats, Duration::from_millis(1), worker), stop.clone(), say.clone());
-            s.spawn(move || run_engine(parts, &stop, &mut |report| say.send(report).expect("somebody listens")));
+            s.spawn(move || run_engine(parts, &stop, &mut |finding| tell(&say, finding)));
         }
         lane.ring.push(frame(&lane.camera, 1));
         let mut phases = Vec::new();

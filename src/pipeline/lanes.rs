@@ -41,6 +41,8 @@ pub struct Lane {
     pub number: u64,
     /// The camera.
     pub camera: CameraId,
+    /// What its configuration asks for.
+    pub settings: Camera,
     /// Its frames.
     pub ring: FrameRing,
     /// Its numbers.
@@ -79,6 +81,7 @@ impl Lanes {
         let lane = Arc::new(Lane {
             number: self.numbers.fetch_add(1, Ordering::Relaxed),
             camera: name.into(),
+            settings: camera.clone(),
             ring: FrameRing::new(
                 parts.ingest.ring_capacity,
                 WhenFull::DisplaceOldest,
@@ -142,6 +145,9 @@ impl Lanes {
 }
 
 #[cfg(test)]
+use crate::config::Source;
+
+#[cfg(test)]
 impl Lanes {
     /// A lane whose frames the test pushes.
     pub(super) fn open_still(&self, name: &str, capacity: usize, when_full: WhenFull) -> Arc<Lane> {
@@ -149,6 +155,7 @@ impl Lanes {
         let lane = Arc::new(Lane {
             number: self.numbers.fetch_add(1, Ordering::Relaxed),
             camera: name.into(),
+            settings: Camera::of(Source::Test { pattern: String::new() }),
             ring: FrameRing::new(capacity, when_full, self.bell.clone(), Arc::clone(&metrics)),
             metrics,
             stop: Stop::new(),

@@ -7,12 +7,12 @@
 //! | offers | `engine-<n>`, `ingest-<camera>` → `publish` | [`crate::publish`]'s | QoS 0: drops the new one; QoS 1: the outbox drops its oldest | `dropped_qos0`, `dropped_outbox` |
 //!
 //! ```text
-//! ingest-front ─► ring ─┐          ┌─► engine-0: detect → track → classify ─┐
-//! ingest-yard  ─► ring ─┼─► seats ─┤                                        ├─► publish ─► MQTT
-//! ingest-…     ─► ring ─┘          └─► engine-1: detect → track → classify ─┘
+//! ingest-front ─► ring ─┐          ┌─► engine-0: detect → track → classify → rules ─┐
+//! ingest-yard  ─► ring ─┼─► seats ─┤                                                ├─► publish ─► MQTT
+//! ingest-…     ─► ring ─┘          └─► engine-1: detect → track → classify → rules ─┘
 //! ```
 //!
-//! There is one worker where models run on the processor, and several a GPU. Each has its own engines; a camera's seat (tracker, labels)
+//! There is one worker where models run on the processor, and several a GPU. Each has its own engines; a camera's seat (tracker, labels, rules)
 //! is with one of them at a time.
 
 mod analyst;
@@ -23,7 +23,7 @@ mod models;
 mod recording;
 mod seats;
 
-pub use analyst::{AnalyseError, Analyst, Follow};
+pub use analyst::{AnalyseError, Analyst, Follow, Watch};
 pub use board::Board;
 pub use engine::{EngineParts, run_engine};
 pub use lanes::{Lane, LaneParts, Lanes};

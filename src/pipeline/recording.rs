@@ -4,13 +4,13 @@ use std::sync::Arc;
 use std::sync::mpsc::channel;
 use std::time::Duration;
 
-use super::analyst::{AnalyseError, Analyst};
+use super::analyst::{AnalyseError, Analyst, Watch};
 use crate::config::{Camera, Config};
 use crate::ingest;
 use crate::ring::{Bell, FrameRing, WhenFull};
 use crate::runtime::{Clock, Hearts, Stop, Worker};
 use crate::telemetry::Metrics;
-use crate::types::{CameraState, CameraStatus, Frame, Report, SurfaceGate};
+use crate::types::{CameraId, CameraState, CameraStatus, Event, Finding, Frame, Report, SurfaceGate};
 
 /// Frames that the decoder may be ahead of the engine: enough to hide its jitter, few enough to hold in memory at 4K.
 const AHEAD: usize = 3;
@@ -39,8 +39,19 @@ pub enum ReplayError {
 pub enum Step<'a> {
     /// Something that would be published.
     Report(&'a Report),
-    /// All of this frame's reports have been told.
+    /// Something that would be kept.
+    Event(&'a Event),
+    /// All that this frame gave has been told.
     Frame(&'a Frame),
+}
+
+impl<'a> Step<'a> {
+    fn of(finding: &'a Finding) -> Self {
+        match finding {
+            Finding::Report(report) => Self::Report(report),
+            Finding::Event(event) => Self::Event(event),
+        }
+    }
 }
 
 /// A clip and what is needed to look at it.
@@ -48,7 +59,7 @@ pub enum Step<'a> {
 pub struct Replay<'a> {
     /// The camera's name in reports.
     pub name: &'a str,
-    /// The clip.
+    /// The clip, and what is watched in it.
     pub camera: Camera,
     /// Trackers' and watchdog's settings.
     pub config: &'a Config,
@@ -99,7 +110,14 @@ impl Replay<'_> {
             let stop = stop.clone();
             move || ingest::run(context, stop)
         })?;
-        let mut follow = Analyst::follow(&self.config.track, self.config.ingest.stall_after, metrics);
+        let camera: CameraId = self.name.into();
+        let mut follow = Analyst::follow(Watch {
+            camera: &camera,
+            settings: &self.camera,
+            track: &self.config.track,
+            gap: self.config.ingest.stall_after,
+            metrics,
+        });
         let mut ended = None;
         let mut played = || loop {
             let rung = bell.count();
@@ -125,18 +143,18 @@ impl Replay<'_> {
                 continue;
             };
             let mut told = Ok(());
-            analyst.analyse(&frame, &mut follow, &mut |report| {
+            analyst.analyse(&frame, &mut follow, &mut |finding| {
                 if told.is_ok() {
-                    told = tell(Step::Report(&report));
+                    told = tell(Step::of(&finding));
                 }
             })?;
             told.and_then(|()| tell(Step::Frame(&frame))).map_err(ReplayError::Output)?;
         };
         let result = played().and_then(|ended| {
             let mut told = Ok(());
-            analyst.part(&mut follow, &mut |report| {
+            analyst.part(&mut follow, &mut |finding| {
                 if told.is_ok() {
-                    told = tell(Step::Report(&report));
+                    told = tell(Step::of(&finding));
                 }
             });
             told.and_then(|()| tell(Step::Report(&Report::Camera(ended)))).map_err(ReplayError::Output)

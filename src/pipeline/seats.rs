@@ -42,6 +42,8 @@ pub(super) enum Errand {
     Frame(Arc<Lane>, Frame, Follow),
     /// The camera is silent: end its tracks, then give the seat back.
     Silent(u64, Follow),
+    /// No frame came, and yet there is something to tell: do so, then give the seat back.
+    Due(u64, Follow),
     /// The camera is gone: end its tracks, then clear the seat away.
     Gone(u64, Follow),
 }
@@ -67,6 +69,9 @@ impl Seats {
         }
         if let Some((number, follow)) = inner.take_silent(now) {
             return Some(Errand::Silent(number, follow));
+        }
+        if let Some((number, follow)) = inner.take_due(&open, now) {
+            return Some(Errand::Due(number, follow));
         }
         let waiting = open.iter().enumerate().filter(|(_, lane)| inner.is_free(lane) && lane.ring.is_waiting());
         let served = |lane: &Lane| inner.seats.get(&lane.number).map_or(0, |seat| seat.served_turn);
@@ -132,6 +137,14 @@ impl Inner {
             .iter_mut()
             .filter(|(number, _)| is_gone(number))
             .find_map(|(n, seat)| Some((*n, seat.at_home.take()?)))
+    }
+
+    /// A frame that waits tells more than the time does.
+    fn take_due(&mut self, open: &[Arc<Lane>], now: Duration) -> Option<(u64, Follow)> {
+        let is_waiting = |number: &u64| open.iter().any(|lane| lane.number == *number && lane.ring.is_waiting());
+        let is_due = |seat: &Seat| seat.at_home.as_ref().is_some_and(|follow| follow.is_due(now));
+        let due = self.seats.iter_mut().filter(|(number, seat)| is_due(seat) && !is_waiting(number));
+        due.into_iter().find_map(|(number, seat)| Some((*number, seat.at_home.take()?)))
     }
 
     fn take_silent(&mut self, now: Duration) -> Option<(u64, Follow)> {

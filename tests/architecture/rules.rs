@@ -168,6 +168,7 @@ const PURE: &[&str] = &[
     "src/detect/nms",
     "src/classify/vote",
     "src/schedule/",
+    "src/rules/",
     "src/ingest/backoff",
     "src/ingest/decoders",
     "src/ingest/launch",
