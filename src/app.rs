@@ -248,10 +248,14 @@ impl App {
                 heart: self.hearts.add(&name, ENGINE_SILENCE),
             };
             let (stop, publisher) = (self.stop.clone(), self.publisher.clone());
-            let body = move || run_engine(parts, &stop, &mut |finding| match finding {
-                Finding::Report(report) => publisher.offer(report),
-                Finding::Event(event) => log::debug!(stage = "rules"; "{} {}", event.what.kind(), event.what.place()),
-            });
+            let body = move || {
+                run_engine(parts, &stop, &mut |finding| match finding {
+                    Finding::Report(report) => publisher.offer(report),
+                    Finding::Event(event) => {
+                        log::debug!(stage = "rules"; "{} {}", event.what.kind(), event.what.place())
+                    }
+                })
+            };
             self.engines.push(Worker::spawn(&name, body).map_err(|e| AppError::Start(e.into()))?);
         }
         Ok(())

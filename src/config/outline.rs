@@ -4,7 +4,13 @@ use super::resolve::Resolver;
 
 impl Resolver<'_> {
     /// Points of the picture; empty when one of them is wrong.
-    pub(super) fn points(&mut self, section: &str, typed: Option<&[Vec<f64>]>, least: usize, example: &str) -> Vec<(f64, f64)> {
+    pub(super) fn points(
+        &mut self,
+        section: &str,
+        typed: Option<&[Vec<f64>]>,
+        least: usize,
+        example: &str,
+    ) -> Vec<(f64, f64)> {
         let key = format!("{section}.points");
         let Some(typed) = typed else {
             self.error(&key, format!("missing; write points as fractions of the picture, e.g. {example}"));

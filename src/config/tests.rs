@@ -132,6 +132,61 @@ fn secrets_come_from_files_and_credentials_and_a_missing_one_is_named() {
 }
 
 #[test]
+fn zones_and_lines_that_cannot_be_drawn_are_refused_with_what_would_be_right() {
+    let told = refused(concat!(
+        "[camera.a]\nsource = \"test:\"\n",
+        "[camera.a.zone.none]\n",
+        "[camera.a.zone.two]\npoints = [[0.1, 0.1], [0.2, 0.2]]\n",
+        "[camera.a.zone.pixels]\npoints = [[10, 20], [300, 20], [300, 200]]\n",
+        "[camera.a.zone.odd]\npoints = [[0.1, 0.2, 0.3], [0.5, 0.2], [0.5, 0.9]]\n",
+        "[camera.a.zone.bow]\npoints = [[0.1, 0.1], [0.9, 0.9], [0.9, 0.1], [0.1, 0.8]]\n",
+        "[camera.a.zone.thin]\npoints = [[0.1, 0.1], [0.5, 0.5], [0.9, 0.9]]\n",
+        "[camera.a.zone.crowd]\npoints = [[0.1, 0.2], [0.5, 0.2], [0.5, 0.9]]\ncrowd_count = 3\nanchor = \"middle\"\n",
+        "[camera.a.line.still]\npoints = [[0.1, 0.1], [0.1, 0.1]]\n",
+        "[camera.a.line.back]\npoints = [[0.1, 0.1], [0.9, 0.1], [0.5, 0.1]]\n",
+        "[camera.a.line.same]\npoints = [[0.1, 0.1], [0.9, 0.1]]\ndirections = [\"in\", \"in\"]\nclasses = [\"\"]\n",
+        "[camera.a.line.three]\npoints = [[0.1, 0.1], [0.9, 0.1]]\ndirections = [\"a\", \"b\", \"c\"]\n",
+    ))
+    .join("\n");
+    for part in [
+        "camera.a.zone.none.points: missing; write points as fractions of the picture",
+        "camera.a.zone.two.points: 2 points; at least 3 are needed",
+        "camera.a.zone.pixels.points: point 1 is [10, 20]; points are fractions of the picture, from 0 to 1, not pixels",
+        "camera.a.zone.odd.points: point 1 has 3 numbers; write two, [x, y]",
+        "camera.a.zone.bow.points: sides 1 and 3 cross or touch",
+        "camera.a.zone.thin.points: all points lie on one line",
+        "camera.a.zone.crowd.crowd_secs: missing; crowd_count is set",
+        "camera.a.zone.crowd.anchor: \"middle\" is not known; write one of \"bottom_center\"",
+        "camera.a.line.still.points: point 2 is the same as the one before it",
+        "camera.a.line.back.points: sides 1 and 2 cross or touch",
+        "camera.a.line.same.directions: both are \"in\"",
+        "camera.a.line.same.classes: \"\" is empty or named twice",
+        "camera.a.line.three.directions: 3 names; a line has two directions",
+    ] {
+        assert!(told.contains(part), "{part:?} is not told:\n{told}");
+    }
+}
+
+#[test]
+fn zones_and_lines_are_taken_as_written() {
+    let text = concat!(
+        "[camera.a]\nsource = \"test:\"\nappearances = true\nstopped_secs = 2.5\n",
+        "[camera.a.zone.door]\npoints = [[0.1, 0.2], [0.5, 0.2], [0.5, 1], [0.1, 0.2]]\ndwell_secs = 30\n",
+        "[camera.a.line.gate]\npoints = [[0, 0.5], [1, 0.5]]\ncount_secs = 60\n",
+    );
+    let config = resolved(text).config;
+    let camera = &config.cameras["a"];
+    assert!(camera.appearances && camera.stopped == Some(Duration::from_millis(2500)));
+    let door = &camera.zones["door"];
+    assert_eq!(door.points, [(0.1, 0.2), (0.5, 0.2), (0.5, 1.0)], "the first corner stands once");
+    assert_eq!((door.dwell, door.settle), (Some(Duration::from_secs(30)), Duration::from_millis(500)));
+    let gate = &camera.lines["gate"];
+    assert_eq!(gate.directions, ["in", "out"]);
+    assert_eq!(gate.count_every, Some(Duration::from_secs(60)));
+    assert_eq!(resolved(&render(&config)).config, config, "what is printed means the same");
+}
+
+#[test]
 fn two_cameras_cannot_share_a_device_unless_one_is_off() {
     let text = "[camera.a]\nsource = \"v4l2:/dev/video0\"\n[camera.b]\nsource = \"v4l2:/dev/video0\"\n";
     assert!(refused(text)[0].contains("camera.b.source: /dev/video0 is camera \"a\"'s already"));

@@ -14,7 +14,8 @@ use crate::runtime::Clock;
 use crate::telemetry::{CameraMetrics, Metrics};
 use crate::track::Tracker;
 use crate::types::{
-    CameraId, Captured, ClassNames, Detection, Event, Finding, Frame, Report, Sighting, Track, TrackEvent, TrackId, TrackPhase,
+    CameraId, Captured, ClassNames, Detection, Event, Finding, Frame, Report, Sighting, Track, TrackEvent, TrackId,
+    TrackPhase,
 };
 
 /// Why a frame gave nothing, or less than it could.

@@ -51,8 +51,7 @@ impl Scale {
 
 /// The point that stands for a box. One that lies outside of the picture is moved to its edge: a zone may reach that far, and no farther.
 pub(super) fn anchor(bbox: &Rect, scale: Scale, which: Anchor) -> Point {
-    let (left, top, right, bottom) =
-        (f64::from(bbox.x1), f64::from(bbox.y1), f64::from(bbox.x2), f64::from(bbox.y2));
+    let (left, top, right, bottom) = (f64::from(bbox.x1), f64::from(bbox.y1), f64::from(bbox.x2), f64::from(bbox.y2));
     let (middle_x, middle_y) = ((left + right) / 2.0, (top + bottom) / 2.0);
     let (x, y) = match which {
         Anchor::BottomCenter => (middle_x, bottom),

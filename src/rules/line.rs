@@ -50,7 +50,14 @@ impl LineRule {
     }
 
     /// A track was seen.
-    pub(super) fn see(&mut self, path: &mut Path, class: &str, bbox: &Rect, scale: Scale, now: Duration) -> Option<What> {
+    pub(super) fn see(
+        &mut self,
+        path: &mut Path,
+        class: &str,
+        bbox: &Rect,
+        scale: Scale,
+        now: Duration,
+    ) -> Option<What> {
         if !counts(&self.settings.classes, class) {
             return None;
         }
@@ -112,16 +119,17 @@ impl LineRule {
         let interval_ms = if is_end { ms(length) } else { ms(next.saturating_sub(began)) };
         let name = &self.name;
         let directions = &self.settings.directions;
-        let told = self.counted.iter_mut().filter(|(_, (count, _))| *count > 0).map(|((way, class), (count, total))| {
-            What::Count {
-                line: name.clone(),
-                direction: directions[*way].clone(),
-                class: class.clone(),
-                count: std::mem::take(count),
-                total: *total,
-                interval_ms,
-            }
-        });
+        let told =
+            self.counted.iter_mut().filter(|(_, (count, _))| *count > 0).map(|((way, class), (count, total))| {
+                What::Count {
+                    line: name.clone(),
+                    direction: directions[*way].clone(),
+                    class: class.clone(),
+                    count: std::mem::take(count),
+                    total: *total,
+                    interval_ms,
+                }
+            });
         told.collect()
     }
 
