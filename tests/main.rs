@@ -14,6 +14,7 @@ mod mqtt; // the publish stage with a real mosquitto: logins, TLS, last will, a 
 mod packaging; // what a clone holds: licences, links that lead somewhere, scripts that a shell accepts
 mod parity; // accuracy and command line of detect, bench and model, over every engine
 mod quality; // tracks of a real clip against ground truth
+mod rules; // zones and lines: an outside opinion, and what people see in a real clip
 mod service; // the systemd unit under systemd-analyze
 mod tensorrt; // a TensorRT that stands in: libraries, the server that computes for them
 mod support; // broker, subscriber, daemon, shared data
