@@ -115,6 +115,7 @@ const HOMES: &[Home] = &[
         homes: &[
             "src/publish/payload",
             "src/publish/schema",
+            "src/store/",
             "src/api/",
             "src/cli/",
             "src/config/",
@@ -168,6 +169,9 @@ const PURE: &[&str] = &[
     "src/detect/nms",
     "src/classify/vote",
     "src/schedule/",
+    "src/store/crc",
+    "src/store/index",
+    "src/store/record",
     "src/ingest/backoff",
     "src/ingest/decoders",
     "src/ingest/launch",
