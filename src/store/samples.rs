@@ -10,7 +10,7 @@ use crate::types::{Captured, Event, Label, Rect, Severity, Subject, What};
 pub(super) fn at(secs: u64) -> Captured {
     Captured {
         mono: Duration::from_secs(secs),
-        wall: UNIX_EPOCH + Duration::from_secs(1_790_000_000 + secs),
+        wall: UNIX_EPOCH + Duration::from_secs(1_740_000_000 + secs),
         wall_synced: true,
     }
 }

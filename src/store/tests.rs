@@ -187,17 +187,17 @@ fn a_full_store_gives_up_its_oldest_events_counts_them_and_keeps_alerts() {
         life.until("durable", |s| s.waiting() + life.metrics.store.lost_total.get() > at_least);
     }
     assert!(life.metrics.store.size_bytes.get() <= 8 << 20);
+    let metrics = Arc::clone(&life.metrics);
     life.end();
+    let told = metrics.store.lost_total.get();
 
     let life = Life::with(dir.path(), config::Store { max_bytes: 8 << 20, ..config::Store::default() });
     let backlog = life.backlog(Lane::Events);
-    let told: u64 = backlog.iter().filter_map(|(_, s)| if let What::Lost { count, .. } = s.event.what { Some(count) } else { None }).sum();
-    let there: Vec<u64> = backlog.iter().filter(|(_, s)| s.event.camera.is_some()).map(|(_, s)| s.event.frame_seq.expect("a frame")).collect();
-    assert_eq!(there.last(), Some(&(offered - 1)));
-    assert_eq!(there.len() as u64, offered - there[0], "without a gap");
-    // Events that told of losses were lost in their turn, and are among the later counts.
-    let tellers = offered + backlog.last().expect("some").1.seq.max(1);
-    assert!(told + there.len() as u64 >= offered && told + there.len() as u64 <= tellers, "{told} told of {offered}");
+    let (oldest, newest) = (backlog[0].0, backlog.last().expect("some").0);
+    assert_eq!(backlog.len() as u64, newest - oldest + 1, "without a gap");
+    assert_eq!(told + life.metrics.store.lost_total.get(), oldest - 1, "each loss is told once");
+    let frames = frames(&backlog);
+    assert_eq!(*frames.last().expect("some"), offered - 1);
     assert_eq!(life.backlog(Lane::Alerts).len(), 1);
     life.end();
 }
@@ -213,12 +213,15 @@ fn history_that_is_too_old_goes_when_the_broker_has_it() {
     let (second, _) = life.store.shared.index().next(Lane::Events, 1700).expect("waits");
     (1..second).for_each(|n| life.store.acknowledged(Lane::Events, n));
     life.end();
-    // The samples are of a day in 2026: kept for a second, they are too old at any other time.
+    if !Clock::start().now().wall_synced {
+        eprintln!("skipped: the clock of this machine is not set, so nothing can be too old");
+        return;
+    }
+    let before = segments(dir.path(), Lane::Events);
     let life = Life::with(dir.path(), config::Store { keep: Duration::ZERO, ..config::Store::default() });
     life.keep([event("front", 0)]);
+    assert_eq!(segments(dir.path(), Lane::Events), before[1..]);
     life.end();
-    let left = segments(dir.path(), Lane::Events).len();
-    assert!((2..=3).contains(&left));
 }
 
 #[test]
@@ -271,7 +274,7 @@ fn history_is_read_beside_a_running_store_in_the_order_of_the_ids() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 12, ..ProptestConfig::default() })]
 
     /// The disk stands still at any byte: after it there are zeros, or what was never meant to be there.
     #[test]
