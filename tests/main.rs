@@ -16,5 +16,6 @@ mod parity; // accuracy and command line of detect, bench and model, over every 
 mod quality; // tracks of a real clip against ground truth
 mod service; // the systemd unit under systemd-analyze
 mod tensorrt; // a TensorRT that stands in: libraries, the server that computes for them
+mod store; // events on disk: kill -9, power cuts, full and read-only disks
 mod support; // broker, subscriber, daemon, shared data
 mod track; // SORT over MOTChallenge files, against the original's tracks

@@ -34,7 +34,10 @@ impl Life {
         let context = Context { dir: dir.to_owned(), settings, clock, metrics: Arc::clone(&metrics), heart };
         let (store, driver) = start(context).expect("a thread");
         let (tell, news) = channel();
-        store.on_news(Box::new(move || drop(tell.send(()))));
+        store.on_news(Box::new(move || {
+            // Nobody listens any more once the test is over.
+            let _ = tell.send(());
+        }));
         Self { store, driver, metrics, news }
     }
 
