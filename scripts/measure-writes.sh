@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Measures what reaches a disk for each event that is kept: SQLite beside three ways to write a log, each on a fresh ext4 of its own.
+# Measures what reaches a disk for each event that is kept: SQLite beside four ways to write a log, each on a fresh ext4 of its own.
 # docs/decisions/0017-event-store.md rests on it. Belongs here: nothing that the daemon does.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
@@ -22,7 +22,7 @@ trap clean EXIT
 mkdir "$work/disk"
 
 for batch in 1 25; do # 2 and 50 events a second, durable within half a second
-  for way in sqlite-wal log-append log-fallocate log-zeros; do
+  for way in sqlite-wal log-append log-fallocate log-zeros log-zeros-apart; do
     truncate -s 128M "$work/image"
     mkfs.ext4 -q -F -b 4096 -E lazy_itable_init=0,lazy_journal_init=0 "$work/image"
     loop=$(as_root losetup -f --show "$work/image")

@@ -98,7 +98,7 @@ impl Iterator for LaneHistory {
 
 fn load(path: &Path, first: u64, limit: u64, since_ms: Option<u64>) -> std::io::Result<Vec<Stored>> {
     let file = std::fs::File::open(path)?;
-    let seal = segment::front(&file)?.seal;
+    let seal = segment::front(path, &file)?.seal;
     if let (Some(seal), Some(since)) = (seal, since_ms)
         && seal.last_wall_ms < since
     {

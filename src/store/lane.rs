@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::record::{self, Kind};
-use super::segment::{self, MAX_RECORDS, Name, RECORDS_AT, Seal};
+use super::segment::{self, Name, RECORDS_AT, Seal};
 use crate::types::Lane;
 
 /// A record that is not durable yet. It stays in memory until it is, so that a segment that failed costs nothing.
@@ -23,7 +23,6 @@ struct Pending {
 #[derive(Debug)]
 struct Active {
     file: File,
-    first: u64,
     /// Where the next record goes.
     at: u64,
     size: u64,
@@ -35,7 +34,6 @@ struct Active {
 #[derive(Debug)]
 pub(super) struct Tail {
     pub(super) file: File,
-    pub(super) first: u64,
     pub(super) at: u64,
     pub(super) wall_ms: u64,
 }
@@ -76,7 +74,7 @@ pub(super) struct LaneLog {
 impl LaneLog {
     pub(super) fn new(lane: Lane, folder: PathBuf, next_number: u64, next_serial: u64, tail: Option<Tail>) -> Self {
         let size = segment::size(lane);
-        let active = tail.map(|t| Active { file: t.file, first: t.first, at: t.at, size, wall_ms: t.wall_ms });
+        let active = tail.map(|t| Active { file: t.file, at: t.at, size, wall_ms: t.wall_ms });
         let (pending, written, since) = (VecDeque::new(), 0, None);
         Self { lane, folder, active, pending, written, since, next_number, next_serial }
     }
@@ -105,8 +103,7 @@ impl LaneLog {
         let mut bytes = Vec::new();
         let mut count = 0;
         for record in self.pending.range(self.written..) {
-            let is_full = active.at + (bytes.len() + record.bytes.len()) as u64 > active.size;
-            if is_full || record.number - active.first >= MAX_RECORDS {
+            if active.at + (bytes.len() + record.bytes.len()) as u64 > active.size {
                 break;
             }
             bytes.extend_from_slice(&record.bytes);
@@ -157,9 +154,9 @@ impl LaneLog {
         self.next_serial += 1;
         let at = write_checkpoint(&file, first, checkpoint).inspect_err(|_| {
             // A segment without records means nothing to anybody; the next start removes it, if this cannot.
-            let _ = std::fs::remove_file(&path);
+            let _ = segment::remove(&path);
         })?;
-        self.active = Some(Active { file, first, at, size, wall_ms: 0 });
+        self.active = Some(Active { file, at, size, wall_ms: 0 });
         self.written = 0;
         Ok(Begun { path: path.into(), first, bytes: size, written: size + at - RECORDS_AT as u64 })
     }

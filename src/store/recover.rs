@@ -48,7 +48,7 @@ pub(super) fn recover(dir: &Path) -> io::Result<Recovered> {
         for read in found.segments {
             if read.segment.end <= gone_below && !read.is_newest {
                 // Given up in an earlier life, which ended before the file went.
-                let _ = std::fs::remove_file(&read.segment.path);
+                let _ = segment::remove(&read.segment.path);
                 continue;
             }
             lost.add(Losses::of(lane, read.missing));
@@ -119,7 +119,7 @@ fn read_segment(
     rotten: &mut Vec<Rotten>,
 ) -> io::Result<Option<Read>> {
     let file = File::open(path)?;
-    let Front { seal, bits } = segment::front(&file)?;
+    let Front { seal, bits } = segment::front(path, &file)?;
     let known = seal.map_or(name.first, |s| s.end).clamp(name.first, limit.max(name.first));
     if let (Some(seal), false, true) = (seal, is_newest, found.checkpoint.is_some()) {
         return Ok(Some(Read { segment: segment_of(name, path, known, bits, seal.last_wall_ms), missing: 0, is_newest }));
@@ -127,7 +127,7 @@ fn read_segment(
     let (bytes, scan) = whole(&file)?;
     if scan.records.is_empty() && scan.garbage.is_empty() && bits.is_empty() && seal.is_none() {
         // Begun, and the power went before anything was in it.
-        let _ = std::fs::remove_file(path);
+        let _ = segment::remove(path);
         return Ok(None);
     }
     rotten.extend(scan.garbage.iter().map(|g| piece(path, g.start, &bytes[g.clone()])));
@@ -153,8 +153,7 @@ fn end_of(path: &Path, scan: &Scan, seal: Option<Seal>, segment: &Segment, is_ne
     let opened = segment::open_to_write(path).and_then(|file| file.sync_data().map(|()| file));
     match opened {
         Ok(file) if is_newest && scan.garbage.is_empty() => {
-            let (first, at, wall_ms) = (segment.first, scan.end as u64, segment.last_wall_ms);
-            (Some(Tail { file, first, at, wall_ms }), false)
+            (Some(Tail { file, at: scan.end as u64, wall_ms: segment.last_wall_ms }), false)
         }
         Ok(file) => {
             let seal = Seal { end: segment.end, last_wall_ms: segment.last_wall_ms };

@@ -4,10 +4,10 @@
 //! ```text
 //! 0     what this is, for whoever looks into the file
 //! 512   seal: where the records end, once nothing more comes; a sector of its own
-//! 4096  which records the broker has, one bit each, with its sum
-//! 8192  records
+//! 4096  records
 //! ```
-//! The file's name holds its serial and the number of its first record: neither can rot.
+//! The file's name holds its serial and the number of its first record: neither can rot. Beside it lies a small file of bits, one a record: what
+//! the broker has. Nobody waits for that one to be durable, and in the segment itself each `fdatasync` would write it again.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
@@ -21,13 +21,11 @@ const MAGIC: [u8; 8] = *b"PGEVENT1";
 const SEAL_AT: u64 = 512;
 const SEAL_MARK: [u8; 4] = *b"SEAL";
 const SEAL_BYTES: usize = 24;
-const BITS_AT: u64 = 4096;
-const BITS_BYTES: usize = 4096;
 
 /// Where records begin.
-pub(super) const RECORDS_AT: usize = 8192;
-/// As many records as the bits can name.
-pub(super) const MAX_RECORDS: u64 = 8 * (BITS_BYTES as u64 - 8);
+pub(super) const RECORDS_AT: usize = 4096;
+/// Bits beyond this are damage: no segment has room for so many records.
+const MAX_BITS_BYTES: usize = 4096;
 
 /// The file that is made ahead, to be there when it is needed.
 const SPARE: &str = "spare";
@@ -154,15 +152,28 @@ pub(super) fn seal(file: &File, seal: Seal) -> io::Result<()> {
     file.write_all_at(&bytes, SEAL_AT)
 }
 
-/// Writes which records the broker has. The sum covers no more than is used: of some two thousand records these are the bits of one sector.
-pub(super) fn write_bits(file: &File, bits: &[u8]) -> io::Result<usize> {
-    let used = &bits[..bits.len().min(BITS_BYTES - 8)];
-    let length = (used.len() as u32).to_le_bytes();
-    let mut bytes = Vec::with_capacity(8 + used.len());
-    bytes.extend_from_slice(&crc32c(&[&length, used]).to_le_bytes());
+fn bits_file(path: &Path) -> PathBuf {
+    path.with_extension("bits")
+}
+
+/// Removes a segment.
+pub(super) fn remove(path: &Path) -> io::Result<()> {
+    std::fs::remove_file(path)?;
+    match std::fs::remove_file(bits_file(path)) {
+        Err(e) if e.kind() != io::ErrorKind::NotFound => Err(e),
+        _ => Ok(()),
+    }
+}
+
+/// Writes which records of a segment the broker has, at once and not durably: lost bits cost a duplicate each. Tells how many bytes that were.
+pub(super) fn write_bits(path: &Path, bits: &[u8]) -> io::Result<usize> {
+    let length = (bits.len() as u32).to_le_bytes();
+    let mut bytes = Vec::with_capacity(8 + bits.len());
+    bytes.extend_from_slice(&crc32c(&[&length, bits]).to_le_bytes());
     bytes.extend_from_slice(&length);
-    bytes.extend_from_slice(used);
-    file.write_all_at(&bytes, BITS_AT)?;
+    bytes.extend_from_slice(bits);
+    let file = OpenOptions::new().write(true).create(true).truncate(false).open(bits_file(path))?;
+    file.write_all_at(&bytes, 0)?;
     Ok(bytes.len())
 }
 
@@ -175,7 +186,7 @@ pub(super) struct Front {
 }
 
 /// Reads it.
-pub(super) fn front(file: &File) -> io::Result<Front> {
+pub(super) fn front(path: &Path, file: &File) -> io::Result<Front> {
     let mut bytes = vec![0; RECORDS_AT];
     let mut got = 0;
     while got < bytes.len() {
@@ -184,7 +195,8 @@ pub(super) fn front(file: &File) -> io::Result<Front> {
             n => got += n,
         }
     }
-    Ok(Front { seal: parse_seal(&bytes[SEAL_AT as usize..]), bits: parse_bits(&bytes[BITS_AT as usize..]) })
+    let bits = std::fs::read(bits_file(path)).unwrap_or_default();
+    Ok(Front { seal: parse_seal(&bytes[SEAL_AT as usize..]), bits: parse_bits(&bits).unwrap_or_default() })
 }
 
 fn parse_seal(bytes: &[u8]) -> Option<Seal> {
@@ -195,50 +207,57 @@ fn parse_seal(bytes: &[u8]) -> Option<Seal> {
     whole.then(|| Seal { end: word(4), last_wall_ms: word(12) })
 }
 
-fn parse_bits(bytes: &[u8]) -> Vec<u8> {
-    let word = |i: usize| u32::from_le_bytes(std::array::from_fn(|k| bytes[i + k]));
-    let length = word(4) as usize;
-    match bytes.get(8..8 + length) {
-        Some(bits) if word(0) == crc32c(&[&bytes[4..8], bits]) => bits.to_vec(),
-        _ => Vec::new(),
-    }
+fn parse_bits(bytes: &[u8]) -> Option<Vec<u8>> {
+    let (sum, rest) = bytes.split_first_chunk::<4>()?;
+    let (length, bits) = rest.split_first_chunk::<4>()?;
+    let bits = bits.get(..u32::from_le_bytes(*length) as usize).filter(|b| b.len() <= MAX_BITS_BYTES)?;
+    (u32::from_le_bytes(*sum) == crc32c(&[length, bits])).then(|| bits.to_vec())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn made() -> (tempfile::TempDir, File) {
+    fn made() -> (tempfile::TempDir, File, PathBuf) {
         let dir = tempfile::tempdir().expect("a temporary folder");
         let name = Name { serial: 3, first: 70 };
         let (file, path) = create(dir.path(), Lane::Alerts, &name).expect("created");
-        assert_eq!(list(dir.path()).expect("listed"), [(name, path)]);
-        (dir, file)
+        assert_eq!(list(dir.path()).expect("listed"), [(name, path.clone())]);
+        (dir, file, path)
     }
 
     #[test]
     fn a_new_segment_has_its_full_size_no_seal_and_no_bits() {
-        let (_dir, file) = made();
+        let (_dir, file, path) = made();
         assert_eq!(file.metadata().expect("open").len(), size(Lane::Alerts));
-        assert_eq!(front(&file).expect("read"), Front::default());
+        assert_eq!(front(&path, &file).expect("read"), Front::default());
     }
 
     #[test]
     fn seal_and_bits_are_read_back() {
-        let (_dir, file) = made();
+        let (_dir, file, path) = made();
         let mark = Seal { end: 1234, last_wall_ms: 5 };
         seal(&file, mark).expect("written");
-        write_bits(&file, &[0xff, 0x01]).expect("written");
-        assert_eq!(front(&file).expect("read"), Front { seal: Some(mark), bits: vec![0xff, 0x01] });
+        write_bits(&path, &[0xff, 0x01]).expect("written");
+        assert_eq!(front(&path, &file).expect("read"), Front { seal: Some(mark), bits: vec![0xff, 0x01] });
+    }
+
+    #[test]
+    fn a_segment_goes_with_its_bits() {
+        let (dir, _file, path) = made();
+        write_bits(&path, &[1]).expect("written");
+        remove(&path).expect("removed");
+        assert_eq!(std::fs::read_dir(dir.path()).expect("listed").count(), 0);
     }
 
     #[test]
     fn a_rotten_seal_is_none_and_rotten_bits_acknowledge_nothing() {
-        let (_dir, file) = made();
+        let (_dir, file, path) = made();
         seal(&file, Seal { end: 1234, last_wall_ms: 5 }).expect("written");
-        write_bits(&file, &[0xff, 0x01]).expect("written");
+        write_bits(&path, &[0xff, 0x01]).expect("written");
         file.write_all_at(&[9], SEAL_AT + 5).expect("written");
-        file.write_all_at(&[0xfe], BITS_AT + 8).expect("written");
-        assert_eq!(front(&file).expect("read"), Front::default());
+        let bits = OpenOptions::new().write(true).open(bits_file(&path)).expect("there");
+        bits.write_all_at(&[0xfe], 8).expect("written");
+        assert_eq!(front(&path, &file).expect("read"), Front::default());
     }
 }

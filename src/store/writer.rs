@@ -19,9 +19,7 @@ use super::shared::Shared;
 use super::{Context, segment};
 use crate::types::{Captured, Event, Lane, What};
 
-/// How long an alert may gather others before it is made durable: a fifth of what is promised, the rest is the disk's.
-const ALERTS_GATHER: Duration = Duration::from_millis(20);
-/// The same for other events. An SD card writes a block of 4 KiB at the least, however little there is to write.
+/// How long an event may gather others before it is made durable; the rest of the half second is the disk's. Alerts gather nothing. An SD card writes a block of 4 KiB at the least, however little there is to write.
 const EVENTS_GATHER: Duration = Duration::from_millis(300);
 /// How long acknowledgements gather; those that are lost by a kill cost a duplicate each.
 const ACKS_GATHER: Duration = Duration::from_millis(20);
@@ -154,15 +152,17 @@ impl Writer {
         if self.log.is_none() && self.failed.iter().flatten().all(|at| *at <= now.mono) {
             self.open();
         }
-        for (lane, events) in Lane::ALL.into_iter().zip(work.events) {
-            events.into_iter().for_each(|event| self.accept(lane, event, now.mono));
+        let [alerts, events] = work.events;
+        // A camera's count runs over both lanes. So that no power cut leaves a gap in it, what came before an alert is durable before the
+        // alert is, and the alert before anything is written that came after it.
+        if !alerts.is_empty() {
+            self.drive(Lane::Events, now.mono, true);
         }
+        alerts.into_iter().for_each(|event| self.accept(Lane::Alerts, event, now.mono));
+        self.drive(Lane::Alerts, now.mono, true);
+        events.into_iter().for_each(|event| self.accept(Lane::Events, event, now.mono));
         self.tell_losses(now);
-        for lane in Lane::ALL {
-            if self.failed[lane as usize].is_none_or(|at| at <= now.mono) {
-                self.drive(lane, now.mono, work.stop);
-            }
-        }
+        self.drive(Lane::Events, now.mono, work.stop);
         if work.stop || self.acks_since.is_some_and(|since| since + ACKS_GATHER <= now.mono) {
             self.write_bits();
         }
@@ -192,6 +192,9 @@ impl Writer {
 
     /// Writes a lane's records and makes them durable if it is time. A segment that fails is left, and another one tried at once.
     fn drive(&mut self, lane: Lane, now: Duration, at_once: bool) {
+        if self.failed[lane as usize].is_some_and(|retry_at| retry_at > now) {
+            return;
+        }
         let tried = self.advance(lane, now, at_once).or_else(|e| {
             log::warn!("store: a segment of {} is left: {e}", segment::folder(lane));
             self.abandon(lane);
@@ -264,7 +267,7 @@ impl Writer {
         while begun.as_ref().is_err_and(is_full) {
             // What the broker has is worth less than what it does not have yet.
             let Some(finished) = self.shared.index().pop_finished(|_| true) else { break };
-            std::fs::remove_file(&finished.path)?;
+            segment::remove(&finished.path)?;
             begun = log.lanes[lane as usize].begin(&checkpoint);
         }
         let begun = begun?;
@@ -272,7 +275,7 @@ impl Writer {
         self.context.metrics.store.written_bytes_total.add(begun.written);
         let (bits, last_wall_ms, sealed, dirty) = (Vec::new(), 0, false, false);
         self.shared.index().push(lane, Segment { path: begun.path, first, end: first, bits, bytes, last_wall_ms, sealed, dirty });
-        self.unlink.retain(|path| std::fs::remove_file(path).is_err_and(|e| e.kind() != io::ErrorKind::NotFound));
+        self.unlink.retain(|path| segment::remove(path).is_err_and(|e| e.kind() != io::ErrorKind::NotFound));
         Ok(())
     }
 
@@ -302,7 +305,7 @@ impl Writer {
         self.acks_since = None;
         let dirty = self.shared.index().take_dirty();
         for (path, bits) in dirty {
-            match segment::open_to_write(&path).and_then(|file| segment::write_bits(&file, &bits)) {
+            match segment::write_bits(&path, &bits) {
                 Ok(bytes) => self.context.metrics.store.written_bytes_total.add(bytes as u64),
                 Err(e) if e.kind() == io::ErrorKind::NotFound => {}
                 Err(e) => {
@@ -331,7 +334,7 @@ impl Writer {
         loop {
             let old = self.shared.index().pop_finished(|s| s.last_wall_ms < oldest_ms);
             let Some(old) = old else { return };
-            if let Err(e) = std::fs::remove_file(&old.path) {
+            if let Err(e) = segment::remove(&old.path) {
                 log::warn!("store: {}: {e}", old.path.display());
             }
         }
@@ -381,7 +384,7 @@ fn push(log: &mut Log, lane: Lane, kept: &Kept, now: Duration) {
 
 const fn gather(lane: Lane) -> Duration {
     match lane {
-        Lane::Alerts => ALERTS_GATHER,
+        Lane::Alerts => Duration::ZERO,
         Lane::Events => EVENTS_GATHER,
     }
 }

@@ -81,6 +81,7 @@ fn on_a_read_only_disk_the_backlog_is_there_and_events_wait_in_memory() {
     assert_eq!(life.store.next(Lane::Events, 3).map(|(n, s)| (n, s.seq)), Some((4, 4)));
     assert_eq!(life.metrics.store.lost_total.get(), 0);
     assert!(life.driver.stop(PATIENCE));
+    drop(life.store);
     let life = Life::begin(&dir);
     assert_eq!(life.store.waiting(), 3, "the acknowledgement was written once it could be");
     assert!(life.driver.stop(PATIENCE));
