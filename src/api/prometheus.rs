@@ -24,6 +24,7 @@ pub(super) fn text(metrics: &Metrics, up: Duration) -> String {
     }
     engines(&mut page, metrics);
     mqtt(&mut page, metrics);
+    store(&mut page, metrics);
     page.0
 }
 
@@ -162,6 +163,31 @@ fn mqtt(page: &mut Page, metrics: &Metrics) {
     );
     page.sample("mqtt_messages_dropped_total", &[("reason", "away")], m.dropped_qos0_total.get());
     page.sample("mqtt_messages_dropped_total", &[("reason", "outbox_full")], m.dropped_outbox_total.get());
+}
+
+fn store(page: &mut Page, metrics: &Metrics) {
+    let m = &metrics.store;
+    let gauges = [
+        ("store_events_waiting", "Durable events that the broker does not have yet.", &m.waiting),
+        ("store_size_bytes", "What events take up on the disk.", &m.size_bytes),
+        ("store_degraded", "1 while the disk takes nothing and events are kept in memory.", &m.degraded),
+    ];
+    for (name, help, gauge) in gauges {
+        page.family(name, "gauge", help);
+        page.sample(name, &[], gauge.get());
+    }
+    let counters = [
+        ("store_written_bytes_total", "Bytes handed to the disk for events.", &m.written_bytes_total),
+        ("store_syncs_total", "Times the disk was asked to make events durable.", &m.syncs_total),
+        ("store_events_lost_total", "Events that were not kept, alerts included.", &m.lost_total),
+        ("store_alerts_lost_total", "Alerts that were not kept.", &m.lost_alerts_total),
+        ("store_records_rotten_total", "Damaged pieces of the store that were set aside.", &m.rotten_total),
+        ("store_events_refused_total", "Events that the broker refused for good, set aside.", &m.refused_total),
+    ];
+    for (name, help, counter) in counters {
+        page.family(name, "counter", help);
+        page.sample(name, &[], counter.get());
+    }
 }
 
 struct Page(String);

@@ -10,6 +10,7 @@ mod calibrate;
 mod check;
 mod configuration;
 mod detect;
+mod events;
 mod exit;
 mod layers;
 mod model;
@@ -43,6 +44,7 @@ enum Command {
     Track(track::Args),
     Bench(bench::Args),
     Model(model::Args),
+    Events(events::Args),
 }
 
 /// Parses the arguments, runs the command, tells what went wrong.
@@ -60,5 +62,6 @@ pub fn main() -> ExitCode {
         Command::Track(args) => track::run(&args),
         Command::Bench(args) => bench::run(&args),
         Command::Model(args) => model::run(&args),
+        Command::Events(args) => events::run(&args),
     })
 }

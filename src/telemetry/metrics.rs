@@ -130,6 +130,29 @@ pub struct MqttMetrics {
     pub held_back_total: Counter,
 }
 
+/// What is counted for the events on disk.
+#[derive(Debug, Default)]
+pub struct StoreMetrics {
+    /// Durable events that the broker does not have yet.
+    pub waiting: Gauge,
+    /// What all segments take up.
+    pub size_bytes: Gauge,
+    /// 1 while the disk takes nothing and events are kept in memory.
+    pub degraded: Gauge,
+    /// Bytes handed to the disk: records, checkpoints, new segments' zeros, acknowledgements.
+    pub written_bytes_total: Counter,
+    /// Times the disk was asked to make records durable.
+    pub syncs_total: Counter,
+    /// Events that were not kept; each was told by an event of its own kind.
+    pub lost_total: Counter,
+    /// Alerts among them.
+    pub lost_alerts_total: Counter,
+    /// Damaged pieces that were found.
+    pub rotten_total: Counter,
+    /// Events that the broker refused for good, set aside.
+    pub refused_total: Counter,
+}
+
 /// What is counted for one model, all workers together.
 #[derive(Debug, Default)]
 pub struct EngineMetrics {
@@ -155,6 +178,8 @@ pub struct Metrics {
     pub stages: StageMetrics,
     /// The broker.
     pub mqtt: MqttMetrics,
+    /// Events on disk.
+    pub store: StoreMetrics,
     /// Pipelines whose teardown outlasted its deadline and were abandoned.
     pub pipelines_abandoned_total: Counter,
     /// Configuration reloads that were taken.

@@ -115,6 +115,7 @@ const HOMES: &[Home] = &[
         homes: &[
             "src/publish/payload",
             "src/publish/schema",
+            "src/store/",
             "src/api/",
             "src/cli/",
             "src/config/",
@@ -169,6 +170,9 @@ const PURE: &[&str] = &[
     "src/classify/vote",
     "src/schedule/",
     "src/rules/",
+    "src/store/crc",
+    "src/store/index",
+    "src/store/record",
     "src/ingest/backoff",
     "src/ingest/decoders",
     "src/ingest/launch",

@@ -1,0 +1,118 @@
+//! The history as it lies on disk, for people. Reads the files beside a running daemon, without its help and without a lock: a record is
+//! whole or it is not there.
+
+use std::iter::Peekable;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use super::counters::{Kept, wall_ms};
+use super::record::{self, Kind};
+use super::segment::{self, Name, RECORDS_AT};
+use crate::types::{Lane, Stored};
+
+/// Which events.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Query {
+    /// Those that happened then or later, by the wall clock of the time.
+    pub since: Option<SystemTime>,
+    /// Those of a camera.
+    pub camera: Option<String>,
+    /// Those of a kind, by its name on the wire.
+    pub kind: Option<String>,
+}
+
+impl Query {
+    fn takes(&self, stored: &Stored) -> bool {
+        let event = &stored.event;
+        self.since.is_none_or(|since| event.at.wall >= since)
+            && self.camera.as_deref().is_none_or(|camera| event.camera.as_deref() == Some(camera))
+            && self.kind.as_deref().is_none_or(|kind| event.what.kind() == kind)
+    }
+}
+
+/// The events that were asked for, of both lanes, oldest first. What cannot be read is passed over.
+///
+/// # Errors
+/// When a folder that is there cannot be listed.
+pub fn history(dir: &Path, query: &Query) -> std::io::Result<History> {
+    let lane = |lane| -> std::io::Result<_> {
+        let files = segment::list(&dir.join(segment::folder(lane)))?;
+        Ok(LaneHistory { files, since_ms: query.since.map(wall_ms), loaded: Vec::new() }.peekable())
+    };
+    Ok(History { lanes: [lane(Lane::Alerts)?, lane(Lane::Events)?], query: query.clone() })
+}
+
+/// See [`history`].
+#[derive(Debug)]
+pub struct History {
+    lanes: [Peekable<LaneHistory>; 2],
+    query: Query,
+}
+
+impl Iterator for History {
+    type Item = Stored;
+
+    fn next(&mut self) -> Option<Stored> {
+        loop {
+            let [alerts, events] = &mut self.lanes;
+            // Ids sort by age, over both lanes.
+            let stored = match (alerts.peek(), events.peek()) {
+                (Some(a), Some(e)) if a.id < e.id => alerts.next(),
+                (Some(_), None) => alerts.next(),
+                _ => events.next(),
+            }?;
+            if self.query.takes(&stored) {
+                return Some(stored);
+            }
+        }
+    }
+}
+
+/// One lane, a segment in memory at a time.
+#[derive(Debug)]
+struct LaneHistory {
+    /// Oldest first.
+    files: Vec<(Name, PathBuf)>,
+    since_ms: Option<u64>,
+    /// Newest first.
+    loaded: Vec<Stored>,
+}
+
+impl Iterator for LaneHistory {
+    type Item = Stored;
+
+    fn next(&mut self) -> Option<Stored> {
+        while self.loaded.is_empty() {
+            if self.files.is_empty() {
+                return None;
+            }
+            let (name, path) = self.files.remove(0);
+            // Records of a segment that failed stand in the next one too.
+            let limit = self.files.iter().map(|(n, _)| n.first).min().unwrap_or(u64::MAX);
+            self.loaded = load(&path, name.first, limit, self.since_ms).unwrap_or_default();
+            self.loaded.reverse();
+        }
+        self.loaded.pop()
+    }
+}
+
+fn load(path: &Path, first: u64, limit: u64, since_ms: Option<u64>) -> std::io::Result<Vec<Stored>> {
+    let file = std::fs::File::open(path)?;
+    let seal = segment::front(path, &file)?.seal;
+    if let (Some(seal), Some(since)) = (seal, since_ms)
+        && seal.last_wall_ms < since
+    {
+        return Ok(Vec::new());
+    }
+    let bytes = std::fs::read(path)?;
+    let mut above = first.saturating_sub(1);
+    let mut loaded = Vec::new();
+    for found in record::scan(&bytes, RECORDS_AT).records {
+        let is_next = found.number > above && found.number < limit;
+        if found.kind == Kind::Event && is_next {
+            above = found.number;
+            loaded.extend(serde_json::from_slice::<Kept>(&bytes[found.body]).ok().map(|kept| kept.stored));
+        }
+    }
+    Ok(loaded)
+}
