@@ -19,6 +19,7 @@ pub mod infer; // engines that run models, for detect and classify
 pub mod detect; // boxes and classes in a frame
 pub mod track; // the same object from frame to frame
 pub mod classify; // second stage: what a track's crop shows
+pub mod alerts; // events become things that are open until they are over
 pub mod publish; // reports become messages at the broker
 pub mod annotate; // frames with marks on them, as a video for people
 pub mod api; // health, metrics and statistics over HTTP

@@ -31,8 +31,8 @@ mod tests;
 mod walk;
 mod zones;
 
-pub use alerts::Alert;
-pub use commands::Commands;
+pub use alerts::{Alert, Between, Cause, Clear, OnEvent, OnSystem, SystemKind};
+pub use commands::{CommandName, Commands};
 pub use diff::{Changes, diff};
 pub use error::{ConfigError, ConfigErrors};
 pub use file::ConfigFile;
