@@ -16,6 +16,8 @@ mod by_system;
 mod condition;
 mod state;
 #[cfg(test)]
+mod system_tests;
+#[cfg(test)]
 mod tests;
 mod watch;
 

@@ -10,6 +10,9 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 mod address;
+mod alert_checks;
+#[cfg(test)]
+mod alert_tests;
 mod alerts;
 mod cameras;
 mod commands;

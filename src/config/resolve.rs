@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::address::{self, Broker};
-use super::alerts::check_names;
+use super::alert_checks::check_names;
 use super::error::ConfigError;
 use super::file::{ClassifyFile, ConfigFile, IngestFile, LogLevel, MqttFile, TensorrtFile};
 use super::login::LoginKeys;
