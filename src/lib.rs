@@ -20,6 +20,7 @@ pub mod detect; // boxes and classes in a frame
 pub mod track; // the same object from frame to frame
 pub mod classify; // second stage: what a track's crop shows
 pub mod rules; // tracks become events: zones, lines, counts
+pub mod alerts; // events become things that are open until they are over
 pub mod store; // events on disk until the broker has them, and their history
 pub mod publish; // reports become messages at the broker
 pub mod annotate; // frames with marks on them, as a video for people

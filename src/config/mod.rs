@@ -10,6 +10,9 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 mod address;
+mod alert_checks;
+#[cfg(test)]
+mod alert_tests;
 mod alerts;
 mod cameras;
 mod commands;
@@ -32,8 +35,8 @@ mod tests;
 mod walk;
 mod zones;
 
-pub use alerts::Alert;
-pub use commands::Commands;
+pub use alerts::{Alert, Between, Cause, Clear, OnEvent, OnSystem, SystemKind};
+pub use commands::{CommandName, Commands};
 pub use diff::{Changes, diff};
 pub use error::{ConfigError, ConfigErrors};
 pub use file::ConfigFile;

@@ -324,6 +324,9 @@ fn key_comment(schema: &Json) -> String {
 }
 
 fn comment(out: &mut String, text: &str) {
+    if text.is_empty() {
+        return;
+    }
     let mut line = String::from("#");
     for word in text.split_whitespace() {
         if line.chars().count() + 1 + word.chars().count() > COLUMNS {

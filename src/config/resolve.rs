@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::address::{self, Broker};
+use super::alert_checks::check_names;
 use super::error::ConfigError;
 use super::file::{ClassifyFile, ConfigFile, IngestFile, LogLevel, MqttFile, TensorrtFile};
 use super::login::LoginKeys;
@@ -83,6 +84,7 @@ pub(super) fn resolve(file: &ConfigFile, around: &Surroundings, read: ReadSecret
         api: Api { enabled: file.api.enabled.unwrap_or(true), listen: r.listen(file.api.listen.as_deref()) },
         log: Log { level: level(file.log.level.unwrap_or(LogLevel::Info)) },
     };
+    check_names(&config.alerts, &config.cameras, &config.classify, &mut r);
     (config, r.findings)
 }
 

@@ -238,6 +238,7 @@ fn the_reference_is_current_and_means_what_an_empty_file_means() {
             let section = match section.as_str() {
                 "camera" => &table["camera"]["front"],
                 "classify" => &table["classify"]["vehicle"],
+                "alert" => &table["alert"]["intruder"],
                 other => &table[other],
             };
             assert!(section.get(key).is_some(), "{key} is missing in the reference");

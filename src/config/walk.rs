@@ -32,6 +32,7 @@ impl Walk {
     pub(super) fn table(&mut self, table: &DeTable<'_>, schema: &Json, path: &str) -> toml::Table {
         let known = schema.get("properties").and_then(Json::as_object);
         let named = schema.get("additionalProperties").filter(|s| s.is_object());
+        let of_names = schema.get("propertyNames").is_some();
         let mut fits = toml::Table::new();
         for (key, value) in table {
             let name = key.get_ref().as_ref();
@@ -39,7 +40,7 @@ impl Walk {
             self.lines.insert(path.clone(), line_of(&self.ends, key.span().start));
             let kept = match (known.and_then(|k| k.get(name)), named) {
                 (Some(schema), _) => self.value(value, schema, &path),
-                (None, Some(_)) if !is_name(name) => {
+                (None, Some(_)) if of_names && !is_name(name) => {
                     self.fault(&path, "a name has 1 to 64 letters, digits, '-' and '_'".to_owned());
                     None
                 }

@@ -8,6 +8,7 @@
 //!
 //! Belongs here: topics, payloads, rates, delivery. Does not: what is worth a report (see `track`, `rules`), what people configure (`config`).
 
+pub mod commands;
 mod desk;
 mod driver;
 mod flight;

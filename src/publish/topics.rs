@@ -29,6 +29,16 @@ pub(super) fn engine_status(prefix: &str, device: &str, stage: &str) -> String {
     format!("{}/{}/engine/{stage}", prefix_words(prefix), escaped(device))
 }
 
+/// `<prefix>/<device>/cmd/`: what the topics of all orders begin with.
+pub(super) fn commands(prefix: &str, device: &str) -> String {
+    format!("{}/{}/cmd/", prefix_words(prefix), escaped(device))
+}
+
+/// `<prefix>/<device>/cmd/<name>/result`: what became of an order.
+pub(super) fn command_result(prefix: &str, device: &str, name: &str) -> String {
+    format!("{}{}/result", commands(prefix, device), escaped(name))
+}
+
 fn of_camera(prefix: &str, device: &str, camera: &str, what: &str) -> String {
     format!("{}/{}/camera/{}/{what}", prefix_words(prefix), escaped(device), escaped(camera))
 }

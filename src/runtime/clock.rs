@@ -57,6 +57,17 @@ fn wall_is_synced(wall: SystemTime, marker: &Path) -> bool {
     plausible && (!timesyncd_runs || marker.exists())
 }
 
+/// Minutes since midnight by the device's time zone (TZ, /etc/localtime); by UTC where it has none, or where the time cannot be written.
+pub fn local_minute(wall: SystemTime) -> u16 {
+    let Ok(stamp) = jiff::Timestamp::try_from(wall) else { return 0 };
+    minute_in(stamp, jiff::tz::TimeZone::system())
+}
+
+fn minute_in(stamp: jiff::Timestamp, zone: jiff::tz::TimeZone) -> u16 {
+    let local = stamp.to_zoned(zone);
+    u16::from(local.hour().unsigned_abs()) * 60 + u16::from(local.minute().unsigned_abs())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -66,6 +77,16 @@ mod tests {
         let absent = Path::new("/nonexistent/timesync/synchronized");
         assert!(!wall_is_synced(UNIX_EPOCH + Duration::from_secs(60), absent));
         assert!(wall_is_synced(UNIX_EPOCH + Duration::from_secs(PLAUSIBLE_UNIX_SECS), absent));
+    }
+
+    #[test]
+    fn the_time_of_day_is_that_of_the_zone_and_of_its_season() {
+        // As /etc/localtime of Berlin ends: summer time from the last Sunday of March to that of October.
+        let zone = jiff::tz::TimeZone::posix("CET-1CEST,M3.5.0,M10.5.0/3").expect("a zone");
+        let minute = |text: &str| minute_in(text.parse().expect("a time"), zone.clone());
+        assert_eq!(minute("2026-01-15T22:30:00Z"), 23 * 60 + 30);
+        assert_eq!(minute("2026-07-15T22:30:00Z"), 30);
+        assert_eq!(minute_in("1969-12-31T23:59:59Z".parse().expect("a time"), jiff::tz::TimeZone::UTC), 23 * 60 + 59);
     }
 
     #[test]

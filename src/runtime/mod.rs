@@ -2,6 +2,7 @@
 //! and `thread::spawn`, so that everything else takes time as an argument and every thread has a name and a heartbeat.
 
 pub mod clock;
+pub mod disk;
 pub mod environment;
 pub mod notify;
 pub mod random;

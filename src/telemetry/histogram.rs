@@ -42,19 +42,19 @@ impl Histogram {
 
     /// The duration below which this share (0..1) of all lies, in milliseconds; None when nothing was counted.
     pub fn quantile_ms(&self, share: f64) -> Option<f64> {
-        let total = self.count();
-        if total == 0 {
-            return None;
-        }
-        let rank = (share.clamp(0.0, 1.0) * total as f64).ceil().max(1.0) as u64;
-        let mut seen = 0;
-        for (i, b) in self.buckets.iter().enumerate() {
-            seen += b.load(Relaxed);
-            if seen >= rank {
-                return Some((lower_edge_us(i) * lower_edge_us(i + 1)).sqrt() * 1e-3);
-            }
-        }
-        None
+        quantile_ms_of(self.buckets.iter().map(|b| b.load(Relaxed)), share)
+    }
+
+    /// How far it has counted, for [`Histogram::quantile_ms_since`].
+    pub fn mark(&self) -> HistogramMark {
+        HistogramMark(self.buckets.iter().map(|b| b.load(Relaxed)).collect())
+    }
+
+    /// As [`Histogram::quantile_ms`], of what was counted since the mark; and how many these are.
+    pub fn quantile_ms_since(&self, mark: &HistogramMark, share: f64) -> Option<(f64, u64)> {
+        let counts: Vec<u64> =
+            self.buckets.iter().zip(&mark.0).map(|(b, m)| b.load(Relaxed).saturating_sub(*m)).collect();
+        Some((quantile_ms_of(counts.iter().copied(), share)?, counts.iter().sum()))
     }
 
     /// How many were at most so long (by whole buckets), for a coarser histogram's `le` lines.
@@ -67,6 +67,26 @@ impl Histogram {
             .map(|(_, b)| b.load(Relaxed))
             .sum()
     }
+}
+
+/// How far a histogram had counted at some moment.
+#[derive(Debug, Clone)]
+pub struct HistogramMark(Vec<u64>);
+
+fn quantile_ms_of(counts: impl Iterator<Item = u64> + Clone, share: f64) -> Option<f64> {
+    let total: u64 = counts.clone().sum();
+    if total == 0 {
+        return None;
+    }
+    let rank = (share.clamp(0.0, 1.0) * total as f64).ceil().max(1.0) as u64;
+    let mut seen = 0;
+    for (i, count) in counts.enumerate() {
+        seen += count;
+        if seen >= rank {
+            return Some((lower_edge_us(i) * lower_edge_us(i + 1)).sqrt() * 1e-3);
+        }
+    }
+    None
 }
 
 fn bucket_of(ns: u64) -> usize {
@@ -97,6 +117,17 @@ mod tests {
             let got = h.quantile_ms(share).expect("not empty");
             assert!((got / want - 1.0).abs() < 0.09, "p{share}: {got} against {want}");
         }
+    }
+
+    #[test]
+    fn a_mark_divides_what_was_from_what_is_since() {
+        let h = Histogram::default();
+        (0..100).for_each(|_| h.record(Duration::from_secs(9)));
+        let mark = h.mark();
+        assert_eq!(h.quantile_ms_since(&mark, 0.5), None);
+        (0..10).for_each(|_| h.record(Duration::from_millis(10)));
+        let (ms, count) = h.quantile_ms_since(&mark, 0.99).expect("something was counted since");
+        assert!((9.0..11.0).contains(&ms) && count == 10, "{ms} of {count}");
     }
 
     #[test]

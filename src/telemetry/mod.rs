@@ -5,7 +5,7 @@ pub mod histogram;
 pub mod logging;
 pub mod metrics;
 
-pub use histogram::Histogram;
+pub use histogram::{Histogram, HistogramMark};
 pub use metrics::{
     CameraMetrics, Counter, EngineMetrics, EngineOf, Gauge, Metrics, MqttMetrics, StageMetrics, StoreMetrics,
 };

@@ -235,6 +235,20 @@ impl What {
         "lost",
     ];
 
+    /// The event that ends what an event of this name began, for those whose matter lasts.
+    pub fn end_of(kind: &str) -> Option<&'static str> {
+        match kind {
+            "appeared" => Some("gone"),
+            "entered" => Some("left"),
+            "dwell" => Some("dwell_end"),
+            "crowd" => Some("crowd_end"),
+            "stopped" => Some("moving"),
+            // A zone with fewer in it says so with the same word.
+            "occupancy" => Some("occupancy"),
+            _ => None,
+        }
+    }
+
     /// The zone, line or alert that it is about; empty where there is none.
     pub fn place(&self) -> &str {
         match self {

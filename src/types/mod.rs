@@ -6,6 +6,7 @@ pub mod detection;
 pub mod event;
 pub mod frame;
 pub mod geometry;
+pub mod measured;
 pub mod names;
 pub mod report;
 pub mod stored;
@@ -16,6 +17,7 @@ pub use detection::{ClassId, ClassNames, Detection};
 pub use event::{Event, Severity, Subject, What};
 pub use frame::{CameraId, Captured, ColorMatrix, ColorRange, Frame, ImageView, PixelFormat, Pixels, Plane, RgbImage};
 pub use geometry::Rect;
+pub use measured::{CameraMeasured, Hottest, Measured};
 pub use report::{
     CameraState, CameraStatus, EngineState, EngineStatus, Finding, Label, Report, Sighting, TrackEvent, TrackPhase,
 };

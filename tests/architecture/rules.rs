@@ -7,7 +7,7 @@ use super::scan::{Named, Source, parts, paths, roots, without_tests};
 const GROUND: &[&str] = &["types", "config", "telemetry", "runtime", "pixels"];
 /// A stage never names another one.
 const STAGES: &[&str] =
-    &["ingest", "schedule", "detect", "track", "classify", "rules", "store", "publish", "monitor", "api"];
+    &["ingest", "schedule", "detect", "track", "classify", "rules", "alerts", "store", "publish", "monitor", "api"];
 /// The only modules that see several stages.
 const WIRING: &[&str] = &["pipeline", "app"];
 /// Commands that ask several stages what the device offers, and start none of them.
@@ -114,6 +114,7 @@ const HOMES: &[Home] = &[
         used: |p| p.segments[0] == "serde_json",
         homes: &[
             "src/publish/payload",
+            "src/publish/commands",
             "src/publish/schema",
             "src/store/",
             "src/api/",
@@ -168,6 +169,10 @@ const PURE: &[&str] = &[
     "src/detect/yolo",
     "src/detect/nms",
     "src/classify/vote",
+    "src/alerts/by_",
+    "src/alerts/condition",
+    "src/alerts/mod",
+    "src/alerts/state",
     "src/schedule/",
     "src/rules/",
     "src/store/crc",
@@ -178,6 +183,7 @@ const PURE: &[&str] = &[
     "src/ingest/launch",
     "src/config/redact",
     "src/ingest/watchdog",
+    "src/publish/commands",
     "src/publish/outbox",
     "src/publish/flight",
     "src/publish/pace",
