@@ -6,4 +6,4 @@ pub mod logging;
 pub mod metrics;
 
 pub use histogram::Histogram;
-pub use metrics::{CameraMetrics, Counter, EngineMetrics, EngineOf, Gauge, Metrics, MqttMetrics, StageMetrics};
+pub use metrics::{CameraMetrics, Counter, EngineMetrics, EngineOf, Gauge, Metrics, MqttMetrics, PictureMetrics, StageMetrics};

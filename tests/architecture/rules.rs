@@ -7,7 +7,7 @@ use super::scan::{Named, Source, parts, paths, roots, without_tests};
 const GROUND: &[&str] = &["types", "config", "telemetry", "runtime", "pixels"];
 /// A stage never names another one.
 const STAGES: &[&str] =
-    &["ingest", "schedule", "detect", "track", "classify", "rules", "store", "publish", "monitor", "api"];
+    &["ingest", "schedule", "detect", "track", "classify", "rules", "store", "pictures", "publish", "monitor", "api"];
 /// The only modules that see several stages.
 const WIRING: &[&str] = &["pipeline", "app"];
 /// Commands that ask several stages what the device offers, and start none of them.
@@ -22,7 +22,7 @@ fn may_import(name: &str) -> Option<Vec<&'static str>> {
         "ring" => vec!["types", "telemetry", "runtime"],
         "infer" => GROUND.to_vec(),
         // Drawing for people knows nobody; only `replay` calls it.
-        "annotate" => vec!["types"],
+        "annotate" => vec!["types", "pixels"],
         "detect" | "classify" => [GROUND, &["infer"]].concat(),
         _ if STAGES.contains(&name) => GROUND.to_vec(),
         "pipeline" | "app" => [GROUND, &["infer", "ring"], STAGES, WIRING].concat(),
@@ -173,6 +173,12 @@ const PURE: &[&str] = &[
     "src/ingest/launch",
     "src/config/redact",
     "src/ingest/watchdog",
+    "src/pictures/album",
+    "src/pictures/blinds",
+    "src/pictures/shelf",
+    "src/pictures/still",
+    "src/pictures/wishes",
+    "src/pictures/worth",
     "src/publish/outbox",
     "src/publish/flight",
     "src/publish/pace",

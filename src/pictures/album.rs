@@ -1,0 +1,245 @@
+//! The best view of each object that is being followed, within a bound of memory. Pure; time is an argument.
+//!
+//! Views are kept as pixels, not as JPEG: most tracks end without an event that asks for a picture, and an encoded picture that nobody
+//! asks for would cost the processor far more than its pixels cost memory.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use uuid::Uuid;
+
+use crate::types::{CameraId, Captured, Rect, RgbImage};
+
+/// A view replaces another one when it is so many times better: small gains are not worth their copies.
+const BETTER_BY: f32 = 1.2;
+/// A track's view is not replaced more often than this.
+const REPLACED_EVERY: Duration = Duration::from_millis(200);
+/// How long after a track's end its view is kept: for events that are told with its end, and alerts that they raise.
+const LINGER: Duration = Duration::from_secs(10);
+
+/// One view of one object.
+#[derive(Debug, Clone)]
+pub(super) struct Shot {
+    /// Which camera.
+    pub(super) camera: CameraId,
+    /// When the frame was captured.
+    pub(super) captured: Captured,
+    /// What it is worth.
+    pub(super) worth: f32,
+    /// The object.
+    pub(super) crop: Arc<RgbImage>,
+    /// The whole frame; shared by all objects that were taken in it, and given up first.
+    pub(super) full: Option<Arc<RgbImage>>,
+    /// Where the object is, in pixels of the frame.
+    pub(super) bbox: Rect,
+    /// The frame's size.
+    pub(super) frame_px: (u32, u32),
+    /// The names under which it was written; empty while nobody asked for it.
+    pub(super) names: Vec<String>,
+}
+
+/// All views.
+#[derive(Debug)]
+pub(super) struct Album {
+    limit_bytes: usize,
+    kept: HashMap<Uuid, Kept>,
+    /// Of tracks that have ended, in the order of their ends.
+    ended: Vec<(Duration, Uuid)>,
+}
+
+#[derive(Debug)]
+struct Kept {
+    shot: Shot,
+    is_live: bool,
+}
+
+impl Album {
+    /// That holds so many bytes of pixels at most.
+    pub(super) fn new(limit_bytes: usize) -> Self {
+        Self { limit_bytes, kept: HashMap::new(), ended: Vec::new() }
+    }
+
+    /// Whether a view of this worth would be kept.
+    pub(super) fn wants(&self, track: Uuid, worth: f32, now: Duration) -> bool {
+        worth > 0.0
+            && self.kept.get(&track).is_none_or(|k| {
+                worth > k.shot.worth * BETTER_BY && now.saturating_sub(k.shot.captured.mono) >= REPLACED_EVERY
+            })
+    }
+
+    /// Keeps a view; what then is too much goes.
+    pub(super) fn put(&mut self, track: Uuid, shot: Shot) {
+        let is_live = self.kept.get(&track).is_none_or(|k| k.is_live);
+        self.kept.insert(track, Kept { shot, is_live });
+        self.shrink(track);
+    }
+
+    /// The track has ended.
+    pub(super) fn end(&mut self, track: Uuid, now: Duration) {
+        if let Some(kept) = self.kept.get_mut(&track).filter(|k| k.is_live) {
+            kept.is_live = false;
+            self.ended.push((now, track));
+        }
+    }
+
+    /// Lets go of tracks that ended long ago.
+    pub(super) fn tidy(&mut self, now: Duration) {
+        let gone: Vec<_> = self.ended.extract_if(.., |(at, _)| now.saturating_sub(*at) > LINGER).collect();
+        for (_, track) in gone {
+            self.kept.remove(&track);
+        }
+    }
+
+    /// Lets go of all views of these cameras.
+    pub(super) fn forget(&mut self, of: impl Fn(&str) -> bool) {
+        self.kept.retain(|_, k| !of(&k.shot.camera));
+        self.ended.retain(|(_, track)| self.kept.contains_key(track));
+    }
+
+    /// The best view of a track.
+    pub(super) fn get_mut(&mut self, track: Uuid) -> Option<&mut Shot> {
+        self.kept.get_mut(&track).map(|k| &mut k.shot)
+    }
+
+    /// Pixels held, each shared picture counted once.
+    pub(super) fn bytes(&self) -> usize {
+        let mut fulls = HashSet::new();
+        let size = |shot: &Shot| {
+            let full = shot.full.as_ref().filter(|full| fulls.insert(Arc::as_ptr(full)));
+            shot.crop.data.len() + full.map_or(0, |full| full.data.len())
+        };
+        self.kept.values().map(|k| &k.shot).map(size).sum()
+    }
+
+    /// How many tracks have a view.
+    pub(super) fn len(&self) -> usize {
+        self.kept.len()
+    }
+
+    /// Whether there is none.
+    pub(super) fn is_empty(&self) -> bool {
+        self.kept.is_empty()
+    }
+
+    /// First go the tracks that have ended, the oldest first; then whole frames, the oldest first; then whole views. The newest one is the
+    /// last to go: an event is about to ask for it.
+    fn shrink(&mut self, newest: Uuid) {
+        while self.bytes() > self.limit_bytes {
+            if !self.ended.is_empty() {
+                let (_, track) = self.ended.remove(0);
+                self.kept.remove(&track);
+            } else if let Some(track) = self.oldest(newest, |shot| shot.full.is_some()) {
+                let full = self.kept.get_mut(&track).and_then(|k| k.shot.full.take());
+                self.drop_shared(full.as_ref());
+            } else if let Some(track) = self.oldest(newest, |_| true) {
+                self.kept.remove(&track);
+            } else {
+                return;
+            }
+        }
+    }
+
+    /// A frame that several objects share is freed only when none of them has it.
+    fn drop_shared(&mut self, full: Option<&Arc<RgbImage>>) {
+        let Some(full) = full else { return };
+        for kept in self.kept.values_mut() {
+            kept.shot.full.take_if(|other| Arc::ptr_eq(other, full));
+        }
+    }
+
+    /// The oldest view of those that qualify; the newest of all only where there is no other.
+    fn oldest(&self, newest: Uuid, which: impl Fn(&Shot) -> bool) -> Option<Uuid> {
+        let fit = self.kept.iter().filter(|(_, k)| which(&k.shot));
+        fit.min_by_key(|(track, k)| (**track == newest, k.shot.captured.mono, **track)).map(|(track, _)| *track)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::time::UNIX_EPOCH;
+
+    fn track(n: u8) -> Uuid {
+        Uuid::from_u128(u128::from(n) + 1)
+    }
+
+    fn pixels(bytes: usize) -> Arc<RgbImage> {
+        Arc::new(RgbImage { width_px: 1, height_px: 1, data: vec![0; bytes] })
+    }
+
+    fn shot(worth: f32, mono_ms: u64, crop: usize, full: Option<Arc<RgbImage>>) -> Shot {
+        Shot {
+            camera: "front".into(),
+            captured: Captured { mono: Duration::from_millis(mono_ms), wall: UNIX_EPOCH, wall_synced: false },
+            worth,
+            crop: pixels(crop),
+            full,
+            bbox: Rect::new(0.0, 0.0, 1.0, 1.0),
+            frame_px: (1, 1),
+            names: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn a_view_is_replaced_by_one_that_is_better_by_a_margin_and_not_at_once() {
+        let mut album = Album::new(1000);
+        let ms = Duration::from_millis;
+        assert!(album.wants(track(0), 0.1, ms(0)) && !album.wants(track(0), 0.0, ms(0)));
+        album.put(track(0), shot(0.1, 0, 10, None));
+        assert!(!album.wants(track(0), 0.9, ms(199)), "too soon");
+        assert!(!album.wants(track(0), 0.119, ms(500)), "hardly better");
+        assert!(album.wants(track(0), 0.13, ms(500)));
+        album.put(track(0), shot(0.13, 500, 10, None));
+        assert_eq!(album.get_mut(track(0)).map(|s| s.worth), Some(0.13));
+    }
+
+    #[test]
+    fn the_view_of_a_track_that_ended_stays_for_a_while() {
+        let mut album = Album::new(1000);
+        album.put(track(0), shot(0.1, 0, 10, None));
+        album.end(track(0), Duration::from_secs(5));
+        album.tidy(Duration::from_secs(14));
+        assert!(album.get_mut(track(0)).is_some());
+        album.tidy(Duration::from_secs(16));
+        assert!(album.is_empty());
+    }
+
+    #[test]
+    fn memory_runs_out_first_for_ended_tracks_then_for_whole_frames_of_old_views() {
+        let mut album = Album::new(300);
+        let shared = pixels(100);
+        album.put(track(0), shot(0.1, 0, 10, Some(pixels(100))));
+        album.put(track(1), shot(0.1, 1000, 10, Some(Arc::clone(&shared))));
+        album.put(track(2), shot(0.1, 1000, 10, Some(shared)));
+        assert_eq!((album.bytes(), album.len()), (230, 3));
+        album.end(track(0), Duration::from_secs(2));
+        album.put(track(3), shot(0.1, 2000, 10, Some(pixels(100))));
+        assert!(album.get_mut(track(0)).is_none(), "it had ended");
+        album.put(track(4), shot(0.1, 3000, 10, Some(pixels(100))));
+        let fulls: Vec<_> = (1..5).map(|n| album.get_mut(track(n)).expect("kept").full.is_some()).collect();
+        assert_eq!(fulls, [false, false, true, true], "the frame that two of them shared is gone for both");
+        assert_eq!(album.bytes(), 240);
+    }
+
+    proptest! {
+        #[test]
+        fn the_bound_of_memory_holds_whatever_comes(
+            steps in proptest::collection::vec((0_u8..12, 1_usize..400, proptest::option::of(1_usize..2000), 0_u8..8), 1..80),
+            limit in 0_usize..5000,
+        ) {
+            let mut album = Album::new(limit);
+            for (now, (n, crop, full, end)) in steps.into_iter().enumerate() {
+                let now = now as u64 * 300;
+                album.put(track(n), shot(0.5, now, crop, full.map(pixels)));
+                prop_assert!(album.bytes() <= limit);
+                if end == 0 {
+                    album.end(track(n), Duration::from_millis(now));
+                }
+                album.tidy(Duration::from_millis(now));
+                prop_assert!(album.len() <= 12);
+            }
+        }
+    }
+}
