@@ -144,12 +144,6 @@ mod tests {
     use crate::types::Captured;
     use proptest::prelude::*;
 
-    impl Pixels for Drawn {
-        fn view(&self) -> ImageView<'_> {
-            Self::view(self)
-        }
-    }
-
     fn frame(pixels: Drawn) -> Frame {
         let captured = Captured { mono: Duration::ZERO, wall: UNIX_EPOCH, wall_synced: false };
         Frame { camera: "front".into(), seq: 1, captured, pixels: Arc::new(pixels) }
@@ -170,7 +164,8 @@ mod tests {
             prop_assert_eq!(bytes(&shown), bytes(&Blinds::new(cover.clone()).over(&frame(other))));
             let changed = image.planes[0].iter().zip(&bytes(&shown)[0]).filter(|(a, b)| a != b).count();
             let hidden: usize = cover.runs(&Window::whole(size_px), 0.0).iter().map(|r| r.to - r.from).sum();
-            prop_assert!(changed <= hidden * if format == PixelFormat::Rgb { 3 } else { 1 });
+            let bytes_per_px = if format == PixelFormat::Rgb { 3 } else { 1 };
+            prop_assert!(changed <= hidden * bytes_per_px);
         }
     }
 

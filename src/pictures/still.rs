@@ -89,7 +89,7 @@ fn paint(still: &mut RgbImage, from: (u32, u32), to: (u32, u32)) {
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
-    use crate::types::{ColorMatrix, ColorRange, PixelFormat, Plane};
+    use crate::types::{ColorMatrix, ColorRange, PixelFormat, Pixels, Plane};
     use proptest::prelude::*;
 
     /// A picture whose planes a test can write into.
@@ -112,17 +112,6 @@ pub(super) mod tests {
             };
             let planes = std::array::from_fn(|p| (0..strides[p] * rows[p]).map(|i| byte(p, i)).collect());
             Self { format, size_px, planes, strides }
-        }
-
-        pub(in crate::pictures) fn view(&self) -> ImageView<'_> {
-            ImageView {
-                format: self.format,
-                width_px: self.size_px.0,
-                height_px: self.size_px.1,
-                planes: std::array::from_fn(|p| Plane { data: &self.planes[p], stride: self.strides[p] }),
-                matrix: ColorMatrix::Bt601,
-                range: ColorRange::Limited,
-            }
         }
 
         /// The same with something else under the mask, and nowhere else.
@@ -157,6 +146,19 @@ pub(super) mod tests {
         }
     }
 
+    impl Pixels for Drawn {
+        fn view(&self) -> ImageView<'_> {
+            ImageView {
+                format: self.format,
+                width_px: self.size_px.0,
+                height_px: self.size_px.1,
+                planes: std::array::from_fn(|p| Plane { data: &self.planes[p], stride: self.strides[p] }),
+                matrix: ColorMatrix::Bt601,
+                range: ColorRange::Limited,
+            }
+        }
+    }
+
     pub(in crate::pictures) fn formats() -> impl Strategy<Value = PixelFormat> {
         prop_oneof![Just(PixelFormat::Nv12), Just(PixelFormat::I420), Just(PixelFormat::Rgb)]
     }
@@ -185,7 +187,7 @@ pub(super) mod tests {
         #[test]
         fn every_pixel_under_a_mask_is_black(size_px in (8_u32..120, 8_u32..120), cover in masks(), most in 4_u32..200) {
             let white = RgbImage { width_px: size_px.0, height_px: size_px.1, data: vec![255; (size_px.0 * size_px.1 * 3) as usize] };
-            let still = full(&crate::types::Pixels::view(&white), &cover, most).expect("sound");
+            let still = full(&white.view(), &cover, most).expect("sound");
             let size = (still.width_px as usize, still.height_px as usize);
             let window = Window { size_px: size, ..Window::whole(size_px) };
             for run in cover.runs(&window, 0.0) {

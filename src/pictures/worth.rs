@@ -69,6 +69,7 @@ pub(super) fn sharpness(view: &ImageView<'_>, region: Rect) -> f32 {
 mod tests {
     use super::super::still::tests::{Drawn, formats};
     use super::*;
+    use crate::types::Pixels;
     use proptest::prelude::*;
 
     /// Vertical bars with edges that go over so many pixels.
