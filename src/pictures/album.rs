@@ -13,8 +13,8 @@ use crate::types::{CameraId, Captured, Rect, RgbImage};
 
 /// A view replaces another one when it is so many times better: small gains are not worth their copies.
 const BETTER_BY: f32 = 1.2;
-/// A track's view is not replaced more often than this.
-const REPLACED_EVERY: Duration = Duration::from_millis(200);
+/// A track that has a view is not looked at more often than this: a look reads pixels, which may lie in the video hardware's memory.
+const LOOK_EVERY: Duration = Duration::from_millis(200);
 /// How long after a track's end its view is kept: for events that are told with its end, and alerts that they raise.
 const LINGER: Duration = Duration::from_secs(10);
 
@@ -51,6 +51,8 @@ pub(super) struct Album {
 #[derive(Debug)]
 struct Kept {
     shot: Shot,
+    /// When it was last compared with another view.
+    looked: Duration,
     is_live: bool,
 }
 
@@ -60,18 +62,28 @@ impl Album {
         Self { limit_bytes, kept: HashMap::new(), ended: Vec::new() }
     }
 
-    /// Whether a view of this worth would be kept.
-    pub(super) fn wants(&self, track: Uuid, worth: f32, now: Duration) -> bool {
-        worth > 0.0
-            && self.kept.get(&track).is_none_or(|k| {
-                worth > k.shot.worth * BETTER_BY && now.saturating_sub(k.shot.captured.mono) >= REPLACED_EVERY
-            })
+    /// Whether a look at the track may be worth it, if its view is worth so much at most.
+    pub(super) fn is_due(&self, track: Uuid, at_most: f32, now: Duration) -> bool {
+        let is_rested = |k: &Kept| now.saturating_sub(k.looked) >= LOOK_EVERY;
+        self.kept.get(&track).is_none_or(is_rested) && self.is_better(track, at_most)
+    }
+
+    /// Whether a view of this worth would be kept, after a look at it.
+    pub(super) fn judge(&mut self, track: Uuid, worth: f32, now: Duration) -> bool {
+        if let Some(kept) = self.kept.get_mut(&track) {
+            kept.looked = now;
+        }
+        self.is_better(track, worth)
+    }
+
+    fn is_better(&self, track: Uuid, worth: f32) -> bool {
+        worth > 0.0 && self.kept.get(&track).is_none_or(|k| worth > k.shot.worth * BETTER_BY)
     }
 
     /// Keeps a view; what then is too much goes.
     pub(super) fn put(&mut self, track: Uuid, shot: Shot) {
         let is_live = self.kept.get(&track).is_none_or(|k| k.is_live);
-        self.kept.insert(track, Kept { shot, is_live });
+        self.kept.insert(track, Kept { looked: shot.captured.mono, shot, is_live });
         self.shrink(track);
     }
 
@@ -183,15 +195,17 @@ mod tests {
     }
 
     #[test]
-    fn a_view_is_replaced_by_one_that_is_better_by_a_margin_and_not_at_once() {
+    fn a_view_is_replaced_by_one_that_is_better_by_a_margin_and_not_looked_for_all_the_time() {
         let mut album = Album::new(1000);
         let ms = Duration::from_millis;
-        assert!(album.wants(track(0), 0.1, ms(0)) && !album.wants(track(0), 0.0, ms(0)));
+        assert!(album.is_due(track(0), 0.1, ms(0)) && !album.is_due(track(0), 0.0, ms(0)));
         album.put(track(0), shot(0.1, 0, 10, None));
-        assert!(!album.wants(track(0), 0.9, ms(199)), "too soon");
-        assert!(!album.wants(track(0), 0.119, ms(500)), "hardly better");
-        assert!(album.wants(track(0), 0.13, ms(500)));
-        album.put(track(0), shot(0.13, 500, 10, None));
+        assert!(!album.is_due(track(0), 0.9, ms(199)), "too soon");
+        assert!(album.is_due(track(0), 0.9, ms(200)));
+        assert!(!album.judge(track(0), 0.119, ms(200)), "hardly better");
+        assert!(!album.is_due(track(0), 0.9, ms(399)), "that look counts too");
+        assert!(album.judge(track(0), 0.13, ms(400)));
+        album.put(track(0), shot(0.13, 400, 10, None));
         assert_eq!(album.get_mut(track(0)).map(|s| s.worth), Some(0.13));
     }
 

@@ -128,7 +128,7 @@ impl Studio {
                 // A box without a detection in this frame is only guessed at.
                 s.phase != TrackPhase::End
                     && s.track.lost_frames == 0
-                    && state.album.wants(s.uid, worth::at_most(s.track.bbox, s.track.score), now)
+                    && state.album.is_due(s.uid, worth::at_most(s.track.bbox, s.track.score), now)
             };
             let asks = arranged.wishes.may_ask(&frame.camera);
             let candidates: Vec<_> = steps.iter().filter(|_| asks).filter(is_candidate).collect();
@@ -140,7 +140,7 @@ impl Studio {
         }
         let mut view = Looking { frame, cover, full: None, most_width_px: self.inner.settings.max_width_px };
         if let Some((number, id)) = wanted {
-            self.order_full(&mut view, number, id);
+            self.order_full(&mut view, (number, id), None);
         }
         for step in candidates {
             let Some(shot) = self.shoot(&mut view, step) else { continue };
@@ -172,8 +172,9 @@ impl Studio {
         };
         let Some((frame, cover)) = frame.and_then(|f| Some((f, arranged.covers.get(&*f.camera)?))) else { return };
         let mut view = Looking { frame, cover, full: None, most_width_px: self.inner.settings.max_width_px };
-        let (number, id) = self.next(event.at);
-        event.snapshots.extend(self.order_full(&mut view, number, id));
+        let subject = event.subject.as_ref().filter(|subject| subject.frame_px == frame.pixels.size_px());
+        let names = self.order_full(&mut view, self.next(event.at), subject.map(|subject| subject.bbox));
+        event.snapshots = names;
     }
 
     /// Orders a picture of the camera's next frame, and says how it will be called. None where there is no such camera, or no pictures
@@ -211,7 +212,7 @@ impl Studio {
         let pixels = view.frame.pixels.view();
         let bbox = step.track.bbox;
         let worth = worth::of(&pixels, view.cover, bbox, step.track.score);
-        if !self.lock().album.wants(step.uid, worth, view.frame.captured.mono) {
+        if !self.lock().album.judge(step.uid, worth, view.frame.captured.mono) {
             return None;
         }
         // Planes that are too short have been complained of by the detector.
@@ -228,7 +229,7 @@ impl Studio {
         })
     }
 
-    fn order_full(&self, view: &mut Looking<'_>, number: u64, id: Uuid) -> Vec<String> {
+    fn order_full(&self, view: &mut Looking<'_>, (number, id): (u64, Uuid), bbox: Option<Rect>) -> Vec<String> {
         let Some(full) = view.full() else { return Vec::new() };
         let camera: &CameraId = &view.frame.camera;
         let name = shelf::name(camera, number, id, Kind::Full);
@@ -236,7 +237,7 @@ impl Studio {
             camera: Arc::clone(camera),
             captured: view.frame.captured,
             frame_px: view.frame.pixels.size_px(),
-            bbox: None::<Rect>,
+            bbox,
             stills: vec![(name, Kind::Full, full)],
         })
     }
