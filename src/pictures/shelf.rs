@@ -123,11 +123,6 @@ impl Shelf {
         self.items.len()
     }
 
-    /// Whether there is none.
-    pub(super) fn is_empty(&self) -> bool {
-        self.items.is_empty()
-    }
-
     fn pop(&mut self) -> Option<Item> {
         let item = self.items.pop_front()?;
         self.bytes -= item.bytes;
@@ -168,7 +163,8 @@ mod tests {
     #[test]
     fn the_oldest_go_by_number_whatever_their_clock_said() {
         let limits = Limits { bytes: 100, files: 10, age: 7 * DAY };
-        let mut shelf = Shelf::new(limits, vec![item(3, 40, UNIX_EPOCH), item(1, 40, today()), item(2, 40, UNIX_EPOCH)]);
+        let mut shelf =
+            Shelf::new(limits, vec![item(3, 40, UNIX_EPOCH), item(1, 40, today()), item(2, 40, UNIX_EPOCH)]);
         assert_eq!(shelf.next_number(), 4);
         assert_eq!(shelf.surplus(Some(today())), [item(1, 40, today())]);
         assert_eq!((shelf.bytes(), shelf.len()), (80, 2));
@@ -190,7 +186,7 @@ mod tests {
         let mut shelf = Shelf::new(limits, (1..=11).map(|n| item(n, 1, today())).collect());
         assert_eq!(shelf.tenth(), [item(1, 1, today()), item(2, 1, today())]);
         let mut empty = Shelf::new(limits, Vec::new());
-        assert!(empty.tenth().is_empty() && empty.is_empty() && empty.next_number() == 1);
+        assert!(empty.tenth().is_empty() && empty.len() == 0 && empty.next_number() == 1);
     }
 
     proptest! {

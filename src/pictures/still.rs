@@ -3,9 +3,7 @@
 //! Belongs here: the one way in which a frame's pixels become a picture that may be kept. The masks are painted here and not later, so that
 //! no picture is ever held in which they are missing. Does not: JPEG and files (see `maker.rs`).
 
-use crate::pixels::{
-    ChannelOrder, CodesMut, Cover, Normalise, PixelError, SCALED_REACH_PX, Window, crop_u8_nhwc,
-};
+use crate::pixels::{ChannelOrder, CodesMut, Cover, Normalise, PixelError, SCALED_REACH_PX, Window, crop_u8_nhwc};
 use crate::types::{ImageView, Rect, RgbImage};
 
 /// Bytes as they are: no scaling, red first; what lies outside the frame is black.
@@ -60,10 +58,8 @@ fn taken(view: &ImageView<'_>, cover: &Cover, region: Rect, (w, h): (u32, u32)) 
 /// A copy with a box drawn in; the box is in pixels of a frame of this size.
 pub(super) fn with_box(still: &RgbImage, bbox: Rect, frame_px: (u32, u32)) -> RgbImage {
     let mut drawn = still.clone();
-    let (sx, sy) = (
-        still.width_px as f32 / frame_px.0.max(1) as f32,
-        still.height_px as f32 / frame_px.1.max(1) as f32,
-    );
+    let (sx, sy) =
+        (still.width_px as f32 / frame_px.0.max(1) as f32, still.height_px as f32 / frame_px.1.max(1) as f32);
     let at = Rect::new(bbox.x1 * sx, bbox.y1 * sy, bbox.x2 * sx, bbox.y2 * sy).clipped(still.width_px, still.height_px);
     if !at.is_sane() {
         return drawn;
@@ -102,7 +98,11 @@ pub(super) mod tests {
     }
 
     impl Drawn {
-        pub(in crate::pictures) fn new(format: PixelFormat, size_px: (u32, u32), byte: impl Fn(usize, usize) -> u8) -> Self {
+        pub(in crate::pictures) fn new(
+            format: PixelFormat,
+            size_px: (u32, u32),
+            byte: impl Fn(usize, usize) -> u8,
+        ) -> Self {
             let (w, h) = (size_px.0 as usize, size_px.1 as usize);
             let (cw, ch) = (w.div_ceil(2), h.div_ceil(2));
             let (strides, rows) = match format {
@@ -200,14 +200,16 @@ pub(super) mod tests {
     #[test]
     fn a_full_picture_keeps_its_proportions_and_is_never_enlarged() {
         let image = Drawn::new(PixelFormat::Nv12, (640, 360), |_, _| 128);
-        let size = |most| full(&image.view(), &Cover::default(), most).map(|s| (s.width_px, s.height_px)).expect("sound");
+        let size =
+            |most| full(&image.view(), &Cover::default(), most).map(|s| (s.width_px, s.height_px)).expect("sound");
         assert_eq!((size(320), size(2000)), ((320, 180), (640, 360)));
     }
 
     #[test]
     fn a_crop_shows_the_box_with_its_surroundings_and_a_box_outside_shows_nothing() {
         let image = Drawn::new(PixelFormat::Nv12, (640, 360), |_, _| 128);
-        let size = |bbox| crop(&image.view(), &Cover::default(), bbox).expect("sound").map(|s| (s.width_px, s.height_px));
+        let size =
+            |bbox| crop(&image.view(), &Cover::default(), bbox).expect("sound").map(|s| (s.width_px, s.height_px));
         assert_eq!(size(Rect::new(100.0, 100.0, 140.0, 200.0)), Some((52, 130)));
         assert_eq!(size(Rect::new(-10.0, -10.0, 640.0, 360.0)), Some((400, 225)));
         assert_eq!(size(Rect::new(700.0, 10.0, 800.0, 20.0)), None);
@@ -221,7 +223,11 @@ pub(super) mod tests {
         let drawn = with_box(&still, Rect::new(40.0, 20.0, 120.0, 80.0), (200, 100));
         assert_eq!((at(&drawn, 20, 10), at(&drawn, 59, 39)), (BOX_RGB.to_vec(), BOX_RGB.to_vec()));
         assert_eq!((at(&drawn, 40, 25), at(&drawn, 19, 10), at(&drawn, 60, 25)), (vec![9; 3], vec![9; 3], vec![9; 3]));
-        for odd in [Rect::new(-9.0, -9.0, 999.0, 999.0), Rect::new(199.0, 99.0, 200.0, 100.0), Rect::new(f32::NAN, 0.0, 1.0, 1.0)] {
+        for odd in [
+            Rect::new(-9.0, -9.0, 999.0, 999.0),
+            Rect::new(199.0, 99.0, 200.0, 100.0),
+            Rect::new(f32::NAN, 0.0, 1.0, 1.0),
+        ] {
             with_box(&still, odd, (200, 100));
         }
     }

@@ -16,9 +16,7 @@ use crate::config::Snapshots;
 use crate::pixels::Cover;
 use crate::runtime::{Clock, Hearts};
 use crate::telemetry::Metrics;
-use crate::types::{
-    Captured, Event, Frame, PixelFormat, Rect, Subject, Track, TrackEvent, TrackPhase, What,
-};
+use crate::types::{Captured, Event, Frame, PixelFormat, Rect, Subject, Track, TrackEvent, TrackPhase, What};
 
 const SIZE_PX: (u32, u32) = (320, 180);
 const BOX: Rect = Rect::new(100.0, 40.0, 180.0, 140.0);
@@ -82,7 +80,11 @@ impl Rig {
 }
 
 fn at(ms: u64) -> Captured {
-    Captured { mono: Duration::from_millis(ms), wall: UNIX_EPOCH + Duration::from_secs(1_800_000_000), wall_synced: true }
+    Captured {
+        mono: Duration::from_millis(ms),
+        wall: UNIX_EPOCH + Duration::from_secs(1_800_000_000),
+        wall_synced: true,
+    }
 }
 
 /// Stripes of this contrast: the more, the sharper.

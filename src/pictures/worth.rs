@@ -41,7 +41,8 @@ pub(super) fn sharpness(view: &ImageView<'_>, region: Rect) -> f32 {
     // Of packed RGB, green is the most of luma.
     let (bytes_per_px, offset) = if view.format == PixelFormat::Rgb { (3, 1) } else { (1, 0) };
     let plane = view.planes[0];
-    let luma = |x: usize, y: usize| plane.data.get(y * plane.stride + x * bytes_per_px + offset).map_or(0, |b| i32::from(*b));
+    let luma =
+        |x: usize, y: usize| plane.data.get(y * plane.stride + x * bytes_per_px + offset).map_or(0, |b| i32::from(*b));
     let axis = |from: f32, to: f32, length: u32| {
         // Each probe needs its four neighbours.
         let first = (from.max(0.0) as usize).max(1);

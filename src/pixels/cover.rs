@@ -183,7 +183,16 @@ mod tests {
 
     #[test]
     fn a_concave_mask_leaves_its_bay_open_and_one_that_crosses_itself_has_no_hole() {
-        let bay = Cover::new([vec![(0.0, 0.0), (0.25, 0.0), (0.25, 0.75), (0.75, 0.75), (0.75, 0.0), (1.0, 0.0), (1.0, 1.0), (0.0, 1.0)]]);
+        let bay = Cover::new([vec![
+            (0.0, 0.0),
+            (0.25, 0.0),
+            (0.25, 0.75),
+            (0.75, 0.75),
+            (0.75, 0.0),
+            (1.0, 0.0),
+            (1.0, 1.0),
+            (0.0, 1.0),
+        ]]);
         assert_eq!(drawn(&bay, &Window::whole((8, 8)), 0.0)[3], "##....##");
         // A five-pointed star in one stroke goes around its middle twice.
         let star = Cover::new([vec![(0.5, 0.0), (0.8, 1.0), (0.0, 0.35), (1.0, 0.35), (0.2, 1.0)]]);

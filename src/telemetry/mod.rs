@@ -6,4 +6,6 @@ pub mod logging;
 pub mod metrics;
 
 pub use histogram::Histogram;
-pub use metrics::{CameraMetrics, Counter, EngineMetrics, EngineOf, Gauge, Metrics, MqttMetrics, PictureMetrics, StageMetrics};
+pub use metrics::{
+    CameraMetrics, Counter, EngineMetrics, EngineOf, Gauge, Metrics, MqttMetrics, PictureMetrics, StageMetrics,
+};
