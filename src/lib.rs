@@ -1,7 +1,9 @@
 //! Peregrine: video analytics at the edge. The modules stand in the order in which a frame meets them.
 //!
 //! Invariants that hold everywhere:
-//! - no stage copies a frame's pixels; letterbox and crop read the decoder's planes once;
+//! - no stage copies a frame's pixels; letterbox and crop read the decoder's planes once. A mask that hides from the detector too is the
+//!   exception, and whoever draws it pays for it;
+//! - no pixel under a privacy mask leaves the device;
 //! - frames are dropped in the ring only, and every drop is counted by camera and reason;
 //! - no stage knows another; `pipeline` and `app` join them;
 //! - time, threads and signals come from `runtime`; a pure module takes time as an argument;
@@ -22,6 +24,7 @@ pub mod classify; // second stage: what a track's crop shows
 pub mod rules; // tracks become events: zones, lines, counts
 pub mod alerts; // events become things that are open until they are over
 pub mod store; // events on disk until the broker has them, and their history
+pub mod pictures; // the best view of what an event is about, its masks burnt in
 pub mod publish; // reports become messages at the broker
 pub mod annotate; // frames with marks on them, as a video for people
 pub mod api; // health, metrics and statistics over HTTP

@@ -1,6 +1,7 @@
 //! A picture of its own memory that can be drawn on, in I420 whatever it came from. Clips at its edges; never panics.
 
 use super::font;
+use crate::pixels::{Cover, Window};
 use crate::types::{ImageView, PixelFormat, Rect};
 
 /// A colour in BT.601, limited range: good enough for boxes.
@@ -91,6 +92,18 @@ impl Canvas {
         &self.data
     }
 
+    /// Black over every pixel that a mask touches; what is drawn later lies upon it.
+    pub fn hide(&mut self, cover: &Cover) {
+        if cover.is_empty() {
+            return;
+        }
+        let frame_px = (self.width as u32, self.height as u32);
+        for run in cover.runs(&Window::whole(frame_px), 0.0) {
+            let y = run.y as i64;
+            self.fill((run.from as i64, y), (run.to as i64, y + 1), Color::BLACK);
+        }
+    }
+
     /// A rectangle's outline, so many pixels thick.
     pub fn frame(&mut self, rect: &Rect, thickness_px: u32, color: Color) {
         if !rect.is_sane() {
@@ -158,6 +171,20 @@ mod tests {
         let at = |x: usize, y: usize| canvas.data[y * 20 + x];
         assert_eq!((at(4, 2), at(15, 7), at(4, 5)), (235, 235, 235));
         assert_eq!((at(3, 2), at(8, 5), at(16, 8)), (16, 16, 16));
+    }
+
+    #[test]
+    fn what_is_masked_is_black_in_every_plane_and_the_rest_stays() {
+        let image = RgbImage { width_px: 9, height_px: 7, data: vec![200; 9 * 7 * 3] };
+        let mut canvas = Canvas::copy_of(&image.view());
+        canvas.data[63..].fill(77);
+        canvas.hide(&Cover::new([vec![(0.4, 0.0), (1.0, 0.0), (1.0, 0.5), (0.4, 0.5)]]));
+        let luma: Vec<_> = canvas.data[..63].chunks(9).map(|row| row.iter().filter(|y| **y == 16).count()).collect();
+        assert_eq!(luma, [6, 6, 6, 6, 0, 0, 0]);
+        // Columns 3 to 8 and rows 0 to 3 lie in these chroma samples.
+        let u: Vec<_> = canvas.data[63..83].chunks(5).map(|row| row.iter().filter(|u| **u == 128).count()).collect();
+        assert_eq!(u, [4, 4, 0, 0]);
+        assert_eq!(canvas.data[63..83], canvas.data[83..]);
     }
 
     #[test]

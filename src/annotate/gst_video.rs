@@ -185,6 +185,7 @@ fn packed(canvas: &Canvas) -> Vec<u8> {
 mod tests {
     use super::*;
     use crate::annotate::{Mark, draw};
+    use crate::pixels::Cover;
     use crate::types::{Pixels, Rect, RgbImage};
 
     #[test]
@@ -195,7 +196,8 @@ mod tests {
         let mut writer = VideoWriter::create(&file).expect("an encoder");
         for i in 0..10 {
             let bbox = Rect::from_xywh(10.0 * i as f32, 20.0, 40.0, 60.0);
-            let canvas = draw(&image.view(), &[Mark { bbox, number: 1, text: "1 person 0.90".to_owned() }], "test");
+            let mark = Mark { bbox, number: 1, text: "1 person 0.90".to_owned() };
+            let canvas = draw(&image.view(), &Cover::default(), &[mark], "test");
             writer.write(&canvas, Duration::from_millis(100 * i)).expect("written");
         }
         writer.finish().expect("finished");

@@ -1,6 +1,7 @@
 //! Pictures for people: frames with boxes, numbers and labels drawn on them, written as a video.
 //!
-//! Belongs here: drawing (`canvas.rs`, `font.rs`) and the encoder (`gst_video.rs`). Does not: what is drawn, which tracking decides.
+//! Belongs here: drawing (`canvas.rs`, `font.rs`) and the encoder (`gst_video.rs`). Does not: what is drawn, which tracking decides, and where
+//! masks lie, which the owner does.
 
 mod canvas;
 mod font;
@@ -9,6 +10,7 @@ mod gst_video;
 pub use canvas::{Canvas, Color};
 pub use gst_video::{AnnotateError, VideoWriter};
 
+use crate::pixels::Cover;
 use crate::types::{ImageView, Rect};
 
 /// A box with a line of text.
@@ -22,9 +24,10 @@ pub struct Mark {
     pub text: String,
 }
 
-/// A copy of the frame with marks on it.
-pub fn draw(view: &ImageView<'_>, marks: &[Mark], caption: &str) -> Canvas {
+/// A copy of the frame, masked, with marks on it.
+pub fn draw(view: &ImageView<'_>, cover: &Cover, marks: &[Mark], caption: &str) -> Canvas {
     let mut canvas = Canvas::copy_of(view);
+    canvas.hide(cover);
     // Text as high as a fortieth of the picture, but never less than the font's own size.
     let scale = (view.height_px / (40 * font::HEIGHT)).max(1);
     for mark in marks {

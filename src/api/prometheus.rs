@@ -25,6 +25,7 @@ pub(super) fn text(metrics: &Metrics, up: Duration) -> String {
     engines(&mut page, metrics);
     mqtt(&mut page, metrics);
     store(&mut page, metrics);
+    pictures(&mut page, metrics);
     page.0
 }
 
@@ -187,6 +188,30 @@ fn store(page: &mut Page, metrics: &Metrics) {
     for (name, help, counter) in counters {
         page.family(name, "counter", help);
         page.sample(name, &[], counter.get());
+    }
+}
+
+fn pictures(page: &mut Page, metrics: &Metrics) {
+    let m = &metrics.pictures;
+    let counters = [
+        ("pictures_taken_total", "Views of objects kept in memory because they were the best so far.", &m.taken_total),
+        ("pictures_written_total", "Pictures of events written to disk.", &m.written_total),
+        ("pictures_dropped_total", "Pictures left out because the encoder was busy.", &m.dropped_total),
+        ("pictures_failed_total", "Pictures that could not be encoded or written.", &m.failed_total),
+        ("pictures_removed_total", "Pictures removed to keep the bounds.", &m.removed_total),
+    ];
+    for (name, help, counter) in counters {
+        page.family(name, "counter", help);
+        page.sample(name, &[], counter.get());
+    }
+    let gauges = [
+        ("pictures_files", "Pictures on disk.", &m.files),
+        ("pictures_disk_bytes", "Size of the pictures on disk.", &m.bytes),
+        ("pictures_memory_bytes", "Size of the views in memory.", &m.memory_bytes),
+    ];
+    for (name, help, gauge) in gauges {
+        page.family(name, "gauge", help);
+        page.sample(name, &[], gauge.get());
     }
 }
 

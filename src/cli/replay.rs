@@ -13,6 +13,7 @@ use super::{Failure, configuration, output, progress, table};
 use crate::annotate::{self, Mark, VideoWriter};
 use crate::config::{Camera, Config, Source};
 use crate::pipeline::{Board, Loading, Replay, ReplayError, Step};
+use crate::pixels::Cover;
 use crate::publish::{pace::Pace, payload};
 use crate::runtime::Clock;
 use crate::telemetry::{Metrics, logging};
@@ -35,7 +36,7 @@ pub(super) struct Args {
     /// Use this model instead of the configuration's.
     #[arg(long, value_name = "NAME|PATH")]
     model: Option<String>,
-    /// Also write a video with boxes, numbers and labels drawn in.
+    /// Also write a video with boxes, numbers and labels drawn in, and the masks of the configuration's camera of that name.
     #[arg(long, value_name = "OUT.mp4")]
     annotate: Option<PathBuf>,
     /// Also write the tracks in MOTChallenge text.
@@ -125,6 +126,8 @@ struct Listener {
     pace: Pace,
     out: Box<dyn Write>,
     video: Option<VideoWriter>,
+    /// The masks of the camera of this name.
+    cover: Cover,
     mot: Option<BufWriter<File>>,
     marks: Vec<TrackEvent>,
     first: Option<Duration>,
@@ -141,12 +144,15 @@ impl Listener {
             None => Box::new(output::stream()),
         };
         let video = args.annotate.as_deref().map(VideoWriter::create).transpose();
+        let masks = config.cameras.get(&args.camera).map(|camera| &camera.masks);
+        let cover = Cover::new(masks.into_iter().flat_map(|masks| masks.values().map(|mask| mask.points.clone())));
         Ok(Self {
             device: config.device.name.clone(),
             prefix: config.mqtt.prefix.clone(),
             pace: Pace::new(&config.publish),
             out,
             video: video.map_err(|e| Failure::Input(e.to_string()))?,
+            cover,
             mot: args.mot.as_deref().map(create).transpose()?,
             marks: Vec::new(),
             first: None,
@@ -193,7 +199,7 @@ impl Listener {
             let marks: Vec<_> = marks.iter().map(mark).collect();
             let at = frame.captured.mono.saturating_sub(*self.first.get_or_insert(frame.captured.mono));
             let caption = format!("{} #{}", frame.camera, frame.seq);
-            video.write(&annotate::draw(&frame.pixels.view(), &marks, &caption), at)?;
+            video.write(&annotate::draw(&frame.pixels.view(), &self.cover, &marks, &caption), at)?;
         }
         Ok(())
     }

@@ -42,7 +42,7 @@ pub use error::{ConfigError, ConfigErrors};
 pub use file::ConfigFile;
 pub use integrations::{HomeAssistant, Onvif};
 pub use load::{Loaded, defaults, load};
-pub use masks::{Mask, Snapshots};
+pub use masks::{Mask, Snapshots, SnapshotsMqtt};
 pub use redact::redacted;
 pub use render::{json_schema, reference, render};
 pub use resolve::Surroundings;

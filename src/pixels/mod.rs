@@ -1,6 +1,7 @@
 //! From a decoder's planes to a model's tensor, in one pass: letterbox for detectors, crop for classifiers.
 //!
 //! Both `detect` and `classify` need the same sampling, and a stage never imports another stage; so it stands here, beside `types`.
+//! So do the masks that lie over whatever leaves the device (`cover.rs`).
 //! Belongs here: where a model's pixel lies in the frame, interpolation, colour, scaling of values. Does not: which model wants
 //! what (see the manifest), and who owns the buffers.
 //!
@@ -10,6 +11,7 @@
 mod axis;
 mod codes;
 mod color;
+mod cover;
 mod geometry;
 mod kernels;
 mod sample;
@@ -21,6 +23,7 @@ mod sink;
 mod tests;
 
 pub use codes::CodesMut;
+pub use cover::{Cover, Run, SCALED_REACH_PX, Window};
 pub use geometry::{Letterbox, Placement};
 
 use crate::types::{ImageView, Rect};

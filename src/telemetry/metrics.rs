@@ -153,6 +153,27 @@ pub struct StoreMetrics {
     pub refused_total: Counter,
 }
 
+/// What is counted for pictures of events.
+#[derive(Debug, Default)]
+pub struct PictureMetrics {
+    /// Views of objects that were kept in memory because they were the best so far.
+    pub taken_total: Counter,
+    /// Files written.
+    pub written_total: Counter,
+    /// Pictures left out because the encoder was busy.
+    pub dropped_total: Counter,
+    /// Pictures that could not be encoded or written.
+    pub failed_total: Counter,
+    /// Files removed to keep the bounds.
+    pub removed_total: Counter,
+    /// Files on disk.
+    pub files: Gauge,
+    /// Their size.
+    pub bytes: Gauge,
+    /// Views in memory.
+    pub memory_bytes: Gauge,
+}
+
 /// What is counted for one model, all workers together.
 #[derive(Debug, Default)]
 pub struct EngineMetrics {
@@ -180,6 +201,8 @@ pub struct Metrics {
     pub mqtt: MqttMetrics,
     /// Events on disk.
     pub store: StoreMetrics,
+    /// Pictures of events.
+    pub pictures: PictureMetrics,
     /// Pipelines whose teardown outlasted its deadline and were abandoned.
     pub pipelines_abandoned_total: Counter,
     /// Configuration reloads that were taken.

@@ -7,5 +7,6 @@ pub mod metrics;
 
 pub use histogram::{Histogram, HistogramMark};
 pub use metrics::{
-    CameraMetrics, Counter, EngineMetrics, EngineOf, Gauge, Metrics, MqttMetrics, StageMetrics, StoreMetrics,
+    CameraMetrics, Counter, EngineMetrics, EngineOf, Gauge, Metrics, MqttMetrics, PictureMetrics, StageMetrics,
+    StoreMetrics,
 };

@@ -6,8 +6,10 @@ use super::scan::{Named, Source, parts, paths, roots, without_tests};
 /// What every stage may use.
 const GROUND: &[&str] = &["types", "config", "telemetry", "runtime", "pixels"];
 /// A stage never names another one.
-const STAGES: &[&str] =
-    &["ingest", "schedule", "detect", "track", "classify", "rules", "alerts", "store", "publish", "monitor", "api"];
+const STAGES: &[&str] = &[
+    "ingest", "schedule", "detect", "track", "classify", "rules", "alerts", "store", "pictures", "publish", "monitor",
+    "api",
+];
 /// The only modules that see several stages.
 const WIRING: &[&str] = &["pipeline", "app"];
 /// Commands that ask several stages what the device offers, and start none of them.
@@ -22,7 +24,7 @@ fn may_import(name: &str) -> Option<Vec<&'static str>> {
         "ring" => vec!["types", "telemetry", "runtime"],
         "infer" => GROUND.to_vec(),
         // Drawing for people knows nobody; only `replay` calls it.
-        "annotate" => vec!["types"],
+        "annotate" => vec!["types", "pixels"],
         "detect" | "classify" => [GROUND, &["infer"]].concat(),
         _ if STAGES.contains(&name) => GROUND.to_vec(),
         "pipeline" | "app" => [GROUND, &["infer", "ring"], STAGES, WIRING].concat(),
@@ -184,6 +186,12 @@ const PURE: &[&str] = &[
     "src/config/redact",
     "src/ingest/watchdog",
     "src/publish/commands",
+    "src/pictures/album",
+    "src/pictures/blinds",
+    "src/pictures/shelf",
+    "src/pictures/still",
+    "src/pictures/wishes",
+    "src/pictures/worth",
     "src/publish/outbox",
     "src/publish/flight",
     "src/publish/pace",

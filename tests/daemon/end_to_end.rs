@@ -4,6 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use peregrine::annotate::{self, VideoWriter};
+use peregrine::pixels::Cover;
 use peregrine::types::{Pixels, RgbImage};
 
 use super::{config, test_camera};
@@ -76,7 +77,7 @@ fn tracks_end_when_their_camera_does() {
     let image = RgbImage { width_px: 160, height_px: 120, data: vec![90; 160 * 120 * 3] };
     let mut writer = VideoWriter::create(&clip).expect("an encoder");
     for i in 0..10 {
-        let canvas = annotate::draw(&image.view(), &[], "clip");
+        let canvas = annotate::draw(&image.view(), &Cover::default(), &[], "clip");
         writer.write(&canvas, Duration::from_millis(100 * i)).expect("written");
     }
     writer.finish().expect("finished");
