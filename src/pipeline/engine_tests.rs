@@ -262,3 +262,42 @@ fn tracks_of_a_camera_that_fell_silent_end_without_another_frame() {
         lanes.bell().ring();
     });
 }
+
+#[test]
+fn a_dwell_is_told_though_no_frame_comes_and_the_end_of_the_camera_ends_the_stay() {
+    let zone = config::Zone {
+        points: vec![(0.0, 0.0), (1.0, 0.0), (1.0, 1.0), (0.0, 1.0)],
+        classes: Vec::new(),
+        anchor: config::Anchor::Center,
+        dwell: Some(Duration::from_millis(100)),
+        crowd: None,
+        occupancy: false,
+        settle: Duration::ZERO,
+    };
+    let still = config::Camera::of(config::Source::Test { pattern: String::new() });
+    let camera = config::Camera { zones: BTreeMap::from([("yard".to_owned(), zone)]), ..still };
+    let lanes = Lanes::default();
+    let lane = lanes.open_watched("yard", 1, WhenFull::DisplaceOldest, camera);
+    let (seats, stop) = (Arc::new(Seats::new(lanes.clone())), Stop::new());
+    let (say, heard) = channel();
+    std::thread::scope(|s| {
+        let (parts, over) = (parts(&seats, LONG, 1), stop.clone());
+        s.spawn(move || {
+            run_engine(parts, &over, &mut |finding| {
+                if let Finding::Event(event) = finding {
+                    say.send(event).expect("somebody listens");
+                }
+            });
+        });
+        let next = || heard.recv_timeout(Duration::from_secs(60)).expect("it is told");
+        lane.ring.push(frame(&lane.camera, 1));
+        let (entered, dwell) = (next(), next());
+        assert_eq!((entered.what.kind(), entered.frame_seq), ("entered", Some(1)));
+        assert_eq!((dwell.what.kind(), dwell.frame_seq), ("dwell", None), "no frame shows it");
+        lanes.close_still(&lane);
+        lanes.bell().ring();
+        assert_eq!([next().what.kind(), next().what.kind()], ["dwell_end", "left"]);
+        stop.set();
+        lanes.bell().ring();
+    });
+}

@@ -151,11 +151,16 @@ use crate::config::Source;
 impl Lanes {
     /// A lane whose frames the test pushes.
     pub(super) fn open_still(&self, name: &str, capacity: usize, when_full: WhenFull) -> Arc<Lane> {
+        self.open_watched(name, capacity, when_full, Camera::of(Source::Test { pattern: String::new() }))
+    }
+
+    /// The same, with what is watched in its picture.
+    pub(super) fn open_watched(&self, name: &str, capacity: usize, when_full: WhenFull, settings: Camera) -> Arc<Lane> {
         let metrics = Arc::<CameraMetrics>::default();
         let lane = Arc::new(Lane {
             number: self.numbers.fetch_add(1, Ordering::Relaxed),
             camera: name.into(),
-            settings: Camera::of(Source::Test { pattern: String::new() }),
+            settings,
             ring: FrameRing::new(capacity, when_full, self.bell.clone(), Arc::clone(&metrics)),
             metrics,
             stop: Stop::new(),

@@ -4,12 +4,14 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 
-use proptest::prelude::*;
 use uuid::Uuid;
 
 use super::*;
 use crate::config::{Anchor, Camera, Crowd, Line, Source, Zone};
 use crate::types::{Rect, Track};
+
+mod laws;
+mod lines;
 
 const FRAME_MS: u64 = 100;
 
@@ -232,87 +234,6 @@ fn only_named_classes_count() {
 }
 
 #[test]
-fn a_line_tells_each_crossing_with_its_direction() {
-    let mut scene = Scene::of(&with_line(middle_line()));
-    scene.walk(1, (0.2, 0.5), (0.8, 0.5), 20).walk(1, (0.8, 0.5), (0.2, 0.5), 20);
-    assert_eq!(scene.directions(), ["east", "west"], "walking down, left is the picture's right");
-}
-
-#[test]
-fn who_jumps_over_a_line_between_two_frames_has_crossed_it_and_who_jumps_past_its_end_has_not() {
-    let mut scene = Scene::of(&with_line(middle_line()));
-    scene.frame(&[At(1, 0.1, 0.5)]).frames(5, &[At(1, 0.9, 0.5)]);
-    assert_eq!(scene.directions(), ["east"]);
-    // From one side to the other, yet below the line's end.
-    scene.frame(&[At(2, 0.1, 0.95)]).frames(5, &[At(2, 0.9, 0.95)]);
-    // Changes sides far away: on the way around the end the sides change, and nothing is crossed.
-    scene.walk(3, (0.3, 0.5), (0.3, 0.97), 10).walk(3, (0.3, 0.97), (0.7, 0.97), 10).walk(
-        3,
-        (0.7, 0.97),
-        (0.7, 0.5),
-        10,
-    );
-    assert_eq!(scene.directions(), ["east"]);
-}
-
-#[test]
-fn who_trembles_on_a_line_or_turns_on_it_crosses_nothing() {
-    let mut scene = Scene::of(&with_line(middle_line()));
-    scene.walk(1, (0.3, 0.5), (0.499, 0.5), 10);
-    for _ in 0..50 {
-        scene.frame(&[At(1, 0.4985, 0.5)]).frame(&[At(1, 0.5015, 0.5)]).frame(&[At(1, 0.5, 0.5)]);
-    }
-    scene.walk(1, (0.499, 0.5), (0.3, 0.5), 10);
-    assert_eq!(scene.directions(), [""; 0]);
-    // A box that is cut for one frame jumps far, and back.
-    scene.frame(&[At(1, 0.6, 0.5)]).walk(1, (0.3, 0.5), (0.2, 0.5), 5);
-    assert_eq!(scene.directions(), [""; 0]);
-}
-
-#[test]
-fn who_trembles_and_then_goes_on_crosses_once() {
-    let mut scene = Scene::of(&with_line(middle_line()));
-    scene.walk(1, (0.3, 0.5), (0.499, 0.5), 10);
-    for _ in 0..21 {
-        scene.frame(&[At(1, 0.4985, 0.5)]).frame(&[At(1, 0.5015, 0.5)]);
-    }
-    scene.walk(1, (0.501, 0.5), (0.7, 0.5), 10);
-    assert_eq!(scene.directions(), ["east"]);
-}
-
-#[test]
-fn who_appears_on_a_line_has_crossed_nothing_by_leaving_it() {
-    let mut scene = Scene::of(&with_line(middle_line()));
-    scene.frame(&[At(1, 0.499, 0.5)]).walk(1, (0.501, 0.5), (0.8, 0.5), 10);
-    assert_eq!(scene.directions(), [""; 0]);
-}
-
-#[test]
-fn who_vanishes_right_after_the_line_has_crossed_it() {
-    let mut scene = Scene::of(&with_line(middle_line()));
-    scene.walk(1, (0.2, 0.5), (0.45, 0.5), 5).frame(&[At(1, 0.55, 0.5)]).end();
-    assert_eq!(scene.directions(), ["east"]);
-}
-
-#[test]
-fn a_corner_of_a_line_is_crossed_once() {
-    let bent = Line { points: vec![(0.2, 0.2), (0.5, 0.5), (0.8, 0.2)], ..middle_line() };
-    let mut scene = Scene::of(&with_line(bent));
-    scene.walk(1, (0.5, 0.8), (0.5, 0.2), 30);
-    assert_eq!(scene.directions(), ["east"]);
-    // In through one leg, out through the other one.
-    scene.walk(2, (0.1, 0.35), (0.9, 0.35), 30);
-    assert_eq!(scene.directions(), ["east", "east", "west"]);
-}
-
-#[test]
-fn a_crossing_behind_an_obstacle_counts_when_the_track_is_found_again() {
-    let mut scene = Scene::of(&with_line(middle_line()));
-    scene.walk(1, (0.2, 0.5), (0.45, 0.5), 10).frames(8, &[]).walk(1, (0.55, 0.5), (0.8, 0.5), 10);
-    assert_eq!(scene.directions(), ["east"]);
-}
-
-#[test]
 fn a_new_number_where_another_one_vanished_is_not_counted_again() {
     let camera = Camera {
         appearances: true,
@@ -393,26 +314,6 @@ fn a_crowd_is_told_after_its_time_and_its_end_once() {
 }
 
 #[test]
-fn counts_are_told_by_direction_and_class_for_every_interval_with_crossings() {
-    let mut scene = Scene::of(&with_line(Line { count_every: Some(Duration::from_secs(5)), ..middle_line() }));
-    for id in 1..=2 {
-        scene.walk(id, (0.2, 0.5), (0.8, 0.5), 15);
-    }
-    scene.walk(3, (0.8, 0.2), (0.2, 0.2), 15).frames(60, &[]).walk(4, (0.2, 0.5), (0.8, 0.5), 15).end();
-    let counts: Vec<What> = scene.whats().into_iter().filter(|w| w.kind() == "count").collect();
-    let count = |direction: &str, count, total, interval_ms| What::Count {
-        line: "gate".to_owned(),
-        direction: direction.to_owned(),
-        class: "person".to_owned(),
-        count,
-        total,
-        interval_ms,
-    };
-    // 16 frames a walk: the third is over at 4800 ms, the fourth begins at 10800 ms and is over at 12400 ms.
-    assert_eq!(counts, [count("west", 1, 1, 5000), count("east", 2, 2, 5000), count("east", 1, 3, 2400)]);
-}
-
-#[test]
 fn standing_still_is_told_and_moving_again_too() {
     let mut scene = Scene::of(&Camera { stopped: Some(Duration::from_secs(3)), ..camera() });
     scene.walk(1, (0.2, 0.5), (0.5, 0.5), 15);
@@ -482,79 +383,4 @@ fn a_box_that_is_no_box_says_that_somebody_is_there_and_not_where() {
         scene.frame_of(&[step]);
     }
     assert_eq!(scene.kinds(), ["appeared", "entered"]);
-}
-
-/// Whatever a tracker tells: who is seen, where, and who is given up.
-fn stories() -> impl Strategy<Value = Vec<Vec<(TrackId, f64, f64, bool)>>> {
-    let step = (1u64..6, -0.1..1.1f64, -0.1..1.1f64, prop::bool::weighted(0.1));
-    prop::collection::vec(prop::collection::vec(step, 0..4), 1..120)
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig { cases: 256, failure_persistence: None, ..ProptestConfig::default() })]
-
-    /// What begins ends, in that order and once; numbers go on from one another; time never goes back.
-    #[test]
-    fn whatever_a_tracker_tells_the_accounts_are_right(story in stories(), settle in 0u64..400) {
-        let camera = Camera {
-            appearances: true,
-            stopped: Some(Duration::from_millis(300)),
-            lines: BTreeMap::from([("gate".to_owned(), Line { count_every: Some(Duration::from_secs(1)), ..middle_line() })]),
-            ..with_zone(Zone {
-                dwell: Some(Duration::from_millis(300)),
-                crowd: Some(Crowd { count: 2, hold: Duration::from_millis(200) }),
-                occupancy: true,
-                settle: Duration::from_millis(settle),
-                ..right_half()
-            })
-        };
-        let mut scene = Scene::of(&camera);
-        for frame in &story {
-            let mut steps: Vec<TrackEvent> = Vec::new();
-            for &(id, x, y, over) in frame {
-                if steps.iter().all(|step| step.track.id != id) {
-                    let phase = if over { TrackPhase::End } else { TrackPhase::Update };
-                    steps.push(scene.step(At(id, x, y), "person", phase));
-                }
-            }
-            scene.frame_of(&steps);
-        }
-        scene.end();
-        let count = |kind: &str| scene.told.iter().filter(|event| event.what.kind() == kind).count();
-        for (begin, end) in [("appeared", "gone"), ("entered", "left"), ("dwell", "dwell_end"), ("stopped", "moving"), ("crowd", "crowd_end")] {
-            prop_assert_eq!(count(begin), count(end), "{} and {}", begin, end);
-        }
-        let (mut told, mut inside, mut crossed, mut totals) = (0, 0i32, 0u64, 0u64);
-        for event in &scene.told {
-            match &event.what {
-                What::Occupancy { count, before, .. } => {
-                    prop_assert_eq!(*before, told);
-                    prop_assert_ne!(count, before);
-                    told = *count;
-                }
-                What::Entered { .. } => inside += 1,
-                What::Left { .. } => inside -= 1,
-                What::Crossed { .. } => crossed += 1,
-                What::Count { count, .. } => totals += count,
-                _ => {}
-            }
-            prop_assert!(inside >= 0, "nobody leaves who is not in");
-        }
-        prop_assert_eq!((told, inside), (0, 0));
-        prop_assert_eq!(crossed, totals, "every crossing is in one interval's count");
-        prop_assert!(scene.told.windows(2).all(|pair| pair[0].at.mono <= pair[1].at.mono));
-    }
-
-    /// Whoever crosses back and forth has crossed as often one way as the other, but for the side where they stay.
-    #[test]
-    fn crossings_of_one_who_stays_in_view_alternate(xs in prop::collection::vec(0.0..1.0f64, 2..80)) {
-        let whole = Line { points: vec![(0.5, 0.0), (0.5, 1.0)], ..middle_line() };
-        let mut scene = Scene::of(&with_line(whole));
-        for x in &xs {
-            scene.frame(&[At(1, *x, 0.5)]);
-        }
-        scene.end();
-        let directions = scene.directions();
-        prop_assert!(directions.windows(2).all(|pair| pair[0] != pair[1]), "{:?}", directions);
-    }
 }
