@@ -100,7 +100,9 @@ fn text(stored: &Stored) -> String {
     let mut line = format!("{} {camera:<12} {:<14} {}", time(event.at), event.what.kind(), event.what.place());
     match &event.what {
         What::Crossed { direction, .. } => line += &format!(" {direction}"),
-        What::Count { direction, class, count, total, .. } => line += &format!(" {direction} {class} {count} of {total}"),
+        What::Count { direction, class, count, total, .. } => {
+            line += &format!(" {direction} {class} {count} of {total}")
+        }
         What::Occupancy { count, before, .. } => line += &format!(" {count}, before {before}"),
         What::Crowd { count, .. } | What::CrowdEnd { count, .. } => line += &format!(" {count}"),
         What::AlertRaised { reason, .. } | What::AlertCleared { reason, .. } => line += &format!(": {reason}"),

@@ -67,7 +67,8 @@ impl Contents {
         let lane = if event.is_alert() { Lane::Alerts } else { Lane::Events };
         self.queues[lane as usize].push_back(event);
         if self.queues.iter().map(VecDeque::len).sum::<usize>() > CAPACITY {
-            let victim = [Lane::Events, Lane::Alerts].into_iter().find(|l| self.queues[*l as usize].pop_front().is_some());
+            let victim =
+                [Lane::Events, Lane::Alerts].into_iter().find(|l| self.queues[*l as usize].pop_front().is_some());
             if let Some(victim) = victim {
                 self.lose(Losses::of(victim, 1), "the disk took nothing for too long");
             }

@@ -149,7 +149,8 @@ impl Index {
     pub(super) fn make_room(&mut self, budget: u64) -> Vec<(Lane, Segment)> {
         let mut gone = Vec::new();
         while self.bytes() > budget {
-            let oldest = [Lane::Events, Lane::Alerts].into_iter().find_map(|lane| Some((lane, self.pop(lane, |_| true)?)));
+            let oldest =
+                [Lane::Events, Lane::Alerts].into_iter().find_map(|lane| Some((lane, self.pop(lane, |_| true)?)));
             match oldest {
                 Some(oldest) => gone.push(oldest),
                 None => break,

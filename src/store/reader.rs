@@ -58,9 +58,7 @@ impl Reader {
         let slot = &mut self.open[lane as usize];
         let open = match slot.take().filter(|o| o.path == *path) {
             Some(open) => open,
-            None => {
-                Open { path: Arc::clone(path), file: File::open(path)?, places: Vec::new(), end: RECORDS_AT }
-            }
+            None => Open { path: Arc::clone(path), file: File::open(path)?, places: Vec::new(), end: RECORDS_AT },
         };
         slot.insert(open).read(number)
     }

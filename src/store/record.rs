@@ -125,7 +125,8 @@ mod tests {
 
     fn bodies() -> impl Strategy<Value = Vec<Vec<u8>>> {
         // Marks in bodies, cut and whole, are what could lead a search astray.
-        let piece = prop_oneof![Just(b"PgR\x01".to_vec()), Just(b"P".to_vec()), prop::collection::vec(any::<u8>(), 0..40)];
+        let piece =
+            prop_oneof![Just(b"PgR\x01".to_vec()), Just(b"P".to_vec()), prop::collection::vec(any::<u8>(), 0..40)];
         let body = prop::collection::vec(piece, 0..4).prop_map(|pieces| pieces.concat());
         prop::collection::vec(body, 1..20)
     }

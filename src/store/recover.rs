@@ -122,7 +122,11 @@ fn read_segment(
     let Front { seal, bits } = segment::front(path, &file)?;
     let known = seal.map_or(name.first, |s| s.end).clamp(name.first, limit.max(name.first));
     if let (Some(seal), false, true) = (seal, is_newest, found.checkpoint.is_some()) {
-        return Ok(Some(Read { segment: segment_of(name, path, known, bits, seal.last_wall_ms), missing: 0, is_newest }));
+        return Ok(Some(Read {
+            segment: segment_of(name, path, known, bits, seal.last_wall_ms),
+            missing: 0,
+            is_newest,
+        }));
     }
     let (bytes, scan) = whole(&file)?;
     if scan.records.is_empty() && scan.garbage.is_empty() && bits.is_empty() && seal.is_none() {

@@ -68,8 +68,7 @@ impl Writer {
     pub(super) fn new(shared: Arc<Shared>, context: Context, boot: Uuid) -> Self {
         let (failed, prune_at) = ([None; 2], context.clock.mono());
         let (reasons, unlink) = (BTreeSet::new(), Vec::new());
-        let mut writer =
-            Self { shared, context, boot, log: None, failed, reasons, acks_since: None, prune_at, unlink };
+        let mut writer = Self { shared, context, boot, log: None, failed, reasons, acks_since: None, prune_at, unlink };
         writer.open();
         writer
     }
@@ -139,7 +138,9 @@ impl Writer {
     /// When there is something to do though nobody rings.
     fn deadline(&self, now: Duration) -> Duration {
         let lanes = self.log.iter().flat_map(|log| Lane::ALL.into_iter().zip(&log.lanes));
-        let syncs = lanes.filter(|(lane, _)| self.is_ready(*lane)).filter_map(|(lane, log)| Some(log.waits_since()? + gather(lane)));
+        let syncs = lanes
+            .filter(|(lane, _)| self.is_ready(*lane))
+            .filter_map(|(lane, log)| Some(log.waits_since()? + gather(lane)));
         let untold = self.log.as_ref().is_some_and(|log| log.counters.has_untold()) && self.is_ready(Lane::Events);
         let acks = self.acks_since.map(|since| since + ACKS_GATHER);
         let others = [Some(now + TURN), acks, untold.then_some(now)];
@@ -274,7 +275,9 @@ impl Writer {
         let (first, bytes) = (begun.first, begun.bytes);
         self.context.metrics.store.written_bytes_total.add(begun.written);
         let (bits, last_wall_ms, sealed, dirty) = (Vec::new(), 0, false, false);
-        self.shared.index().push(lane, Segment { path: begun.path, first, end: first, bits, bytes, last_wall_ms, sealed, dirty });
+        self.shared
+            .index()
+            .push(lane, Segment { path: begun.path, first, end: first, bits, bytes, last_wall_ms, sealed, dirty });
         self.unlink.retain(|path| segment::remove(path).is_err_and(|e| e.kind() != io::ErrorKind::NotFound));
         Ok(())
     }
@@ -283,7 +286,11 @@ impl Writer {
         for rotten in &work.rotten {
             match aside::keep_rotten(&self.context.dir, rotten) {
                 Ok(false) => continue,
-                Ok(true) => log::warn!("store: {} bytes of {} are no record, they are in rotten/", rotten.bytes.len(), rotten.from),
+                Ok(true) => log::warn!(
+                    "store: {} bytes of {} are no record, they are in rotten/",
+                    rotten.bytes.len(),
+                    rotten.from
+                ),
                 Err(e) => log::warn!("store: {} bytes of {} are no record: {e}", rotten.bytes.len(), rotten.from),
             }
             self.context.metrics.store.rotten_total.inc();
@@ -343,7 +350,10 @@ impl Writer {
     fn fail(&mut self, lane: Lane, e: &io::Error) {
         self.failed[lane as usize] = Some(self.context.clock.mono() + PROBE);
         if self.shared.ill(lane, format!("{}: {e}", segment::folder(lane))) {
-            log::error!("store: {} cannot be written: {e}; events are kept in memory, trying again", segment::folder(lane));
+            log::error!(
+                "store: {} cannot be written: {e}; events are kept in memory, trying again",
+                segment::folder(lane)
+            );
         }
     }
 
@@ -357,9 +367,10 @@ impl Writer {
     fn is_finished(&self) -> bool {
         let contents = self.shared.inbox.lock();
         let Some(log) = &self.log else { return true };
-        Lane::ALL.into_iter().filter(|lane| self.is_ready(*lane)).all(|lane| {
-            contents.len(lane) == 0 && log.lanes[lane as usize].pending() == 0
-        })
+        Lane::ALL
+            .into_iter()
+            .filter(|lane| self.is_ready(*lane))
+            .all(|lane| contents.len(lane) == 0 && log.lanes[lane as usize].pending() == 0)
     }
 
     fn show(&self) {

@@ -73,7 +73,8 @@ impl Disk {
 
     /// The name of its block device, e.g. `loop0`.
     pub(super) fn device(&self) -> String {
-        let found = Command::new("findmnt").args(["-n", "-o", "SOURCE"]).arg(self.folder()).output().expect("findmnt runs");
+        let found =
+            Command::new("findmnt").args(["-n", "-o", "SOURCE"]).arg(self.folder()).output().expect("findmnt runs");
         String::from_utf8_lossy(&found.stdout).trim().trim_start_matches("/dev/").to_owned()
     }
 

@@ -50,8 +50,10 @@ impl Life {
 
     /// The losses that were told and wait for the broker.
     pub(crate) fn told(&self) -> u64 {
-        let waiting = std::iter::successors(self.store.next(Lane::Events, 0), |(n, _)| self.store.next(Lane::Events, *n));
-        let counts = waiting.map(|(_, stored)| if let What::Lost { count, .. } = stored.event.what { count } else { 0 });
+        let waiting =
+            std::iter::successors(self.store.next(Lane::Events, 0), |(n, _)| self.store.next(Lane::Events, *n));
+        let counts =
+            waiting.map(|(_, stored)| if let What::Lost { count, .. } = stored.event.what { count } else { 0 });
         counts.sum()
     }
 }
@@ -60,7 +62,11 @@ impl Life {
 pub(crate) fn event(camera: &str, n: u64) -> Event {
     let wall = UNIX_EPOCH + Duration::from_secs(n);
     let what = if n % 10 == 9 {
-        What::AlertRaised { alert: format!("alert{}", n % 20), severity: Severity::Warning, reason: "a test".to_owned() }
+        What::AlertRaised {
+            alert: format!("alert{}", n % 20),
+            severity: Severity::Warning,
+            reason: "a test".to_owned(),
+        }
     } else {
         What::Crossed { line: "gate".to_owned(), direction: "in".to_owned() }
     };
