@@ -103,6 +103,12 @@ impl Counters {
         self.alerts(stored);
     }
 
+    /// Takes over what is gone: unlike all else it counts before it is durable.
+    pub(super) fn with_losses_of(&mut self, live: &Self) -> &Self {
+        (self.gone_below, self.lost) = (live.gone_below, live.lost);
+        self
+    }
+
     /// What the next segment begins with.
     pub(super) fn checkpoint(&self) -> Checkpoint {
         Checkpoint {

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::counters::{Kept, wall_ms};
 use super::record::{self, Kind};
 use super::segment::{self, Name, RECORDS_AT, Seal};
 use crate::types::Lane;
@@ -17,7 +18,7 @@ use crate::types::Lane;
 struct Pending {
     number: u64,
     bytes: Vec<u8>,
-    wall_ms: u64,
+    kept: Kept,
 }
 
 #[derive(Debug)]
@@ -50,10 +51,11 @@ pub(super) struct Begun {
 }
 
 /// What has become durable: the number after the last record's, and the latest wall time among them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug)]
 pub(super) struct Durable {
     pub(super) end: u64,
     pub(super) wall_ms: u64,
+    pub(super) kept: Vec<Kept>,
 }
 
 /// A lane's log.
@@ -80,9 +82,9 @@ impl LaneLog {
     }
 
     /// Takes a record's body. False, and the record is no more, when no segment could hold it.
-    pub(super) fn push(&mut self, body: &[u8], wall_ms: u64, now: Duration) -> bool {
+    pub(super) fn push(&mut self, body: &[u8], kept: Kept, now: Duration) -> bool {
         let Some(bytes) = record::encode(Kind::Event, self.next_number, body) else { return false };
-        self.pending.push_back(Pending { number: self.next_number, bytes, wall_ms });
+        self.pending.push_back(Pending { number: self.next_number, bytes, kept });
         self.next_number += 1;
         self.since.get_or_insert(now);
         true
@@ -107,7 +109,7 @@ impl LaneLog {
                 break;
             }
             bytes.extend_from_slice(&record.bytes);
-            active.wall_ms = active.wall_ms.max(record.wall_ms);
+            active.wall_ms = active.wall_ms.max(wall_ms(record.kept.stored.event.at.wall));
             count += 1;
         }
         active.file.write_all_at(&bytes, active.at)?;
@@ -121,10 +123,11 @@ impl LaneLog {
     pub(super) fn sync(&mut self, now: Duration) -> io::Result<Option<Durable>> {
         let (Some(active), 1..) = (&self.active, self.written) else { return Ok(None) };
         active.file.sync_data()?;
-        let durable = self.pending.drain(..self.written).fold(None, |_, p| Some(p.number + 1));
+        let kept: Vec<Kept> = self.pending.drain(..self.written).map(|p| p.kept).collect();
         self.written = 0;
         self.since = (!self.pending.is_empty()).then_some(now);
-        Ok(durable.map(|end| Durable { end, wall_ms: active.wall_ms }))
+        let end = self.pending.front().map_or(self.next_number, |p| p.number);
+        Ok(Some(Durable { end, wall_ms: active.wall_ms, kept }))
     }
 
     /// The segment cannot be trusted: after a failed `fdatasync` nobody knows what of it is on the disk, and asking again would say that all is.

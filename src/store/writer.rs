@@ -45,6 +45,8 @@ struct Work {
 /// The log of this life.
 struct Log {
     counters: Counters,
+    /// The counts as of what is durable: a checkpoint that knew more would leave gaps if the power went now.
+    durable: Counters,
     lanes: [LaneLog; 2],
 }
 
@@ -88,7 +90,7 @@ impl Writer {
             contents.rotten.extend(rotten);
             contents.lose(lost, "records on the disk were damaged");
         });
-        self.log = Some(Log { counters, lanes: logs });
+        self.log = Some(Log { durable: counters.clone(), counters, lanes: logs });
         self.failed = [None; 2];
         self.shared.well_all();
         self.show();
@@ -174,7 +176,7 @@ impl Writer {
     fn accept(&mut self, lane: Lane, event: Event, now: Duration) {
         let Some(log) = &mut self.log else { return };
         let kept = Kept { stored: log.counters.name(event, self.boot), told: None };
-        push(log, lane, &kept, now);
+        push(log, lane, kept, now);
     }
 
     fn tell_losses(&mut self, now: Captured) {
@@ -188,7 +190,7 @@ impl Writer {
         let what = What::Lost { count: losses.count, alerts: losses.alerts, reason };
         let event = Event { camera: None, at: now, frame_seq: None, what, subject: None, snapshots: Vec::new() };
         let kept = Kept { stored: log.counters.name(event, self.boot), told: Some(ever) };
-        push(log, Lane::Events, &kept, now.mono);
+        push(log, Lane::Events, kept, now.mono);
     }
 
     /// Writes a lane's records and makes them durable if it is time. A segment that fails is left, and another one tried at once.
@@ -239,7 +241,10 @@ impl Writer {
         let Some(durable) = log.lanes[lane as usize].sync(now)? else { return Ok(()) };
         self.context.metrics.store.syncs_total.inc();
         self.shared.index().durable(lane, durable.end, durable.wall_ms);
-        *self.shared.open_alerts() = log.counters.open_alerts();
+        durable.kept.iter().for_each(|kept| log.durable.absorb(kept));
+        if lane == Lane::Alerts {
+            *self.shared.open_alerts() = log.durable.open_alerts();
+        }
         self.shared.wake();
         Ok(())
     }
@@ -263,7 +268,7 @@ impl Writer {
             }
             self.unlink.push(segment.path);
         }
-        let checkpoint = serde_json::to_vec(&log.counters.checkpoint())?;
+        let checkpoint = serde_json::to_vec(&log.durable.with_losses_of(&log.counters).checkpoint())?;
         let mut begun = log.lanes[lane as usize].begin(&checkpoint);
         while begun.as_ref().is_err_and(is_full) {
             // What the broker has is worth less than what it does not have yet.
@@ -385,10 +390,10 @@ impl Writer {
     }
 }
 
-fn push(log: &mut Log, lane: Lane, kept: &Kept, now: Duration) {
-    let body = serde_json::to_vec(kept).unwrap_or_default();
-    if body.is_empty() || !log.lanes[lane as usize].push(&body, wall_ms(kept.stored.event.at.wall), now) {
-        log::error!("store: an event of {} bytes cannot be kept: {}", body.len(), kept.stored.event.what.kind());
+fn push(log: &mut Log, lane: Lane, kept: Kept, now: Duration) {
+    let (body, kind) = (serde_json::to_vec(&kept).unwrap_or_default(), kept.stored.event.what.kind());
+    if body.is_empty() || !log.lanes[lane as usize].push(&body, kept, now) {
+        log::error!("store: an event of {} bytes cannot be kept: {kind}", body.len());
         log.counters.lose(Losses::of(lane, 1));
     }
 }

@@ -9,7 +9,6 @@ use super::{Life, event};
 use crate::support::PATIENCE;
 
 /// A state that nobody announces: it is asked for until it is there.
-#[allow(clippy::disallowed_methods, reason = "a test stands outside the daemon: it has a clock and pauses of its own")]
 fn comes(what: &str, is_there: impl Fn() -> bool) {
     let deadline = Instant::now() + PATIENCE;
     while !is_there() {

@@ -1,5 +1,10 @@
 //! The store against what happens to devices: processes that are killed, power that goes, disks that are full or read-only.
 
+#![allow(
+    clippy::disallowed_methods,
+    reason = "a test stands outside the daemon: it has an environment, a clock and pauses of its own"
+)]
+
 mod disk; // file systems of a test's own
 mod faults; // a full disk, a read-only one, one that fails while it is written
 mod losses; // kill -9 and power cuts: what was durable is there afterwards
