@@ -48,7 +48,7 @@ pub struct Alerts {
 
 #[derive(Debug)]
 enum Rule {
-    Event(ByEvent),
+    Event(Box<ByEvent>),
     System(BySystem),
 }
 
@@ -67,7 +67,7 @@ impl Alerts {
         let rule = |name: &String, alert: &Alert| {
             let state = State::new(name, alert);
             match &alert.cause {
-                Cause::Event(on) => Rule::Event(ByEvent::new(on.clone(), alert, state)),
+                Cause::Event(on) => Rule::Event(Box::new(ByEvent::new(on.clone(), alert, state))),
                 Cause::System(on) => Rule::System(BySystem::new(on.clone(), alert, state)),
             }
         };
