@@ -49,7 +49,7 @@ pub struct Alerts {
 #[derive(Debug)]
 enum Rule {
     Event(Box<ByEvent>),
-    System(BySystem),
+    System(Box<BySystem>),
 }
 
 impl Rule {
@@ -68,7 +68,7 @@ impl Alerts {
             let state = State::new(name, alert);
             match &alert.cause {
                 Cause::Event(on) => Rule::Event(Box::new(ByEvent::new(on.clone(), alert, state))),
-                Cause::System(on) => Rule::System(BySystem::new(on.clone(), alert, state)),
+                Cause::System(on) => Rule::System(Box::new(BySystem::new(on.clone(), alert, state))),
             }
         };
         Self { rules: alerts.iter().map(|(name, alert)| (name.clone(), rule(name, alert))).collect() }
