@@ -48,8 +48,8 @@ pub struct Alerts {
 
 #[derive(Debug)]
 enum Rule {
-    Event(ByEvent),
-    System(BySystem),
+    Event(Box<ByEvent>),
+    System(Box<BySystem>),
 }
 
 impl Rule {
@@ -67,8 +67,8 @@ impl Alerts {
         let rule = |name: &String, alert: &Alert| {
             let state = State::new(name, alert);
             match &alert.cause {
-                Cause::Event(on) => Rule::Event(ByEvent::new(on.clone(), alert, state)),
-                Cause::System(on) => Rule::System(BySystem::new(on.clone(), alert, state)),
+                Cause::Event(on) => Rule::Event(Box::new(ByEvent::new(on.clone(), alert, state))),
+                Cause::System(on) => Rule::System(Box::new(BySystem::new(on.clone(), alert, state))),
             }
         };
         Self { rules: alerts.iter().map(|(name, alert)| (name.clone(), rule(name, alert))).collect() }

@@ -281,7 +281,7 @@ impl Alert {
                 file.attributes.clone_from(&e.attributes);
                 file.min_score = (e.min_score > 0.0).then(|| e.min_score.to_string().parse().unwrap_or_default());
                 file.min_count = Some(e.min_count);
-                file.within_secs = (!tells_a_number(&e.kind)).then(|| e.within.as_secs());
+                file.within_secs = (!tells_a_number(&e.kind)).then_some(e.within.as_secs());
             }
             Cause::System(s) => {
                 file.system = Some(s.kind);
