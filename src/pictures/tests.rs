@@ -89,7 +89,7 @@ fn at(ms: u64) -> Captured {
 
 /// Stripes of this contrast: the more, the sharper.
 fn frame(ms: u64, contrast: u8) -> Frame {
-    let luma = move |i: usize| if i / 4 % 2 == 0 { 60 } else { 60 + contrast };
+    let luma = move |i: usize| if (i / 4).is_multiple_of(2) { 60 } else { 60 + contrast };
     let pixels = Drawn::new(PixelFormat::Nv12, SIZE_PX, move |p, i| if p == 0 { luma(i) } else { 128 });
     Frame { camera: "front".into(), seq: ms, captured: at(ms), pixels: Arc::new(pixels) }
 }
