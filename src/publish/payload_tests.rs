@@ -2,7 +2,7 @@
 //! writes both anew.
 
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use proptest::prelude::*;
 use serde_json::Value;
@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::*;
 use crate::publish::samples;
 use crate::runtime::environment;
-use crate::types::EngineState;
+use crate::types::{EngineState, Rect};
 
 const WRITE: &str = "PEREGRINE_WRITE";
 
