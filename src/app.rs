@@ -131,6 +131,8 @@ impl App {
             metrics: Arc::clone(&metrics),
             clock,
             heart: hearts.add("publish", LOOP_SILENCE),
+            outgoing: None,
+            inbox: None,
         })
         .map_err(|e| AppError::Configuration(e.into()))?;
         let board = {

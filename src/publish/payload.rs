@@ -50,6 +50,10 @@ pub enum Kind {
     Event,
     /// An alert that is open.
     Alert,
+    /// JSON in the form of another system.
+    Foreign,
+    /// A JPEG.
+    Picture,
 }
 
 impl Kind {
@@ -63,12 +67,22 @@ impl Kind {
             Self::DeviceStatus => "device_status",
             Self::Event => "event",
             Self::Alert => "alert",
+            Self::Foreign => "foreign",
+            Self::Picture => "picture",
         }
     }
 
-    /// MQTT 5's user property `schema`: kind and version, readable without parsing the payload.
-    pub fn schema_name(self) -> String {
-        format!("peregrine/{}/{SCHEMA}", self.as_str())
+    /// MQTT 5's user property `schema`: kind and version, readable without parsing the payload. None where the form is not ours.
+    pub fn schema_name(self) -> Option<String> {
+        (!matches!(self, Self::Foreign | Self::Picture)).then(|| format!("peregrine/{}/{SCHEMA}", self.as_str()))
+    }
+
+    /// MQTT 5's content type.
+    pub const fn content_type(self) -> &'static str {
+        match self {
+            Self::Picture => "image/jpeg",
+            _ => "application/json",
+        }
     }
 }
 

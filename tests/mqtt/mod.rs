@@ -49,6 +49,8 @@ fn start(mqtt: config::Mqtt) -> Result<Daemon, PublishError> {
         metrics: Arc::clone(&metrics),
         clock,
         heart: Hearts::new(clock).add("publish", Duration::from_secs(1)),
+        outgoing: None,
+        inbox: None,
     };
     let (publisher, driver) = publish::start(context)?;
     Ok(Daemon { publisher, driver, metrics, clock })

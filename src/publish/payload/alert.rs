@@ -49,10 +49,12 @@ pub(super) struct AlertBody<'a> {
     snapshots: &'a [String],
 }
 
-/// Writes what the broker is to retain while the alert is open; None when the event raised none.
-pub fn render_alert(stored: &Stored, device: &str, prefix: &str) -> Option<Message> {
+/// Writes what the broker is to retain after this event: the alert that it raised, or nothing when it raised none.
+pub fn render_alert(stored: &Stored, device: &str, prefix: &str) -> Message {
     let event = &stored.event;
-    let What::AlertRaised { alert, severity, reason } = &event.what else { return None };
+    let What::AlertRaised { alert, severity, reason } = &event.what else {
+        return render_alert_over(event.what.place(), device, prefix);
+    };
     let body = AlertBody {
         schema: SCHEMA,
         r#type: Kind::Alert.as_str(),
@@ -70,7 +72,7 @@ pub fn render_alert(stored: &Stored, device: &str, prefix: &str) -> Option<Messa
         class: event.subject.as_ref().map(|s| s.class.as_str()),
         snapshots: &event.snapshots,
     };
-    Some(retained(topics::alert(prefix, device, alert), json(&body)))
+    retained(topics::alert(prefix, device, alert), json(&body))
 }
 
 /// Takes back what the broker retains of an alert.

@@ -166,9 +166,7 @@ pub(super) fn schema() -> Schema {
     let rules: Vec<Value> = FIELDS
         .iter()
         .filter(|(_, fields)| !fields.is_empty())
-        .map(|(kind, fields)| {
-            json!({"if": {"properties": {"event": {"const": kind}}}, "then": {"required": fields}})
-        })
+        .map(|(kind, fields)| json!({"if": {"properties": {"event": {"const": kind}}}, "then": {"required": fields}}))
         .collect();
     schema.insert("allOf".to_owned(), Value::Array(rules));
     schema
@@ -260,7 +258,19 @@ mod tests {
 
     /// What only some events have, in the schema's properties.
     const SHARED: [&str; 14] = [
-        "schema", "type", "event", "id", "seq", "boot_id", "device", "camera", "at", "mono_ms", "clock_synced", "frame_seq", "track",
+        "schema",
+        "type",
+        "event",
+        "id",
+        "seq",
+        "boot_id",
+        "device",
+        "camera",
+        "at",
+        "mono_ms",
+        "clock_synced",
+        "frame_seq",
+        "track",
         "snapshots",
     ];
 
