@@ -131,6 +131,8 @@ impl App {
             metrics: Arc::clone(&metrics),
             clock,
             heart: hearts.add("publish", LOOP_SILENCE),
+            outgoing: None,
+            inbox: None,
         })
         .map_err(|e| AppError::Configuration(e.into()))?;
         let board = {
@@ -198,6 +200,7 @@ impl App {
             hearts: self.hearts.clone(),
             heart: self.hearts.add("api", LOOP_SILENCE),
             readiness: Arc::new(move || readiness(&models_loaded, &lanes, &board)),
+            history: None,
         };
         self.api = Some(api::start(context, self.stop.child()).map_err(|e| AppError::Start(e.into()))?);
         Ok(())

@@ -36,6 +36,7 @@ fn context(
         clock,
         hearts: hearts.clone(),
         heart: hearts.add("api", LONG),
+        history: None,
         readiness: Arc::new(move || {
             if ready.load(Ordering::Relaxed) { Readiness::Ready } else { Readiness::Waiting("camera front".to_owned()) }
         }),
@@ -200,5 +201,32 @@ fn an_address_that_is_taken_is_told_with_what_to_do() {
     assert!(matches!(e, ApiError::Bind { .. }));
     let told = e.to_string();
     assert!(told.contains(&taken.to_string()) && told.contains("[api] listen"), "{told}");
+    running.end();
+}
+
+#[test]
+fn events_that_are_kept_are_answered_as_asked_for_and_a_mistake_is_named() {
+    let (clock, metrics, stop) = (Clock::start(), Arc::<Metrics>::default(), Stop::new());
+    let hearts = Hearts::new(clock);
+    let listen = SocketAddr::from(([127, 0, 0, 1], 0));
+    let mut context = context(listen, &hearts, clock, &metrics, &Arc::default());
+    context.history = Some(Arc::new(|query| {
+        assert_eq!((query.camera.as_deref(), query.limit), (Some("yard"), 2));
+        Ok(vec![b"{\"seq\":1}".to_vec(), b"{\"seq\":2}".to_vec()])
+    }));
+    let server = api::start(context, stop.clone()).expect("started");
+    let running = Running { server, stop, clock, hearts, metrics, ready: Arc::default() };
+    let (status, body) = running.get("/events?camera=yard&limit=2");
+    assert_eq!((status, body.as_str()), (200, "{\"events\":[{\"seq\":1},{\"seq\":2}]}\n"));
+    let (status, body) = running.get("/events?type=cros");
+    assert_eq!(status, 400);
+    assert!(body.contains("crossed"), "{body}");
+    running.end();
+}
+
+#[test]
+fn where_no_events_are_kept_the_answer_says_so() {
+    let running = running();
+    assert_eq!(running.get("/events"), (404, "no events are kept\n".to_owned()));
     running.end();
 }

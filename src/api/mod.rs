@@ -9,18 +9,20 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::extract::State;
-use axum::http::{StatusCode, header};
+use axum::http::{StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 
 use crate::runtime::{Clock, Heart, Hearts, Stop, Worker};
 use crate::telemetry::Metrics;
 
+mod events;
 mod health;
 mod prometheus;
 mod server;
 mod stats;
 
+pub use events::{EventQuery, History};
 pub use health::Readiness;
 
 /// What the server needs.
@@ -37,6 +39,8 @@ pub struct Context {
     pub heart: Heart,
     /// Whether the start is complete, for `/readyz`. Called on the server's thread: it must not block.
     pub readiness: Arc<dyn Fn() -> Readiness + Send + Sync>,
+    /// What is kept of events, for `/events`; None where nothing is.
+    pub history: Option<History>,
 }
 
 /// Why there is no server.
@@ -103,7 +107,8 @@ fn router(context: Arc<Context>) -> Router {
         .route("/readyz", get(readyz))
         .route("/metrics", get(metrics))
         .route("/stats", get(statistics))
-        .fallback(|| async { (StatusCode::NOT_FOUND, "there is /healthz, /readyz, /metrics and /stats\n") })
+        .route("/events", get(events_kept))
+        .fallback(|| async { (StatusCode::NOT_FOUND, "there is /healthz, /readyz, /metrics, /stats and /events\n") })
         .with_state(context)
 }
 
@@ -118,6 +123,10 @@ async fn readyz(State(context): Shared) -> Response {
 async fn metrics(State(context): Shared) -> Response {
     let text = prometheus::text(&context.metrics, context.clock.mono());
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response()
+}
+
+async fn events_kept(State(context): Shared, uri: Uri) -> Response {
+    events::answer(context.history.clone(), uri.query().unwrap_or_default()).await
 }
 
 async fn statistics(State(context): Shared) -> Response {

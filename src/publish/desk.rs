@@ -1,7 +1,8 @@
 //! Where the pipeline leaves its reports and the publish thread picks them up. Every call is short: nobody waits here for a network.
 //!
-//! Three kinds lie here: tracks' steps in the outbox, until acknowledged; states (the device's, each camera's, each model's), of which only the newest
-//! counts, said again with every connection; and detections, which a connection takes at once or nobody does.
+//! Three kinds lie here: tracks' steps in the outbox, until acknowledged; states (the device's, each camera's, each model's, open alerts), of
+//! which only the newest counts, said again with every connection; and detections, which a connection takes at once or nobody does. Events
+//! do not: they lie in the store, see `events.rs`.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -9,22 +10,33 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 
+use super::alerts::Retain;
 use super::outbox::{Outbox, RecordId};
 use super::pace::Pace;
-use super::payload::Presence;
+use super::payload::{Message, Presence, Qos};
 use crate::config;
 use crate::telemetry::Metrics;
-use crate::types::{CameraStatus, EngineStatus, Report};
+use crate::types::{CameraStatus, EngineStatus, Lane, Report, Stored};
 
 /// Detections between their offer and the publish thread's next turn, all cameras together.
 const FLEETING: usize = 32;
 /// The key of the device's own state: sorts before every camera's, so that the birth goes first.
 const DEVICE: &str = "";
 
-/// A report and when it was offered.
+/// Alerts' keys begin so, which sorts them before cameras and models.
+const ALERT: &str = "alert/";
+
+/// A report, or a message that is written already.
+#[derive(Debug, Clone)]
+pub(super) enum Content {
+    Report(Report),
+    Message(Message),
+}
+
+/// Something for the broker and when it was offered.
 #[derive(Debug, Clone)]
 pub(super) struct Offered {
-    pub(super) report: Report,
+    pub(super) content: Content,
     pub(super) at: Duration,
 }
 
@@ -34,6 +46,21 @@ pub(super) enum Statement {
     Device(Presence),
     Camera(CameraStatus),
     Engine(EngineStatus),
+    Alert(Box<Stored>),
+    /// This alert is not open any more: the broker forgets it, and then so do we.
+    AlertOver(String),
+    /// Written elsewhere; with an empty body, it is forgotten once the broker has forgotten it.
+    Message(Message),
+}
+
+impl Statement {
+    fn takes_back(&self) -> bool {
+        match self {
+            Self::AlertOver(_) => true,
+            Self::Message(message) => message.body.is_empty(),
+            _ => false,
+        }
+    }
 }
 
 /// Something that must reach the broker and that this connection has not been given.
@@ -41,6 +68,7 @@ pub(super) enum Statement {
 pub(super) enum Due {
     Statement { key: String, version: u64, statement: Statement },
     Record { id: RecordId, offered: Offered, tried: bool },
+    Event { lane: Lane, number: u64 },
 }
 
 /// When and how fast to stop.
@@ -115,20 +143,8 @@ impl Desk {
             return mqtt.held_back_total.inc();
         }
         match report {
-            Report::Sighting(_) if !state.connected => return mqtt.dropped_qos0_total.inc(),
-            Report::Track(_) if state.closed => return mqtt.dropped_outbox_total.inc(),
-            Report::Sighting(_) => {
-                if state.fleeting.len() >= FLEETING {
-                    state.fleeting.pop_front();
-                    mqtt.dropped_qos0_total.inc();
-                }
-                state.fleeting.push_back(Offered { report, at });
-            }
-            Report::Track(_) => {
-                if state.outbox.push(Offered { report, at }).is_some() {
-                    mqtt.dropped_outbox_total.inc();
-                }
-            }
+            Report::Sighting(_) => state.pass_on(Offered { content: Content::Report(report), at }, &self.metrics),
+            Report::Track(_) => state.keep(Offered { content: Content::Report(report), at }, &self.metrics),
             Report::Camera(status) => state.say(&key_of(&status), Statement::Camera(status)),
             Report::Engine(status) => state.say(&format!("engine/{}", status.stage), Statement::Engine(status)),
         }
@@ -137,21 +153,43 @@ impl Desk {
         self.wake.notify_one();
     }
 
+    /// Takes a message that is written already: retained, it is a state of its topic; else it is kept or passed on as its QoS asks.
+    pub(super) fn send(&self, message: Message, at: Duration) {
+        let mut state = self.lock();
+        if message.retain {
+            state.say(&format!("other/{}", message.topic), Statement::Message(message));
+        } else if message.qos == Qos::AtMostOnce {
+            state.pass_on(Offered { content: Content::Message(message), at }, &self.metrics);
+        } else {
+            state.keep(Offered { content: Content::Message(message), at }, &self.metrics);
+        }
+        self.count(&state);
+        drop(state);
+        self.wake.notify_one();
+    }
+
+    /// Something that does not lie here can go.
+    pub(super) fn ring(&self) {
+        self.wake.notify_one();
+    }
+
     /// Waits until something was offered or a stop was asked for.
     pub(super) async fn woken(&self) {
         self.wake.notified().await;
     }
 
-    /// What goes next to this connection: states first, then the outbox in order.
-    pub(super) fn next_due(&self, states_only: bool) -> Option<Due> {
+    /// The state that goes next to this connection: the device's, alerts', others'; `urgent`: of the first two only.
+    pub(super) fn next_state(&self, urgent: bool) -> Option<Due> {
         let state = self.lock();
-        if let Some((key, standing)) = state.standing.iter().find(|(_, s)| s.said == Said::Not) {
-            let statement = standing.statement.clone();
-            return Some(Due::Statement { key: key.clone(), version: standing.version, statement });
-        }
-        if states_only {
-            return None;
-        }
+        let mut unsaid = state.standing.iter().filter(|(_, s)| s.said == Said::Not);
+        let (key, standing) = unsaid.find(|(key, _)| !urgent || *key == DEVICE || key.starts_with(ALERT))?;
+        let statement = standing.statement.clone();
+        Some(Due::Statement { key: key.clone(), version: standing.version, statement })
+    }
+
+    /// The record of the outbox that goes next to this connection.
+    pub(super) fn next_record(&self) -> Option<Due> {
+        let state = self.lock();
         state.outbox.next().map(|(id, offered, tried)| Due::Record { id, offered: offered.clone(), tried })
     }
 
@@ -182,6 +220,24 @@ impl Desk {
         let mut state = self.lock();
         state.mark(key, version, Said::Acknowledged);
         self.count(&state);
+    }
+
+    /// This version of a state ends every connection: it is not said again. The device's own state is no such.
+    pub(super) fn give_up_statement(&self, key: &str, version: u64) {
+        let mut state = self.lock();
+        if key != DEVICE && state.standing.get(key).is_some_and(|s| s.version == version) {
+            state.standing.remove(key);
+        }
+        self.count(&state);
+    }
+
+    /// What the broker retains of an alert is another thing now.
+    pub(super) fn say_alert(&self, name: &str, retain: Retain) {
+        let statement = match retain {
+            Retain::Raised(stored) => Statement::Alert(stored),
+            Retain::Over => Statement::AlertOver(name.to_owned()),
+        };
+        self.lock().say(&format!("{ALERT}{name}"), statement);
     }
 
     /// The device's state is another one now.
@@ -259,8 +315,27 @@ impl State {
     }
 
     fn mark(&mut self, key: &str, version: u64, said: Said) {
-        if let Some(standing) = self.standing.get_mut(key).filter(|s| s.version == version) {
-            standing.said = said;
+        let Some(standing) = self.standing.get_mut(key).filter(|s| s.version == version) else { return };
+        standing.said = said;
+        if said == Said::Acknowledged && standing.statement.takes_back() {
+            self.standing.remove(key);
+        }
+    }
+
+    fn pass_on(&mut self, offered: Offered, metrics: &Metrics) {
+        if !self.connected {
+            return metrics.mqtt.dropped_qos0_total.inc();
+        }
+        if self.fleeting.len() >= FLEETING {
+            self.fleeting.pop_front();
+            metrics.mqtt.dropped_qos0_total.inc();
+        }
+        self.fleeting.push_back(offered);
+    }
+
+    fn keep(&mut self, offered: Offered, metrics: &Metrics) {
+        if self.closed || self.outbox.push(offered).is_some() {
+            metrics.mqtt.dropped_outbox_total.inc();
         }
     }
 
@@ -277,109 +352,5 @@ fn key_of(status: &CameraStatus) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::publish::samples;
-    use crate::types::{CameraState, EngineState, TrackPhase};
-
-    fn desk(capacity: usize) -> Desk {
-        let settings = config::Publish { detections_hz: 1000.0, track_updates_hz: 1000.0 };
-        let presence = Presence::Online(samples::captured(Duration::ZERO));
-        Desk::new(&settings, capacity, presence, Arc::default())
-    }
-
-    /// Hands over everything that is due, as a connection would; keys of states, ids of records.
-    fn handed(desk: &Desk) -> Vec<String> {
-        let mut out = Vec::new();
-        while let Some(due) = desk.next_due(false) {
-            match due {
-                Due::Statement { key, version, .. } => {
-                    desk.statement_handed(&key, version);
-                    out.push(format!("state {key}"));
-                }
-                Due::Record { id, .. } => {
-                    desk.record_handed(id);
-                    out.push(format!("record {id}"));
-                }
-            }
-        }
-        out
-    }
-
-    fn track(n: u32) -> Report {
-        samples::track_of("yard", samples::uid(n), TrackPhase::New, Duration::ZERO)
-    }
-
-    #[test]
-    fn the_birth_goes_first_then_states_then_records_and_all_again_after_a_loss() {
-        let desk = desk(10);
-        desk.offer(track(0), Duration::ZERO);
-        desk.offer(samples::camera("yard", CameraState::Connecting, Duration::ZERO), Duration::ZERO);
-        desk.connected();
-        let all = ["state ", "state camera/yard", "record 0"];
-        assert_eq!(handed(&desk), all);
-        desk.disconnected("gone");
-        desk.connected();
-        assert_eq!(handed(&desk), all);
-    }
-
-    #[test]
-    fn only_a_models_newest_state_is_said_and_again_after_a_loss() {
-        let desk = desk(10);
-        desk.offer(samples::engine(EngineState::Ok, Duration::ZERO), Duration::ZERO);
-        desk.offer(samples::engine(EngineState::Degraded, Duration::ZERO), Duration::ZERO);
-        desk.connected();
-        assert_eq!(handed(&desk), ["state ", "state engine/detect"]);
-        desk.disconnected("gone");
-        desk.connected();
-        assert_eq!(handed(&desk), ["state ", "state engine/detect"]);
-    }
-
-    #[test]
-    fn only_a_cameras_newest_state_is_said() {
-        let desk = desk(10);
-        desk.connected();
-        desk.offer(samples::camera("yard", CameraState::Connecting, Duration::ZERO), Duration::ZERO);
-        let Some(Due::Statement { .. }) = desk.next_due(true) else { panic!("the birth is due") };
-        assert_eq!(handed(&desk).len(), 2);
-        desk.offer(samples::camera("yard", CameraState::Streaming, Duration::ZERO), Duration::ZERO);
-        desk.offer(samples::camera("yard", CameraState::Stalled, Duration::ZERO), Duration::ZERO);
-        // The acknowledgement of the version before must not pass for one of this version.
-        desk.statement_done("camera/yard", 2);
-        let Some(Due::Statement { statement: Statement::Camera(status), .. }) = desk.next_due(true) else {
-            panic!("a state is due")
-        };
-        assert_eq!(status.state, CameraState::Stalled);
-    }
-
-    #[test]
-    fn detections_are_taken_only_while_connected_and_each_loss_is_counted() {
-        let desk = desk(10);
-        let dropped = || desk.metrics.mqtt.dropped_qos0_total.get();
-        let offer = |n: u64| {
-            let at = Duration::from_secs(n);
-            desk.offer(samples::sighting("yard", at), at);
-        };
-        offer(0);
-        assert_eq!((dropped(), desk.take_fleeting().is_none()), (1, true));
-        desk.connected();
-        (1..=FLEETING as u64 + 5).for_each(offer);
-        assert_eq!(dropped(), 6);
-        desk.disconnected("gone");
-        assert_eq!(dropped(), 6 + FLEETING as u64);
-        assert!(desk.take_fleeting().is_none(), "nothing stale is left for the next connection");
-    }
-
-    #[test]
-    fn every_track_step_is_accounted_for() {
-        let desk = desk(3);
-        for n in 0..10 {
-            desk.offer(track(n), Duration::ZERO);
-        }
-        assert_eq!(desk.records_left(), 3);
-        assert_eq!(desk.metrics.mqtt.dropped_outbox_total.get(), 7);
-        desk.close();
-        desk.offer(track(10), Duration::ZERO);
-        assert_eq!(desk.metrics.mqtt.dropped_outbox_total.get(), 8);
-    }
-}
+#[path = "desk_tests.rs"]
+mod tests;

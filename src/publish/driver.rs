@@ -8,7 +8,9 @@ use rustls::ClientConfig;
 use tokio::runtime::Runtime;
 
 use super::Context;
+use super::blame::Blame;
 use super::desk::Desk;
+use super::events::Events;
 use super::mqtt::Lost;
 use super::retry::Retry;
 use super::session::{Ended, Session};
@@ -71,8 +73,8 @@ impl Shared {
 }
 
 /// The body of the thread.
-pub(super) fn run(runtime: Runtime, shared: &Shared) {
-    runtime.block_on(drive(shared));
+pub(super) fn run(runtime: Runtime, shared: &Shared, events: Option<Events>) {
+    runtime.block_on(drive(shared, Carried { events, blame: Blame::default() }));
     shared.context.metrics.mqtt.connected.set(0);
     shared.desk.close();
     let left = shared.desk.records_left();
@@ -83,10 +85,20 @@ pub(super) fn run(runtime: Runtime, shared: &Shared) {
     runtime.shutdown_background();
 }
 
-async fn drive(shared: &Shared) {
+/// What outlives a session, known to this thread alone.
+pub(super) struct Carried {
+    pub(super) events: Option<Events>,
+    pub(super) blame: Blame,
+}
+
+async fn drive(shared: &Shared, mut carried: Carried) {
     let mut retry = Retry::default();
     loop {
-        match Session::begin(shared).run().await {
+        let ended = Session::begin(shared, &mut carried).run().await;
+        if let Some(events) = &mut carried.events {
+            events.connection_lost();
+        }
+        match ended {
             Ended::Stopped => {
                 shared.desk.disconnected("stopped");
                 return;

@@ -7,14 +7,14 @@ use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
 use super::outbox::RecordId;
-use crate::types::CameraId;
+use crate::types::{CameraId, Lane};
 
 /// QoS 1 messages from the oldest unacknowledged one to the newest. Packet identifiers are given in a circle of this size, thus none can be
 /// given twice; mosquitto, too, announces 20 as its Receive Maximum.
 pub(super) const WINDOW: u16 = 20;
 /// QoS 0 messages that the client has taken and not written: at most a blink of a healthy connection.
 const FLEETING: usize = 32;
-/// What the client's queue must hold; the disconnect at the end is the one more.
+/// What the client's queue must hold; the disconnect at the end is the one more. A subscription counts among the window.
 pub(super) const CLIENT_QUEUE: usize = WINDOW as usize + FLEETING + 1;
 
 /// What was handed over.
@@ -22,6 +22,10 @@ pub(super) const CLIENT_QUEUE: usize = WINDOW as usize + FLEETING + 1;
 pub(super) enum Cargo {
     /// QoS 0: forgotten once it is written.
     Fleeting,
+    /// A subscription: it takes a packet identifier as a message does.
+    Subscription,
+    /// A record of the store.
+    Event(Lane, u64),
     /// A record of the outbox.
     Record(RecordId),
     /// A retained state: its topic, and which version of it.
@@ -40,6 +44,7 @@ pub(super) struct Origin {
 struct Aloft {
     number: u64,
     cargo: Cargo,
+    written: Duration,
 }
 
 /// See the head of the file.
@@ -79,16 +84,17 @@ impl Flight {
         } else {
             self.next_number += 1;
         }
-        self.unwritten.push_back((Aloft { number, cargo }, origin));
+        self.unwritten.push_back((Aloft { number, cargo, written: Duration::ZERO }, origin));
     }
 
     /// The client wrote a message; 0 is the identifier of QoS 0. Err when that cannot be: the connection is then not to be trusted.
-    pub(super) fn written(&mut self, packet_id: u16) -> Result<Option<Origin>, Confused> {
-        let (aloft, origin) = self.unwritten.pop_front().ok_or(Confused)?;
+    pub(super) fn written(&mut self, packet_id: u16, now: Duration) -> Result<Option<Origin>, Confused> {
+        let (mut aloft, origin) = self.unwritten.pop_front().ok_or(Confused)?;
         match (&aloft.cargo, packet_id) {
             (Cargo::Fleeting, 0) => self.fleeting -= 1,
             (Cargo::Fleeting, _) | (_, 0) => return Err(Confused),
             _ => {
+                aloft.written = now;
                 if self.unacknowledged.insert(packet_id, aloft).is_some() {
                     return Err(Confused);
                 }
@@ -100,6 +106,11 @@ impl Flight {
     /// The broker acknowledged a message. None for an identifier that is not aloft.
     pub(super) fn acknowledged(&mut self, packet_id: u16) -> Option<Cargo> {
         self.unacknowledged.remove(&packet_id).map(|a| a.cargo)
+    }
+
+    /// The oldest message that was written and not acknowledged, and when it was written: the one that the broker was at.
+    pub(super) fn oldest_unacknowledged(&self) -> Option<(&Cargo, Duration)> {
+        self.unacknowledged.values().min_by_key(|a| a.number).map(|a| (&a.cargo, a.written))
     }
 
     /// QoS 0 messages that the client took and has not written: lost when the connection is.
@@ -130,7 +141,7 @@ mod tests {
         flight.handed(Cargo::Fleeting, None);
         flight.handed(Cargo::Standing("t".into(), 3), None);
         for id in [1, 0, 2] {
-            flight.written(id).expect("as handed");
+            flight.written(id, Duration::ZERO).expect("as handed");
         }
         assert_eq!(flight.acknowledged(2), Some(Cargo::Standing("t".into(), 3)));
         assert_eq!(flight.acknowledged(2), None);
@@ -141,11 +152,11 @@ mod tests {
     #[test]
     fn a_report_that_does_not_fit_is_refused() {
         let mut flight = Flight::new(None);
-        assert_eq!(flight.written(1), Err(Confused));
+        assert_eq!(flight.written(1, Duration::ZERO), Err(Confused));
         flight.handed(Cargo::Fleeting, None);
-        assert_eq!(flight.written(1), Err(Confused));
+        assert_eq!(flight.written(1, Duration::ZERO), Err(Confused));
         flight.handed(Cargo::Record(0), None);
-        assert_eq!(flight.written(0), Err(Confused));
+        assert_eq!(flight.written(0, Duration::ZERO), Err(Confused));
     }
 
     #[test]
@@ -166,7 +177,7 @@ mod tests {
             for (n, ack) in acks.into_iter().enumerate() {
                 while flight.has_room() {
                     flight.handed(Cargo::Record(n as u64), None);
-                    prop_assert_eq!(flight.written(next_pkid), Ok(None));
+                    prop_assert_eq!(flight.written(next_pkid, Duration::ZERO), Ok(None));
                     aloft.push(next_pkid);
                     next_pkid = if next_pkid == WINDOW { 1 } else { next_pkid + 1 };
                 }

@@ -1,17 +1,22 @@
 //! Reports become MQTT messages. [`Publisher::offer`] takes them without ever waiting; a thread of its own holds the connection.
 //!
 //! ```text
-//! offer ─► pace ─► desk (outbox, states, detections) ─► session ─► flight ─► broker
-//!                    ▲ acknowledged, or offered again        │
-//!                    └───────────────────────────────────────┘
+//! offer ─► pace ─► desk (outbox, states, detections) ─┬─► session ─► flight ─► broker
+//! store ─► events (what is durable) ──────────────────┘      │
+//!            ▲ acknowledged, or offered again                │
+//!            └───────────────────────────────────────────────┘
 //! ```
 //!
 //! Belongs here: topics, payloads, rates, delivery. Does not: what is worth a report (see `track`, `rules`), what people configure (`config`).
 
+mod alerts;
+mod blame;
 pub mod commands;
 mod desk;
 mod driver;
+mod events;
 mod flight;
+mod inbox;
 mod mqtt;
 mod outbox;
 pub mod pace;
@@ -22,19 +27,23 @@ mod samples;
 mod session;
 mod tls;
 mod topics;
+mod watch;
 
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use inbox::{Inbox, Incoming};
 pub use payload::{Kind, Message, Presence, Qos, render};
 pub use tls::TlsError;
 
 use crate::config;
 use crate::runtime::{Clock, Heart, Worker};
 use crate::telemetry::Metrics;
-use crate::types::Report;
+use crate::types::{Backlog, Report, Stored};
+use alerts::OpenAlerts;
 use desk::{Desk, StopBy};
 use driver::Shared;
+use events::Events;
 
 /// All that publishing needs.
 #[derive(Debug, Clone)]
@@ -51,6 +60,21 @@ pub struct Context {
     pub clock: Clock,
     /// Beaten several times a second.
     pub heart: Heart,
+    /// Events that wait on disk; None where none are kept.
+    pub outgoing: Option<Outgoing>,
+    /// What is listened to; None for nothing.
+    pub inbox: Option<Inbox>,
+}
+
+/// Events on their way from the store.
+#[derive(Debug, Clone)]
+pub struct Outgoing {
+    /// The store.
+    pub backlog: Arc<dyn Backlog>,
+    /// Alerts that were open when this life of the daemon began, as the events that raised them.
+    pub open_alerts: Vec<Stored>,
+    /// The `boot` of what is stored from now on.
+    pub boot: uuid::Uuid,
 }
 
 /// Why publishing cannot start. A broker that is away is no reason.
@@ -77,6 +101,12 @@ impl Publisher {
         self.desk.offer(report, self.clock.mono());
     }
 
+    /// Takes a message that is written already. A retained one is said again with every connection, in its topic's newest version, until one
+    /// with an empty body takes it back; another one of QoS 1 is kept in memory until acknowledged; of QoS 0, it goes now or never.
+    pub fn send(&self, message: Message) {
+        self.desk.send(message, self.clock.mono());
+    }
+
     /// Why the broker is not reached, in words without credentials; None while it is.
     pub fn trouble(&self) -> Option<String> {
         self.desk.trouble()
@@ -92,7 +122,8 @@ pub struct Driver {
 }
 
 impl Driver {
-    /// Sends what is left, says `offline`, disconnects and ends the thread, within this time. True when nothing was left behind.
+    /// Sends what is left, says `offline`, disconnects and ends the thread, within this time. True when nothing was left behind that the
+    /// process takes with it: events that did not get through are on disk.
     pub fn stop(self, at_most: Duration) -> bool {
         self.desk.ask_to_stop(StopBy { asked: self.clock.mono(), at_most });
         let ended = self.worker.join_within(&self.clock, at_most);
@@ -121,8 +152,14 @@ pub fn start(context: Context) -> Result<(Publisher, Driver), PublishError> {
         Presence::Online(clock.now()),
         Arc::clone(&context.metrics),
     ));
+    let events = context.outgoing.clone().map(|outgoing| {
+        let open = OpenAlerts::new(outgoing.open_alerts, outgoing.boot);
+        open.all().into_iter().for_each(|(name, retain)| desk.say_alert(&name, retain));
+        let bell = Arc::clone(&desk);
+        Events::new(outgoing.backlog, open, move || bell.ring())
+    });
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let shared = Shared::new(context, Arc::clone(&desk), tls);
-    let worker = Worker::spawn("publish", move || driver::run(runtime, &shared))?;
+    let worker = Worker::spawn("publish", move || driver::run(runtime, &shared, events))?;
     Ok((Publisher { desk: Arc::clone(&desk), clock }, Driver { desk, clock, worker }))
 }

@@ -14,19 +14,24 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use super::flight::{CLIENT_QUEUE, WINDOW};
-use super::payload::{Message, Qos};
-use super::tls;
+use super::inbox::Incoming;
+use super::payload::{Kind, Message, Qos};
 use crate::config::{self, MqttVersion};
+
+mod lost;
+
+pub(super) use lost::Lost;
+use lost::{lost_v5, lost_v311};
 
 /// Longer than a TLS handshake over a bad mobile link, shorter than anybody's patience.
 const CONNECT_WITHIN_SECS: u64 = 10;
-/// Nothing is subscribed to, so that no large packet has a reason to come.
+/// Only commands are subscribed to, which are short. With MQTT 5 the broker is told; with 3.1.1 a larger packet ends the connection, and is
+/// not sent again on the next one, whose session is a new one.
 const LARGEST_INCOMING_BYTES: u32 = 64 * 1024;
-/// The client for 3.1.1 refuses larger messages; this is what the protocol can carry.
-const LARGEST_OUTGOING_BYTES: usize = 268_435_455;
+/// What we send at most: room for a picture; a message beyond it is a mistake, and many brokers would close the connection over it.
+pub(super) const LARGEST_OUTGOING_BYTES: usize = 4 << 20;
 /// The client for MQTT 5 panics below 5 s; the protocol carries 16 bits of seconds.
 const KEEP_ALIVE_SECS: std::ops::RangeInclusive<u64> = 5..=65_535;
-const CONTENT_TYPE: &str = "application/json";
 
 /// What happens on a connection.
 #[derive(Debug)]
@@ -46,29 +51,14 @@ pub(super) enum Happening {
     Refused(u16, String),
     /// Our farewell was written to the socket.
     SaidGoodbye,
+    /// The broker answered a subscription.
+    Subscribed(u16),
+    /// A message came for us.
+    Incoming(Incoming),
     /// Anything else that shows that the broker is alive.
     Alive,
     /// The end.
     Lost(Lost),
-}
-
-/// Why a connection ended or was not made.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Lost {
-    /// In words for a log line, without credentials.
-    pub(super) why: String,
-    /// Whether the broker does not want us, so that insisting does harm.
-    pub(super) unwelcome: bool,
-}
-
-impl Lost {
-    pub(super) fn because(why: impl Into<String>) -> Self {
-        Self { why: why.into(), unwelcome: false }
-    }
-
-    fn unwelcome(why: impl Into<String>) -> Self {
-        Self { why: why.into(), unwelcome: true }
-    }
 }
 
 /// A connection, from the attempt to its end. Dropped, it closes the socket at once.
@@ -111,19 +101,33 @@ impl Connection {
 
     /// Gives the client a message, without waiting; false when it takes none.
     pub(super) fn hand(&self, message: Message) -> bool {
-        let Message { topic, body, retain, qos, .. } = message;
+        let Message { topic, body, retain, qos, kind, expires_secs } = message;
         match &self.client {
             Client::V5(client) => {
                 let properties = v5::mqttbytes::v5::PublishProperties {
-                    payload_format_indicator: Some(1),
-                    message_expiry_interval: message.expires_secs,
-                    user_properties: vec![("schema".to_owned(), message.kind.schema_name())],
-                    content_type: Some(CONTENT_TYPE.to_owned()),
+                    payload_format_indicator: (kind != Kind::Picture).then_some(1),
+                    message_expiry_interval: expires_secs,
+                    user_properties: schema_property(kind),
+                    content_type: Some(kind.content_type().to_owned()),
                     ..Default::default()
                 };
                 client.try_publish_with_properties(topic, qos_v5(qos), retain, body, properties).is_ok()
             }
             Client::V311(client) => client.try_publish(topic, qos_v311(qos), retain, body).is_ok(),
+        }
+    }
+
+    /// Asks the client to subscribe, without waiting; false when it takes nothing.
+    pub(super) fn subscribe(&self, filters: &[String]) -> bool {
+        match &self.client {
+            Client::V5(client) => {
+                let filter = |f: &String| v5::mqttbytes::v5::Filter::new(f, v5::mqttbytes::QoS::AtLeastOnce);
+                client.try_subscribe_many(filters.iter().map(filter)).is_ok()
+            }
+            Client::V311(client) => {
+                let filter = |f: &String| rumqttc::SubscribeFilter::new(f.clone(), rumqttc::QoS::AtLeastOnce);
+                client.try_subscribe_many(filters.iter().map(filter)).is_ok()
+            }
         }
     }
 
@@ -142,12 +146,12 @@ impl Drop for Connection {
     }
 }
 
-/// After how much silence of the broker, who must answer our pings, the connection counts as dead.
-pub(super) fn silence_limit(mqtt: &config::Mqtt) -> Duration {
-    keep_alive(mqtt) * 2 + Duration::from_secs(1)
+fn schema_property(kind: Kind) -> Vec<(String, String)> {
+    kind.schema_name().map(|name| ("schema".to_owned(), name)).into_iter().collect()
 }
 
-fn keep_alive(mqtt: &config::Mqtt) -> Duration {
+/// How often the broker is pinged.
+pub(super) fn keep_alive(mqtt: &config::Mqtt) -> Duration {
     Duration::from_secs(mqtt.keep_alive.as_secs().clamp(*KEEP_ALIVE_SECS.start(), *KEEP_ALIVE_SECS.end()))
 }
 
@@ -170,10 +174,10 @@ fn options_v5(mqtt: &config::Mqtt, transport: Transport, will: &Message) -> v5::
         delay_interval: None,
         payload_format_indicator: Some(1),
         message_expiry_interval: None,
-        content_type: Some(CONTENT_TYPE.to_owned()),
+        content_type: Some(will.kind.content_type().to_owned()),
         response_topic: None,
         correlation_data: None,
-        user_properties: vec![("schema".to_owned(), will.kind.schema_name())],
+        user_properties: schema_property(will.kind),
     };
     let will = v5::mqttbytes::v5::LastWill::new(
         &will.topic,
@@ -205,7 +209,7 @@ fn options_v311(mqtt: &config::Mqtt, transport: Transport, will: &Message) -> ru
         .set_keep_alive(keep_alive(mqtt))
         .set_clean_session(true)
         .set_last_will(will)
-        .set_max_packet_size(LARGEST_INCOMING_BYTES as usize, LARGEST_OUTGOING_BYTES)
+        .set_max_packet_size(LARGEST_INCOMING_BYTES as usize, LARGEST_OUTGOING_BYTES + (64 << 10))
         .set_inflight(WINDOW);
     if let Some(login) = &mqtt.login {
         options.set_credentials(&login.username, login.password.reveal());
@@ -274,6 +278,11 @@ fn incoming_v5(packet: v5::Incoming) -> Happening {
             PubAckReason::QuotaExceeded => Happening::Lost(Lost::unwelcome("the broker's quota is exceeded")),
             reason => Happening::Refused(ack.pkid, format!("{reason:?}")),
         },
+        v5::Incoming::SubAck(ack) => Happening::Subscribed(ack.pkid),
+        v5::Incoming::Publish(p) => match String::from_utf8(p.topic.to_vec()) {
+            Ok(topic) => Happening::Incoming(Incoming { topic, body: p.payload.to_vec(), retained: p.retain }),
+            Err(_) => Happening::Alive,
+        },
         _ => Happening::Alive,
     }
 }
@@ -282,75 +291,21 @@ fn incoming_v311(packet: &rumqttc::Incoming) -> Happening {
     match packet {
         rumqttc::Incoming::ConnAck(_) => Happening::Connected { receive_maximum: None, largest_packet: None },
         rumqttc::Incoming::PubAck(ack) => Happening::Acknowledged(ack.pkid),
+        rumqttc::Incoming::SubAck(ack) => Happening::Subscribed(ack.pkid),
+        rumqttc::Incoming::Publish(p) => {
+            Happening::Incoming(Incoming { topic: p.topic.clone(), body: p.payload.to_vec(), retained: p.retain })
+        }
         _ => Happening::Alive,
     }
 }
 
 fn outgoing(what: &Outgoing) -> Option<Happening> {
     match what {
-        Outgoing::Publish(packet_id) => Some(Happening::Written(*packet_id)),
+        Outgoing::Publish(packet_id) | Outgoing::Subscribe(packet_id) => Some(Happening::Written(*packet_id)),
         Outgoing::Disconnect => Some(Happening::SaidGoodbye),
         // Our window is made so that this cannot be; if it is, the client would wait for an acknowledgement that may never come.
         Outgoing::AwaitAck(_) => Some(Happening::Lost(Lost::because("the client ran out of packet identifiers"))),
         // Pings that we write say nothing about the broker: only what comes in keeps a connection alive.
         _ => None,
     }
-}
-
-const NOT_AUTHORISED: &str =
-    "not authorised: the broker refuses our user name, password or certificate (mqtt.username, mqtt.password)";
-const TAKEN_OVER: &str = "another client connected with our client id (mqtt.client_id): every device needs its own";
-
-fn lost_v5(error: &v5::ConnectionError) -> Lost {
-    use v5::mqttbytes::v5::{ConnectReturnCode as Code, DisconnectReasonCode};
-    use v5::{ConnectionError as Error, StateError};
-    match error {
-        Error::ConnectionRefused(
-            Code::NotAuthorized | Code::BadUserNamePassword | Code::BadAuthenticationMethod | Code::Banned,
-        ) => Lost::unwelcome(NOT_AUTHORISED),
-        Error::ConnectionRefused(Code::UnsupportedProtocolVersion | Code::RefusedProtocolVersion) => {
-            Lost::unwelcome("the broker does not speak MQTT 5; set mqtt.version = \"3.1.1\"")
-        }
-        Error::ConnectionRefused(code) => Lost::because(format!("the broker refuses us: {code:?}")),
-        Error::MqttState(StateError::ServerDisconnect { reason_code, reason_string }) => {
-            if *reason_code == DisconnectReasonCode::SessionTakenOver {
-                return Lost::unwelcome(TAKEN_OVER);
-            }
-            let said = reason_string.as_deref().map(|s| format!(" ({s})")).unwrap_or_default();
-            Lost::because(format!("the broker ended the connection: {reason_code:?}{said}"))
-        }
-        Error::MqttState(StateError::ConnectionAborted) => Lost::because("the broker closed the connection"),
-        Error::MqttState(StateError::AwaitPingResp) => Lost::because("the broker does not answer"),
-        Error::MqttState(StateError::Io(e)) | Error::Io(e) => Lost::because(io_words(e)),
-        Error::MqttState(StateError::Deserialization(v5::mqttbytes::Error::Io(e))) => Lost::because(io_words(e)),
-        Error::Tls(v5::TlsError::Io(e)) => Lost::because(io_words(e)),
-        Error::Timeout(_) => Lost::because(timeout_words()),
-        e => Lost::because(e.to_string()),
-    }
-}
-
-fn lost_v311(error: &rumqttc::ConnectionError) -> Lost {
-    use rumqttc::{ConnectReturnCode as Code, ConnectionError as Error, StateError};
-    match error {
-        Error::ConnectionRefused(Code::NotAuthorized | Code::BadUserNamePassword) => Lost::unwelcome(NOT_AUTHORISED),
-        Error::ConnectionRefused(Code::RefusedProtocolVersion) => {
-            Lost::unwelcome("the broker does not speak MQTT 3.1.1; set mqtt.version = \"5\"")
-        }
-        Error::ConnectionRefused(code) => Lost::because(format!("the broker refuses us: {code:?}")),
-        Error::MqttState(StateError::ConnectionAborted) => Lost::because("the broker closed the connection"),
-        Error::MqttState(StateError::AwaitPingResp) => Lost::because("the broker does not answer"),
-        Error::MqttState(StateError::Io(e)) | Error::Io(e) => Lost::because(io_words(e)),
-        Error::MqttState(StateError::Deserialization(rumqttc::mqttbytes::Error::Io(e))) => Lost::because(io_words(e)),
-        Error::Tls(rumqttc::TlsError::Io(e)) => Lost::because(io_words(e)),
-        Error::NetworkTimeout | Error::FlushTimeout => Lost::because(timeout_words()),
-        e => Lost::because(e.to_string()),
-    }
-}
-
-fn io_words(error: &std::io::Error) -> String {
-    tls::explain(error).unwrap_or_else(|| error.to_string())
-}
-
-fn timeout_words() -> String {
-    format!("no answer within {CONNECT_WITHIN_SECS} s")
 }

@@ -1,18 +1,23 @@
 //! The wire format: the only home of JSON that leaves over MQTT. Pure: a report and the time in, a message out.
 //! How often messages are sent is `pace.rs`, how they travel `mqtt.rs`, where they go `topics.rs`.
 
-use std::time::SystemTime;
-
-use jiff::Timestamp;
 use schemars::{JsonSchema, Schema, schema_for};
 use serde::Serialize;
 
 use super::topics;
-use crate::types::{CameraState, CameraStatus, Captured, Label, Rect, Report, Sighting, TrackEvent, TrackPhase};
+use crate::types::{CameraState, CameraStatus, Captured, Label, Report, Sighting, TrackEvent, TrackPhase};
 
+mod alert;
 mod engine;
+mod event;
+mod figures;
 
+use alert::AlertBody;
+pub use alert::{render_alert, render_alert_over};
 use engine::{EngineStatusBody, engine_status_body};
+pub use event::render_event;
+pub(super) use figures::rfc3339;
+use figures::{Corners, Size, age_ms, normalised, pixels, share};
 
 /// The version of the payloads. A field may be added within it; one that goes or changes its meaning makes it 2.
 pub const SCHEMA: u32 = 1;
@@ -29,7 +34,7 @@ pub enum Qos {
     AtLeastOnce,
 }
 
-/// Which of the five messages it is.
+/// Which of the messages it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     /// All detections of a frame.
@@ -42,6 +47,14 @@ pub enum Kind {
     EngineStatus,
     /// Whether the daemon is there.
     DeviceStatus,
+    /// What happened.
+    Event,
+    /// An alert that is open.
+    Alert,
+    /// JSON in the form of another system.
+    Foreign,
+    /// A JPEG.
+    Picture,
 }
 
 impl Kind {
@@ -53,12 +66,24 @@ impl Kind {
             Self::CameraStatus => "camera_status",
             Self::EngineStatus => "engine_status",
             Self::DeviceStatus => "device_status",
+            Self::Event => "event",
+            Self::Alert => "alert",
+            Self::Foreign => "foreign",
+            Self::Picture => "picture",
         }
     }
 
-    /// MQTT 5's user property `schema`: kind and version, readable without parsing the payload.
-    pub fn schema_name(self) -> String {
-        format!("peregrine/{}/{SCHEMA}", self.as_str())
+    /// MQTT 5's user property `schema`: kind and version, readable without parsing the payload. None where the form is not ours.
+    pub fn schema_name(self) -> Option<String> {
+        (!matches!(self, Self::Foreign | Self::Picture)).then(|| format!("peregrine/{}/{SCHEMA}", self.as_str()))
+    }
+
+    /// MQTT 5's content type.
+    pub const fn content_type(self) -> &'static str {
+        match self {
+            Self::Picture => "image/jpeg",
+            _ => "application/json",
+        }
     }
 }
 
@@ -67,7 +92,7 @@ impl Kind {
 pub struct Message {
     /// Where it goes.
     pub topic: String,
-    /// JSON.
+    /// JSON; empty to take back what the broker retains.
     pub body: Vec<u8>,
     /// Whether the broker keeps it for those who subscribe later.
     pub retain: bool,
@@ -77,22 +102,6 @@ pub struct Message {
     pub kind: Kind,
     /// After how long the broker may throw it away (MQTT 5).
     pub expires_secs: Option<u32>,
-}
-
-/// Width and height of the frames that pixel coordinates refer to.
-#[derive(Debug, Clone, Copy, Serialize, JsonSchema)]
-struct Size {
-    width: u32,
-    height: u32,
-}
-
-/// Corners of a box: (x1, y1) is the top left one; within the frame.
-#[derive(Debug, Clone, Copy, Serialize, JsonSchema)]
-struct Corners {
-    x1: f64,
-    y1: f64,
-    x2: f64,
-    y2: f64,
 }
 
 /// One detected object.
@@ -344,13 +353,15 @@ pub fn render_presence(presence: Presence, device: &str, prefix: &str) -> Messag
 }
 
 /// The JSON Schema of every message, with the name of its file below docs/schemas.
-pub fn schemas() -> [(&'static str, Schema); 5] {
+pub fn schemas() -> [(&'static str, Schema); 7] {
     [
         ("detections.schema.json", schema_for!(Detections<'static>)),
         ("tracks.schema.json", schema_for!(Tracks<'static>)),
         ("camera-status.schema.json", schema_for!(CameraStatusBody<'static>)),
         ("engine-status.schema.json", schema_for!(EngineStatusBody<'static>)),
         ("device-status.schema.json", schema_for!(DeviceStatusBody<'static>)),
+        ("event.schema.json", event::schema()),
+        ("alert.schema.json", schema_for!(AlertBody<'static>)),
     ]
 }
 
@@ -431,47 +442,6 @@ fn camera_status_body<'a>(c: &'a CameraStatus, device: &'a str, now: Captured) -
 // Plain structs of numbers and strings always have a JSON form; NaN, which has none, is taken out before.
 fn json(body: &impl Serialize) -> Vec<u8> {
     serde_json::to_vec(body).expect("a struct of strings and finite numbers")
-}
-
-fn age_ms(then: Captured, now: Captured) -> u64 {
-    u64::try_from(now.mono.saturating_sub(then.mono).as_millis()).unwrap_or(u64::MAX)
-}
-
-/// RFC 3339 knows the years 0 to 9999; a clock beyond them is broken, and is shown as the nearest time that can be written.
-pub(super) fn rfc3339(wall: SystemTime) -> String {
-    let nearest = if wall < SystemTime::UNIX_EPOCH { Timestamp::UNIX_EPOCH } else { Timestamp::MAX };
-    let stamp = Timestamp::try_from(wall).ok().filter(|t| *t >= Timestamp::UNIX_EPOCH).unwrap_or(nearest);
-    stamp.strftime("%Y-%m-%dT%H:%M:%S.%3fZ").to_string()
-}
-
-/// Boxes come from models and filters: what is not finite becomes 0, what lies outside is clipped, swapped corners are put in order.
-fn within(bbox: Rect, frame: Size) -> [f64; 4] {
-    let fit = |v: f32, limit: u32| if v.is_finite() { f64::from(v).clamp(0.0, f64::from(limit)) } else { 0.0 };
-    let (xa, xb) = (fit(bbox.x1, frame.width), fit(bbox.x2, frame.width));
-    let (ya, yb) = (fit(bbox.y1, frame.height), fit(bbox.y2, frame.height));
-    [xa.min(xb), ya.min(yb), xa.max(xb), ya.max(yb)]
-}
-
-/// Tenths of a pixel: finer than any detector is.
-fn pixels(bbox: Rect, frame: Size) -> Corners {
-    let [x1, y1, x2, y2] = within(bbox, frame).map(|v| rounded(v, 10.0));
-    Corners { x1, y1, x2, y2 }
-}
-
-/// Five digits: a twentieth of a pixel at 4K.
-fn normalised(bbox: Rect, frame: Size) -> Corners {
-    let [x1, y1, x2, y2] = within(bbox, frame);
-    let (w, h) = (f64::from(frame.width.max(1)), f64::from(frame.height.max(1)));
-    let short = |v: f64| rounded(v, 1e5);
-    Corners { x1: short(x1 / w), y1: short(y1 / h), x2: short(x2 / w), y2: short(y2 / h) }
-}
-
-fn share(v: f32) -> f64 {
-    if v.is_finite() { rounded(f64::from(v).clamp(0.0, 1.0), 1e4) } else { 0.0 }
-}
-
-fn rounded(v: f64, per_unit: f64) -> f64 {
-    (v * per_unit).round() / per_unit
 }
 
 #[cfg(test)]

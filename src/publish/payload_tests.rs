@@ -2,7 +2,7 @@
 //! writes both anew.
 
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use proptest::prelude::*;
 use serde_json::Value;
@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::*;
 use crate::publish::samples;
 use crate::runtime::environment;
-use crate::types::EngineState;
+use crate::types::{EngineState, Rect, What};
 
 const WRITE: &str = "PEREGRINE_WRITE";
 
@@ -49,15 +49,20 @@ fn valid(message: &Message) -> Value {
     body
 }
 
-fn examples() -> [(&'static str, Message); 7] {
+fn examples() -> [(&'static str, Message); 11] {
     let now = at(5_120);
     let publish = |report: &Report| render(report, "gate", "peregrine", now);
+    let event = |camera, what| render_event(&samples::stored(7, camera, what), "gate", "peregrine");
     let track = |phase| samples::track_of("yard", samples::uid(1), phase, Duration::from_millis(5_040));
     [
         ("detections", publish(&samples::sighting("yard", Duration::from_millis(5_040)))),
         ("tracks", publish(&track(TrackPhase::Update))),
         ("camera status", publish(&samples::camera("yard", CameraState::Streaming, Duration::from_millis(120)))),
         ("engine status", publish(&samples::engine(EngineState::Degraded, Duration::from_millis(3_000)))),
+        ("event", event(Some("yard"), What::Crossed { line: "gate".to_owned(), direction: "in".to_owned() })),
+        ("event left", event(Some("yard"), What::Left { zone: "door".to_owned(), inside_ms: 12_400 })),
+        ("event lost", event(None, What::Lost { count: 1_250, alerts: 0, reason: "the disk is full".to_owned() })),
+        ("alert", render_alert(&samples::stored(8, Some("yard"), samples::raised("red_car")), "gate", "peregrine")),
         ("device online", render_presence(Presence::Online(at(0)), "gate", "peregrine")),
         ("device stopped", render_presence(Presence::Stopped(at(9_000)), "gate", "peregrine")),
         ("device vanished", render_presence(Presence::Vanished, "gate", "peregrine")),
@@ -121,6 +126,29 @@ fn every_step_of_a_track_is_valid_and_carries_its_identity() {
         assert_eq!(track["first_seen_at"], "2026-03-01T12:00:00.760Z");
         assert_eq!(track["labels"][0]["value"], "red");
     }
+}
+
+#[test]
+fn every_event_is_valid_and_one_without_its_fields_is_not() {
+    let validator = jsonschema::validator_for(&schema_of(Kind::Event)).expect("a schema");
+    for what in samples::every_what() {
+        let has_fields = !matches!(what, What::Appeared | What::Stopped);
+        let mut body = valid(&render_event(&samples::stored(1, Some("yard"), what), "gate", "peregrine"));
+        let fields = body.as_object_mut().expect("an object");
+        for own in ["zone", "line", "alert", "count", "present_ms", "stopped_ms"] {
+            fields.remove(own);
+        }
+        assert_eq!(validator.is_valid(&body), !has_fields, "{body:#}");
+    }
+}
+
+#[test]
+fn an_open_alert_is_valid_and_its_end_deletes_it() {
+    let of = |what| render_alert(&samples::stored(1, Some("yard"), what), "gate", "peregrine");
+    let (raised, over) = (of(samples::raised("red_car")), of(samples::cleared("red_car")));
+    assert_eq!(valid(&raised)["state"], "raised");
+    assert!(raised.retain && over.retain && over.body.is_empty());
+    assert_eq!(raised.topic, over.topic);
 }
 
 #[test]

@@ -1,11 +1,12 @@
 //! Reports as tests need them: plausible, with known content. Compiled for tests only.
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
 use crate::types::{
-    CameraState, CameraStatus, Captured, ClassNames, Detection, EngineState, EngineStatus, Label, Rect, Report,
-    Sighting, Track, TrackEvent, TrackPhase,
+    Backlog, CameraState, CameraStatus, Captured, ClassNames, Detection, EngineState, EngineStatus, Event, Label, Lane,
+    Rect, Report, Severity, Sighting, Stored, Subject, Track, TrackEvent, TrackPhase, What,
 };
 
 /// 2026-03-01T12:00:00Z: when the samples' monotonic clock began.
@@ -84,4 +85,146 @@ pub(super) fn engine(state: EngineState, at: Duration) -> Report {
         since: captured(at),
         reason: reason.to_owned(),
     })
+}
+
+/// The life of the daemon that samples come from.
+pub(super) const BOOT: uuid::Uuid = uuid::Uuid::from_u128(0x019c_a96c_1400_7000_8000_0000_0000_00b0);
+
+/// An event as the store gives it; `n` becomes its number within the camera.
+pub(super) fn stored(n: u64, camera: Option<&str>, what: What) -> Stored {
+    let at = captured(Duration::from_millis(5_040));
+    let about_nobody = matches!(
+        what,
+        What::Occupancy { .. } | What::Crowd { .. } | What::CrowdEnd { .. } | What::Count { .. } | What::Lost { .. }
+    );
+    let subject = Subject {
+        uid: uid(1),
+        track_id: 17,
+        class: "car".to_owned(),
+        score: 0.87,
+        bbox: Rect::new(320.0, 180.0, 640.0, 540.0),
+        frame_px: (1280, 720),
+        first_seen: captured(Duration::from_millis(3_800)),
+        labels: vec![Label { name: "vehicle.color".to_owned(), value: "red".to_owned(), confidence: 0.81, votes: 4 }],
+    };
+    let event = Event {
+        camera: camera.map(Arc::from),
+        at,
+        frame_seq: camera.map(|_| 1042),
+        what,
+        subject: (camera.is_some() && !about_nobody).then_some(subject),
+        snapshots: Vec::new(),
+    };
+    Stored {
+        id: uuid::Uuid::from_u128(0x019c_a96c_1c00_7000_8000_0000_00e0_0000 + u128::from(n)),
+        boot: BOOT,
+        seq: n,
+        event,
+    }
+}
+
+/// One of each, in the order of [`What::KINDS`].
+pub(super) fn every_what() -> Vec<What> {
+    let (zone, line, direction) = (|| "door".to_owned(), || "gate".to_owned(), || "in".to_owned());
+    vec![
+        What::Appeared,
+        What::Gone { present_ms: 61_200 },
+        What::Entered { zone: zone() },
+        What::Left { zone: zone(), inside_ms: 12_400 },
+        What::Dwell { zone: zone(), inside_ms: 10_000 },
+        What::DwellEnd { zone: zone(), inside_ms: 12_400 },
+        What::Crossed { line: line(), direction: direction() },
+        What::Occupancy { zone: zone(), count: 3, before: 2 },
+        What::Crowd { zone: zone(), count: 5 },
+        What::CrowdEnd { zone: zone(), count: 4, lasted_ms: 30_500 },
+        What::Count {
+            line: line(),
+            direction: direction(),
+            class: "car".to_owned(),
+            count: 12,
+            total: 340,
+            interval_ms: 60_000,
+        },
+        What::Stopped,
+        What::Moving { stopped_ms: 45_000 },
+        raised("red_car"),
+        cleared("red_car"),
+        What::Lost { count: 1_250, alerts: 0, reason: "the disk is full".to_owned() },
+    ]
+}
+
+pub(super) fn raised(alert: &str) -> What {
+    let reason = "entered door: car, vehicle.color = red".to_owned();
+    What::AlertRaised { alert: alert.to_owned(), severity: Severity::Warning, reason }
+}
+
+pub(super) fn cleared(alert: &str) -> What {
+    let (severity, reason) = (Severity::Warning, "left door".to_owned());
+    What::AlertCleared { alert: alert.to_owned(), severity, reason, open_ms: 12_400 }
+}
+
+/// A store that forgets with the process.
+#[derive(Default)]
+pub(super) struct MemoryBacklog {
+    kept: Mutex<Kept>,
+    news: Mutex<Option<Box<dyn Fn() + Send + Sync>>>,
+}
+
+#[derive(Default)]
+struct Kept {
+    lanes: BTreeMap<(Lane, u64), Stored>,
+    given: [u64; 2],
+    asked: u64,
+}
+
+impl std::fmt::Debug for MemoryBacklog {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("MemoryBacklog").finish_non_exhaustive()
+    }
+}
+
+impl MemoryBacklog {
+    /// Becomes the lane's next record.
+    pub(super) fn offer(&self, stored: Stored) {
+        let lane = if stored.event.is_alert() { Lane::Alerts } else { Lane::Events };
+        let mut kept = self.kept.lock().expect("no panic");
+        let given = &mut kept.given[usize::from(lane == Lane::Events)];
+        *given += 1;
+        let number = *given;
+        kept.lanes.insert((lane, number), stored);
+        drop(kept);
+        if let Some(news) = &*self.news.lock().expect("no panic") {
+            news();
+        }
+    }
+
+    /// How often it was asked for a record.
+    pub(super) fn asked(&self) -> u64 {
+        self.kept.lock().expect("no panic").asked
+    }
+}
+
+impl Backlog for MemoryBacklog {
+    fn next(&self, lane: Lane, above: u64) -> Option<(u64, Stored)> {
+        let mut kept = self.kept.lock().expect("no panic");
+        kept.asked += 1;
+        let found = kept.lanes.range((lane, above + 1)..=(lane, u64::MAX)).next();
+        found.map(|((_, number), stored)| (*number, stored.clone()))
+    }
+
+    fn acknowledged(&self, lane: Lane, number: u64) {
+        self.kept.lock().expect("no panic").lanes.remove(&(lane, number));
+    }
+
+    fn refused(&self, lane: Lane, number: u64, _why: &str) {
+        self.acknowledged(lane, number);
+    }
+
+    fn waiting(&self) -> u64 {
+        self.kept.lock().expect("no panic").lanes.len() as u64
+    }
+
+    fn on_news(&self, wake: Box<dyn Fn() + Send + Sync>) {
+        *self.news.lock().expect("no panic") = Some(wake);
+    }
 }

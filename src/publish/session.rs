@@ -3,19 +3,19 @@
 
 use std::time::Duration;
 
-use super::desk::{Due, Offered, Statement};
-use super::driver::Shared;
+use super::blame;
+use super::driver::{Carried, Shared};
 use super::flight::{Cargo, Flight, Origin};
 use super::mqtt::{self, Connection, Happening, Lost};
-use super::payload::{self, Message, Presence};
-use crate::types::Report;
+use super::payload::{self, Presence};
+use super::watch::Watch;
+
+mod pump;
 
 /// Turns of the loop when nothing happens: four heartbeats in the second that is allowed.
 const TURN: Duration = Duration::from_millis(250);
 /// Turns during a stop, whose deadlines are fractions of a second.
 const STOPPING_TURN: Duration = Duration::from_millis(20);
-/// What a packet holds beside topic and body: headers and MQTT 5 properties, generously.
-const PACKET_OVERHEAD_BYTES: usize = 256;
 
 /// How a session ended.
 #[derive(Debug)]
@@ -40,27 +40,35 @@ enum Phase {
 /// See the head of the file.
 pub(super) struct Session<'a> {
     shared: &'a Shared,
+    carried: &'a mut Carried,
     connection: Connection,
     flight: Flight,
+    watch: Watch,
     up_since: Option<Duration>,
-    heard: Duration,
     largest_packet: usize,
     phase: Phase,
+    /// A message that nothing may accompany, see `blame.rs`.
+    alone: Option<Cargo>,
+    /// Whether an event goes before a record of the outbox: they take turns.
+    events_turn: bool,
 }
 
 impl<'a> Session<'a> {
     /// Begins to connect.
-    pub(super) fn begin(shared: &'a Shared) -> Self {
+    pub(super) fn begin(shared: &'a Shared, carried: &'a mut Carried) -> Self {
         let (mqtt, device) = (&shared.context.mqtt, &shared.context.device.name);
         let will = payload::render_presence(Presence::Vanished, device, &mqtt.prefix);
         Self {
             shared,
+            carried,
             connection: Connection::begin(mqtt, shared.tls.clone(), &will),
             flight: Flight::new(None),
+            watch: Watch::new(mqtt::keep_alive(mqtt), shared.context.clock.mono()),
             up_since: None,
-            heard: shared.context.clock.mono(),
-            largest_packet: usize::MAX,
+            largest_packet: mqtt::LARGEST_OUTGOING_BYTES,
             phase: Phase::Serving,
+            alone: None,
+            events_turn: true,
         }
     }
 
@@ -68,7 +76,7 @@ impl<'a> Session<'a> {
     pub(super) async fn run(mut self) -> Ended {
         let ended = loop {
             self.shared.context.heart.beat();
-            if let Some(ended) = self.stopping().or_else(|| self.silent()) {
+            if let Some(ended) = self.stopping().or_else(|| self.dead()) {
                 break ended;
             }
             self.pump();
@@ -80,7 +88,11 @@ impl<'a> Session<'a> {
                     }
                 }
                 () = self.shared.desk.woken() => {}
-                () = tokio::time::sleep(turn) => {}
+                () = tokio::time::sleep(turn) => {
+                    if let Some(events) = &mut self.carried.events {
+                        events.look_again();
+                    }
+                }
             }
         };
         self.shared.context.metrics.mqtt.dropped_qos0_total.add(self.flight.unwritten_fleeting() as u64);
@@ -93,29 +105,41 @@ impl<'a> Session<'a> {
         match happening {
             Happening::Connected { receive_maximum, largest_packet } => {
                 self.flight = Flight::new(receive_maximum);
-                self.largest_packet = largest_packet.map_or(usize::MAX, |l| l as usize);
+                self.largest_packet =
+                    largest_packet.map_or(self.largest_packet, |l| self.largest_packet.min(l as usize));
                 self.up_since = Some(now);
-                self.heard = now;
+                self.watch.connected(now);
                 self.shared.connected();
+                return self.subscribe(now);
             }
-            Happening::Written(packet_id) => match self.flight.written(packet_id) {
+            Happening::Written(packet_id) => match self.flight.written(packet_id, now) {
                 Ok(origin) => self.written(origin, now),
                 Err(_) => return Some(self.lost(Lost::because("the client lost count of its messages"))),
             },
             Happening::Acknowledged(packet_id) => {
-                self.heard = now;
                 counters.acknowledged_total.inc();
-                self.done(packet_id);
+                self.done(packet_id, None, now);
             }
             Happening::Refused(packet_id, why) => {
-                self.heard = now;
                 counters.refused_total.inc();
                 self.shared.refused(&why);
-                self.done(packet_id);
+                self.done(packet_id, Some(&why), now);
             }
             Happening::SaidGoodbye => return Some(Ended::Stopped),
-            Happening::Alive => self.heard = now,
-            Happening::Lost(lost) => return Some(self.lost(lost)),
+            Happening::Subscribed(packet_id) => self.done(packet_id, None, now),
+            Happening::Incoming(message) => {
+                self.watch.heard(now);
+                if let Some(inbox) = &self.shared.context.inbox {
+                    (inbox.hear)(message);
+                }
+            }
+            Happening::Alive => self.watch.heard(now),
+            Happening::Lost(lost) => {
+                if lost.cut {
+                    self.blame_the_oldest(now);
+                }
+                return Some(self.lost(lost));
+            }
         }
         None
     }
@@ -126,11 +150,37 @@ impl<'a> Session<'a> {
     }
 
     /// The client notices a dead broker only while it is not busy writing to it; this watch does not depend on the client.
-    fn silent(&self) -> Option<Ended> {
-        self.up_since?;
-        let silence = self.shared.context.clock.mono().saturating_sub(self.heard);
-        (silence > mqtt::silence_limit(&self.shared.context.mqtt))
-            .then(|| self.lost(Lost::because("the broker does not answer")))
+    fn dead(&self) -> Option<Ended> {
+        let why = self.watch.verdict(self.shared.context.clock.mono())?;
+        Some(self.lost(Lost::because(why)))
+    }
+
+    /// Before anything else is sent: the subscription takes one of the packet identifiers that the window counts.
+    fn subscribe(&mut self, now: Duration) -> Option<Ended> {
+        let Some(inbox) = self.shared.context.inbox.as_ref().filter(|i| !i.filters.is_empty()) else { return None };
+        if !self.connection.subscribe(&inbox.filters) {
+            return Some(self.lost(Lost::because("the client takes no subscription")));
+        }
+        self.flight.handed(Cargo::Subscription, None);
+        self.watch.handed(now);
+        None
+    }
+
+    /// The broker closed the connection: the message that it was at may be why.
+    fn blame_the_oldest(&mut self, now: Duration) {
+        let Some((oldest, written)) = self.flight.oldest_unacknowledged() else { return };
+        if now.saturating_sub(written) > blame::AT_ONCE {
+            return;
+        }
+        if let Some(cargo) = self.carried.blame.struck(oldest.clone()) {
+            let why = "the broker ends every connection that brings this message";
+            self.shared.context.metrics.mqtt.refused_total.inc();
+            self.shared.refused(why);
+            match cargo {
+                Cargo::Standing(key, version) => self.shared.desk.give_up_statement(&key, version),
+                cargo => self.settle(&cargo, Some(why)),
+            }
+        }
     }
 
     fn written(&self, origin: Option<Origin>, now: Duration) {
@@ -143,100 +193,35 @@ impl<'a> Session<'a> {
         }
     }
 
-    fn done(&mut self, packet_id: u16) {
-        match self.flight.acknowledged(packet_id) {
-            Some(Cargo::Record(id)) => self.shared.desk.record_done(id),
-            Some(Cargo::Standing(key, version)) => self.shared.desk.statement_done(&key, version),
-            Some(Cargo::Fleeting) | None => {}
+    fn done(&mut self, packet_id: u16, refused: Option<&str>, now: Duration) {
+        let cargo = self.flight.acknowledged(packet_id);
+        self.watch.acknowledged(self.flight.is_over(), now);
+        let Some(cargo) = cargo else { return };
+        self.carried.blame.cleared(&cargo);
+        if self.alone.as_ref() == Some(&cargo) {
+            self.alone = None;
         }
+        self.settle(&cargo, refused);
     }
 
-    /// Gives the client as much as it may have.
-    fn pump(&mut self) {
-        if self.up_since.is_none() {
-            return;
-        }
-        while self.flight.has_room() {
-            let Some(due) = self.shared.desk.next_due(self.phase != Phase::Serving) else { break };
-            if !self.hand_due(due) {
-                break;
+    /// A message's matter is closed: the broker has it, or will never take it.
+    fn settle(&self, cargo: &Cargo, refused: Option<&str>) {
+        match cargo {
+            Cargo::Event(lane, number) => {
+                let Some(events) = &self.carried.events else { return };
+                match refused {
+                    None => events.acknowledged(*lane, *number),
+                    Some(why) => events.refused(*lane, *number, why),
+                }
             }
-        }
-        while let Some(offered) = self.shared.desk.take_fleeting() {
-            if !self.hand_fleeting(offered) {
-                self.shared.context.metrics.mqtt.dropped_qos0_total.inc();
-            }
+            Cargo::Record(id) => self.shared.desk.record_done(*id),
+            Cargo::Standing(key, version) => self.shared.desk.statement_done(key, *version),
+            Cargo::Subscription | Cargo::Fleeting => {}
         }
     }
 
-    /// False when the client takes nothing more for now.
-    fn hand_due(&mut self, due: Due) -> bool {
-        let (message, cargo, origin) = match due {
-            Due::Statement { key, version, statement } => {
-                (self.state_message(statement), Cargo::Standing(key, version), None)
-            }
-            Due::Record { id, offered, tried } => {
-                let origin = if tried { None } else { origin(&offered) };
-                (self.message(&offered.report), Cargo::Record(id), origin)
-            }
-        };
-        if self.is_too_large(&message) {
-            self.shared.context.metrics.mqtt.refused_total.inc();
-            self.shared.refused("the message is larger than it takes");
-            match cargo {
-                Cargo::Record(id) => self.shared.desk.record_done(id),
-                Cargo::Standing(key, version) => self.shared.desk.statement_done(&key, version),
-                Cargo::Fleeting => {}
-            }
-            return true;
-        }
-        if !self.connection.hand(message) {
-            return false;
-        }
-        match &cargo {
-            Cargo::Record(id) => self.shared.desk.record_handed(*id),
-            Cargo::Standing(key, version) => self.shared.desk.statement_handed(key, *version),
-            Cargo::Fleeting => {}
-        }
-        self.flight.handed(cargo, origin);
-        true
-    }
-
-    /// False when the detections are lost.
-    fn hand_fleeting(&mut self, offered: Offered) -> bool {
-        if self.phase != Phase::Serving || !self.flight.has_room_for_fleeting() {
-            return false;
-        }
-        let message = self.message(&offered.report);
-        if self.is_too_large(&message) || !self.connection.hand(message) {
-            return false;
-        }
-        self.flight.handed(Cargo::Fleeting, origin(&offered));
-        true
-    }
-
-    fn message(&self, report: &Report) -> Message {
-        let context = &self.shared.context;
-        payload::render(report, &context.device.name, &context.mqtt.prefix, context.clock.now())
-    }
-
-    fn state_message(&self, statement: Statement) -> Message {
-        let context = &self.shared.context;
-        match statement {
-            Statement::Device(presence) => {
-                payload::render_presence(presence, &context.device.name, &context.mqtt.prefix)
-            }
-            Statement::Camera(status) => self.message(&Report::Camera(status)),
-            Statement::Engine(status) => self.message(&Report::Engine(status)),
-        }
-    }
-
-    /// A packet beyond the broker's limit would end the connection, come back as the first one of the next, and end that too.
-    fn is_too_large(&self, message: &Message) -> bool {
-        message.body.len() + message.topic.len() + PACKET_OVERHEAD_BYTES > self.largest_packet
-    }
-
-    /// The outbox is flushed for seven tenths of the time that a stop may take; what is left is for `offline` and the disconnect.
+    /// The outbox and the store's backlog are flushed for seven tenths of the time that a stop may take; what is left is for `offline` and
+    /// the disconnect. What the store has left is there at the next start.
     fn stopping(&mut self) -> Option<Ended> {
         let desk = &self.shared.desk;
         let stop = desk.stop()?;
@@ -245,7 +230,7 @@ impl<'a> Session<'a> {
         if self.up_since.is_none() {
             return (past(7) || desk.records_left() == 0).then_some(Ended::Stopped);
         }
-        let flushed = self.flight.is_over() && desk.next_due(false).is_none();
+        let flushed = self.flight.is_over() && self.next_due().is_none();
         if self.phase == Phase::Serving && (flushed || past(7)) {
             desk.say_presence(Presence::Stopped(self.shared.context.clock.now()));
             self.phase = Phase::Farewell;
@@ -258,13 +243,4 @@ impl<'a> Session<'a> {
         }
         past(9).then_some(Ended::Stopped)
     }
-}
-
-fn origin(offered: &Offered) -> Option<Origin> {
-    let (camera, captured) = match &offered.report {
-        Report::Sighting(s) => (&s.camera, s.captured.mono),
-        Report::Track(t) => (&t.camera, t.captured.mono),
-        Report::Camera(_) | Report::Engine(_) => return None,
-    };
-    Some(Origin { camera: camera.clone(), captured, offered: offered.at })
 }

@@ -29,6 +29,19 @@ pub(super) fn engine_status(prefix: &str, device: &str, stage: &str) -> String {
     format!("{}/{}/engine/{stage}", prefix_words(prefix), escaped(device))
 }
 
+/// `<prefix>/<device>/camera/<camera>/events`, or `<prefix>/<device>/events` for the device's own.
+pub(super) fn events(prefix: &str, device: &str, camera: Option<&str>) -> String {
+    match camera {
+        Some(camera) => of_camera(prefix, device, camera, "events"),
+        None => format!("{}/{}/events", prefix_words(prefix), escaped(device)),
+    }
+}
+
+/// `<prefix>/<device>/alert/<alert>`: an alert that is open.
+pub(super) fn alert(prefix: &str, device: &str, alert: &str) -> String {
+    format!("{}/{}/alert/{}", prefix_words(prefix), escaped(device), escaped(alert))
+}
+
 /// `<prefix>/<device>/cmd/`: what the topics of all orders begin with.
 pub(super) fn commands(prefix: &str, device: &str) -> String {
     format!("{}/{}/cmd/", prefix_words(prefix), escaped(device))
@@ -77,6 +90,9 @@ mod tests {
         assert_eq!(camera_status("peregrine", "gate", "a_b-1"), "peregrine/gate/camera/a_b-1/status");
         assert_eq!(engine_status("peregrine", "gate", "detect"), "peregrine/gate/engine/detect");
         assert_eq!(engine_status("peregrine", "gate", "classify.a_b"), "peregrine/gate/engine/classify.a_b");
+        assert_eq!(events("peregrine", "gate", Some("yard")), "peregrine/gate/camera/yard/events");
+        assert_eq!(events("peregrine", "gate", None), "peregrine/gate/events");
+        assert_eq!(alert("peregrine", "gate", "red_car"), "peregrine/gate/alert/red_car");
         assert_eq!(engine_status("peregrine", "gate", "classify.#/+"), "peregrine/gate/engine/classify.%23%2F%2B");
     }
 

@@ -89,6 +89,16 @@ impl Broker {
         }
     }
 
+    /// Publishes once, as somebody else.
+    pub(super) fn publish(&self, topic: &str, body: &str, retain: bool) {
+        let port = self.port.to_string();
+        let mut args = vec!["-h", "127.0.0.1", "-p", &port, "-q", "1", "-t", topic, "-m", body];
+        if retain {
+            args.push("-r");
+        }
+        run(self.dir.path(), "mosquitto_pub", &args);
+    }
+
     pub(super) fn subscribe(&self, extra: &[&str]) -> Subscriber {
         Subscriber::start(self.port, extra)
     }
@@ -148,17 +158,9 @@ impl Subscriber {
     /// The next message.
     pub(super) fn next(&self) -> Seen {
         loop {
-            let line = self.line();
-            let Some(message) = line.strip_prefix("message\t") else { continue };
-            let [topic, retained, content_type, user_properties, body] =
-                message.splitn(5, '\t').collect::<Vec<_>>().try_into().expect("five fields");
-            return Seen {
-                topic: topic.to_owned(),
-                retained: retained == "1",
-                content_type: content_type.to_owned(),
-                user_properties: user_properties.to_owned(),
-                body: serde_json::from_str(body).unwrap_or_else(|e| panic!("{e}: {body}")),
-            };
+            if let Some(seen) = seen(&self.line()) {
+                return seen;
+            }
         }
     }
 
@@ -171,6 +173,23 @@ impl Subscriber {
             }
         }
     }
+}
+
+fn seen(line: &str) -> Option<Seen> {
+    let [topic, retained, content_type, user_properties, body] =
+        line.strip_prefix("message\t")?.splitn(5, '\t').collect::<Vec<_>>().try_into().expect("five fields");
+    Some(Seen {
+        topic: topic.to_owned(),
+        retained: retained == "1",
+        content_type: content_type.to_owned(),
+        user_properties: user_properties.to_owned(),
+        // An empty message deletes what was retained.
+        body: if body.is_empty() {
+            serde_json::Value::Null
+        } else {
+            serde_json::from_str(body).unwrap_or_else(|e| panic!("{e}: {body}"))
+        },
+    })
 }
 
 impl Drop for Subscriber {

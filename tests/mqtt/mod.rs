@@ -1,6 +1,7 @@
 //! Publishing against a real mosquitto. Every message that a subscriber sees is held to its schema.
 
 mod broker;
+mod events;
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -40,21 +41,30 @@ fn mqtt(port: u16) -> config::Mqtt {
     }
 }
 
-fn start(mqtt: config::Mqtt) -> Result<Daemon, PublishError> {
-    let (metrics, clock) = (Arc::new(Metrics::default()), Clock::start());
-    let context = Context {
+fn context(mqtt: config::Mqtt, metrics: Arc<Metrics>, clock: Clock) -> Context {
+    Context {
         device: config::Device { name: "gate".to_owned() },
         mqtt,
         settings: config::Publish { detections_hz: 1e9, track_updates_hz: 1e9 },
-        metrics: Arc::clone(&metrics),
+        metrics,
         clock,
         heart: Hearts::new(clock).add("publish", Duration::from_secs(1)),
-    };
-    let (publisher, driver) = publish::start(context)?;
-    Ok(Daemon { publisher, driver, metrics, clock })
+        outgoing: None,
+        inbox: None,
+    }
+}
+
+fn start(mqtt: config::Mqtt) -> Result<Daemon, PublishError> {
+    Daemon::with(|metrics, clock| context(mqtt, metrics, clock))
 }
 
 impl Daemon {
+    fn with(context: impl FnOnce(Arc<Metrics>, Clock) -> Context) -> Result<Self, PublishError> {
+        let (metrics, clock) = (Arc::new(Metrics::default()), Clock::start());
+        let (publisher, driver) = publish::start(context(Arc::clone(&metrics), clock))?;
+        Ok(Self { publisher, driver, metrics, clock })
+    }
+
     fn started(mqtt: config::Mqtt) -> Self {
         start(mqtt).unwrap_or_else(|e| panic!("{e}"))
     }

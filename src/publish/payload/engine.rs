@@ -3,7 +3,8 @@
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::{Kind, SCHEMA, age_ms, rfc3339};
+use super::figures::{age_ms, rfc3339};
+use super::{Kind, SCHEMA};
 use crate::types::{Captured, EngineState, EngineStatus};
 
 /// What runs a model, retained on `<prefix>/<device>/engine/<stage>`.
