@@ -8,10 +8,13 @@
 //!
 //! Belongs here: topics, payloads, rates, delivery. Does not: what is worth a report (see `track`, `rules`), what people configure (`config`).
 
+pub mod asyncapi;
 mod desk;
 mod driver;
 mod flight;
+pub mod homeassistant;
 mod mqtt;
+pub mod onvif;
 mod outbox;
 pub mod pace;
 pub mod payload;
@@ -19,6 +22,7 @@ mod retry;
 #[cfg(test)]
 mod samples;
 mod session;
+pub mod states;
 mod tls;
 mod topics;
 

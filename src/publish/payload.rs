@@ -11,8 +11,10 @@ use super::topics;
 use crate::types::{CameraState, CameraStatus, Captured, Label, Rect, Report, Sighting, TrackEvent, TrackPhase};
 
 mod engine;
+mod state;
 
 use engine::{EngineStatusBody, engine_status_body};
+pub use state::{render_state, schemas as state_schemas};
 
 /// The version of the payloads. A field may be added within it; one that goes or changes its meaning makes it 2.
 pub const SCHEMA: u32 = 1;
@@ -42,6 +44,20 @@ pub enum Kind {
     EngineStatus,
     /// Whether the daemon is there.
     DeviceStatus,
+    /// How many are in a zone.
+    ZoneState,
+    /// How many crossed a line.
+    LineState,
+    /// Whether a camera's frames are analysed.
+    DetectionState,
+    /// How fast a camera's frames come and go.
+    CameraHealth,
+    /// How the device fares.
+    DeviceHealth,
+    /// What Home Assistant finds entities by.
+    HomeAssistant,
+    /// An event in the form of ONVIF.
+    Onvif,
 }
 
 impl Kind {
@@ -53,6 +69,13 @@ impl Kind {
             Self::CameraStatus => "camera_status",
             Self::EngineStatus => "engine_status",
             Self::DeviceStatus => "device_status",
+            Self::ZoneState => "zone_state",
+            Self::LineState => "line_state",
+            Self::DetectionState => "detection_state",
+            Self::CameraHealth => "camera_health",
+            Self::DeviceHealth => "device_health",
+            Self::HomeAssistant => "homeassistant",
+            Self::Onvif => "onvif",
         }
     }
 
@@ -438,7 +461,7 @@ fn age_ms(then: Captured, now: Captured) -> u64 {
 }
 
 /// RFC 3339 knows the years 0 to 9999; a clock beyond them is broken, and is shown as the nearest time that can be written.
-fn rfc3339(wall: SystemTime) -> String {
+pub(super) fn rfc3339(wall: SystemTime) -> String {
     let nearest = if wall < SystemTime::UNIX_EPOCH { Timestamp::UNIX_EPOCH } else { Timestamp::MAX };
     let stamp = Timestamp::try_from(wall).ok().filter(|t| *t >= Timestamp::UNIX_EPOCH).unwrap_or(nearest);
     stamp.strftime("%Y-%m-%dT%H:%M:%S.%3fZ").to_string()
