@@ -55,7 +55,13 @@ fn states() -> Vec<Message> {
     });
     let of_us = [
         State::Zone(ZoneState { camera: yard(), zone: "door".to_owned(), count: 2, since: at() }),
-        State::Line(LineState { camera: yard(), line: "way".to_owned(), counts: counts.into(), since: at(), last: None }),
+        State::Line(LineState {
+            camera: yard(),
+            line: "way".to_owned(),
+            counts: counts.into(),
+            since: at(),
+            last: None,
+        }),
         State::Detection(DetectionState { camera: yard(), enabled: false, since: at() }),
         State::Camera(CameraHealth {
             camera: yard(),
@@ -118,7 +124,9 @@ fn home_assistant_takes_every_entity_and_reads_our_messages_right() {
     let mut given: Vec<Value> = states().iter().map(as_json).collect();
     let event = r#"{"schema":1,"type":"event","event":"crossed","id":"x","line":"way","direction":"in"}"#;
     given.push(json!({"topic": "site/north/gate/camera/yard/events", "payload": event}));
-    given.push(json!({"topic": "site/north/gate/alert/intruder", "payload": r#"{"state":"raised","severity":"warning"}"#}));
+    given.push(
+        json!({"topic": "site/north/gate/alert/intruder", "payload": r#"{"state":"raised","severity":"warning"}"#}),
+    );
     given.push(json!({"topic": "site/north/gate/alert/quiet", "payload": ""}));
     let Some(answer) = asked(&site(), &given) else { return };
     assert_eq!(answer["problems"], json!([]), "{:#}", answer["problems"]);

@@ -55,7 +55,8 @@ impl Channel {
     }
 }
 
-const HOME_ASSISTANT: &str = "MQTT device discovery of Home Assistant, https://www.home-assistant.io/integrations/mqtt/";
+const HOME_ASSISTANT: &str =
+    "MQTT device discovery of Home Assistant, https://www.home-assistant.io/integrations/mqtt/";
 const ONVIF: &str = "JSON event payload of ONVIF's Core Specification, section Event Broker";
 
 const CHANNELS: &[Channel] = &[
@@ -360,8 +361,10 @@ mod tests {
 
     #[test]
     fn every_schema_in_docs_belongs_to_a_topic() {
-        let named: BTreeSet<&str> =
-            CHANNELS.iter().filter_map(|c| if let Payload::Schema(file) = c.payload { Some(file) } else { None }).collect();
+        let named: BTreeSet<&str> = CHANNELS
+            .iter()
+            .filter_map(|c| if let Payload::Schema(file) = c.payload { Some(file) } else { None })
+            .collect();
         for entry in std::fs::read_dir(docs().join("schemas")).expect("docs/schemas") {
             let name = entry.expect("an entry").file_name().into_string().expect("a name");
             assert!(named.contains(name.as_str()), "docs/schemas/{name} belongs to no topic in asyncapi.rs");

@@ -115,8 +115,7 @@ impl Onvif {
         let present = self.loitering.entry(place(event, zone)).or_default();
         update(present, event, begins);
         let since = present.values().min_by_key(|at| at.mono);
-        let data =
-            since.map(|at| of([("ObjectId", ids(present).into()), ("Since", json!(rfc3339(at.wall)))]));
+        let data = since.map(|at| of([("ObjectId", ids(present).into()), ("Since", json!(rfc3339(at.wall)))]));
         let told = rule("RuleEngine/LoiteringDetector/ObjectIsLoitering", event, zone, Map::new(), true);
         Told { data, ..told }
     }
@@ -142,11 +141,8 @@ fn ids(present: &Present) -> String {
 
 fn rule(topic: &'static str, event: &Event, rule: &str, data: Map<String, Value>, property: bool) -> Told {
     let camera = event.camera.as_deref().unwrap_or_default().to_owned();
-    let source = vec![
-        ("VideoSource", camera),
-        ("AnalyticsConfiguration", CONFIGURATION.to_owned()),
-        ("Rule", rule.to_owned()),
-    ];
+    let source =
+        vec![("VideoSource", camera), ("AnalyticsConfiguration", CONFIGURATION.to_owned()), ("Rule", rule.to_owned())];
     Told { topic, source, data: Some(data), property }
 }
 

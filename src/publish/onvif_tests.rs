@@ -132,7 +132,10 @@ fn every_kind_of_event_has_its_form_on_a_documented_topic() {
             let body = body(&message);
             let values = body["Source"].as_object().into_iter().chain(body["Data"].as_object()).flatten();
             for (name, value) in values {
-                assert!(!value.is_null() && !value.is_object() && !value.is_array(), "{name} is no simple item: {value}");
+                assert!(
+                    !value.is_null() && !value.is_object() && !value.is_array(),
+                    "{name} is no simple item: {value}"
+                );
             }
         }
     }

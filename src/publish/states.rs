@@ -154,12 +154,8 @@ impl States {
         let camera = event.camera.as_ref()?;
         match &event.what {
             What::Occupancy { zone, count, .. } => {
-                let now = ZoneState {
-                    camera: CameraId::clone(camera),
-                    zone: zone.clone(),
-                    count: *count,
-                    since: event.at,
-                };
+                let now =
+                    ZoneState { camera: CameraId::clone(camera), zone: zone.clone(), count: *count, since: event.at };
                 self.zones.insert((CameraId::clone(camera), zone.clone()), now.clone());
                 Some(State::Zone(now))
             }
@@ -233,7 +229,9 @@ mod tests {
         for (direction, class) in [("in", "person"), ("in", "person"), ("out", "person"), ("in", "car")] {
             states.take(&crossed("yard", "way", direction, class, at(1)));
         }
-        let Some(State::Line(line)) = states.take(&crossed("yard", "way", "in", "car", at(2))) else { panic!("a line") };
+        let Some(State::Line(line)) = states.take(&crossed("yard", "way", "in", "car", at(2))) else {
+            panic!("a line")
+        };
         assert_eq!((line.total("in"), line.total("out")), (4, 1));
         assert_eq!(line.counts["in"]["car"], 2);
         assert_eq!((line.since, line.last), (at(0), Some(at(2))));

@@ -15,11 +15,14 @@ fn body(message: &Message) -> Value {
 fn the_device_and_every_camera_are_announced_and_kept_by_the_broker() {
     let messages = site().announce();
     let topics: Vec<&str> = messages.iter().map(|m| m.topic.as_str()).collect();
-    assert_eq!(topics, [
-        "homeassistant/device/peregrine-gate/config",
-        "homeassistant/device/peregrine-gate/yard/config",
-        "homeassistant/device/peregrine-gate/hall/config",
-    ]);
+    assert_eq!(
+        topics,
+        [
+            "homeassistant/device/peregrine-gate/config",
+            "homeassistant/device/peregrine-gate/yard/config",
+            "homeassistant/device/peregrine-gate/hall/config",
+        ]
+    );
     for message in &messages {
         assert!(message.retain && message.qos == Qos::AtLeastOnce);
         assert_eq!(body(message)["availability"][0]["topic"], "peregrine/gate/status");

@@ -51,10 +51,8 @@ fn valid(message: &Message) -> Value {
     let file = format!("{}.schema.json", message.kind.as_str().replace('_', "-"));
     let (_, schema) = schemas().into_iter().find(|(name, _)| *name == file).expect("every state has a schema");
     let body: Value = serde_json::from_slice(&message.body).expect("JSON");
-    let validator = jsonschema::options()
-        .should_validate_formats(true)
-        .build(&schema.to_value())
-        .expect("the schema is a schema");
+    let validator =
+        jsonschema::options().should_validate_formats(true).build(&schema.to_value()).expect("the schema is a schema");
     let errors: Vec<String> = validator.iter_errors(&body).map(|e| format!("{}: {e}", e.instance_path())).collect();
     assert!(errors.is_empty(), "{body:#}\n{errors:#?}");
     body
