@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{Camera, Orders, Site};
 use crate::publish::samples::{captured, uid};
-use crate::types::{CameraId, Captured, Event, Rect, Stored, Subject, What};
+use crate::types::{CameraId, Captured, Event, Rect, Subject, What};
 
 pub(crate) fn site() -> Site {
     Site {
@@ -46,8 +46,4 @@ pub(crate) fn event(camera: Option<&str>, what: What, at: Captured) -> Event {
 pub(crate) fn crossed(camera: &str, line: &str, direction: &str, class: &str, at: Captured) -> Event {
     let what = What::Crossed { line: line.to_owned(), direction: direction.to_owned() };
     Event { subject: Some(subject(1, class)), ..event(Some(camera), what, at) }
-}
-
-pub(crate) fn stored(seq: u64, event: Event) -> Stored {
-    Stored { id: uid(1000 + u32::try_from(seq).unwrap_or(0)), boot: uid(7), seq, event }
 }
