@@ -87,7 +87,7 @@ async def main():
                     problems.append(f"{where}: {platform} has no key {key!r}")
                 found = entities[typed["unique_id"]] = {"platform": platform, "state": None, "attributes": None, "orders": {}}
                 payload = states.get(typed.get("state_topic"))
-                if payload is not None:
+                if payload is not None and "value_template" in typed:
                     found["state"] = rendered(hass, typed["value_template"], payload)
                 payload = states.get(typed.get("json_attributes_topic"))
                 if payload is not None:
