@@ -12,12 +12,15 @@
 mod alerts;
 mod blame;
 pub mod commands;
+pub mod asyncapi;
 mod desk;
 mod driver;
 mod events;
 mod flight;
 mod inbox;
+pub mod homeassistant;
 mod mqtt;
+pub mod onvif;
 mod outbox;
 pub mod pace;
 pub mod payload;
@@ -25,6 +28,7 @@ mod retry;
 #[cfg(test)]
 mod samples;
 mod session;
+pub mod states;
 mod tls;
 mod topics;
 mod watch;

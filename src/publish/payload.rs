@@ -11,6 +11,7 @@ mod alert;
 mod engine;
 mod event;
 mod figures;
+mod state;
 
 use alert::AlertBody;
 pub use alert::{render_alert, render_alert_over};
@@ -18,6 +19,7 @@ use engine::{EngineStatusBody, engine_status_body};
 pub use event::render_event;
 pub(super) use figures::rfc3339;
 use figures::{Corners, Size, age_ms, normalised, pixels, share};
+pub use state::{render_state, schemas as state_schemas};
 
 /// The version of the payloads. A field may be added within it; one that goes or changes its meaning makes it 2.
 pub const SCHEMA: u32 = 1;
@@ -55,6 +57,20 @@ pub enum Kind {
     Foreign,
     /// A JPEG.
     Picture,
+    /// How many are in a zone.
+    ZoneState,
+    /// How many crossed a line.
+    LineState,
+    /// Whether a camera's frames are analysed.
+    DetectionState,
+    /// How fast a camera's frames come and go.
+    CameraHealth,
+    /// How the device fares.
+    DeviceHealth,
+    /// What Home Assistant finds entities by.
+    HomeAssistant,
+    /// An event in the form of ONVIF.
+    Onvif,
 }
 
 impl Kind {
@@ -70,6 +86,13 @@ impl Kind {
             Self::Alert => "alert",
             Self::Foreign => "foreign",
             Self::Picture => "picture",
+            Self::ZoneState => "zone_state",
+            Self::LineState => "line_state",
+            Self::DetectionState => "detection_state",
+            Self::CameraHealth => "camera_health",
+            Self::DeviceHealth => "device_health",
+            Self::HomeAssistant => "homeassistant",
+            Self::Onvif => "onvif",
         }
     }
 

@@ -76,6 +76,46 @@ fn escaped(name: &str) -> String {
     out
 }
 
+/// `<prefix>/<device>/camera/<camera>/zone/<zone>`: how many are in a zone.
+pub(super) fn zone(prefix: &str, device: &str, camera: &str, zone: &str) -> String {
+    of_camera(prefix, device, camera, &format!("zone/{}", escaped(zone)))
+}
+
+/// `<prefix>/<device>/camera/<camera>/line/<line>`: how many crossed a line.
+pub(super) fn line(prefix: &str, device: &str, camera: &str, line: &str) -> String {
+    of_camera(prefix, device, camera, &format!("line/{}", escaped(line)))
+}
+
+/// `<prefix>/<device>/camera/<camera>/detection`: whether the camera's frames are analysed.
+pub(super) fn detection(prefix: &str, device: &str, camera: &str) -> String {
+    of_camera(prefix, device, camera, "detection")
+}
+
+/// `<prefix>/<device>/camera/<camera>/health`: how fast the camera's frames come and go.
+pub(super) fn camera_health(prefix: &str, device: &str, camera: &str) -> String {
+    of_camera(prefix, device, camera, "health")
+}
+
+/// `<prefix>/<device>/camera/<camera>/snapshot`: the newest picture of an event.
+pub(super) fn snapshot(prefix: &str, device: &str, camera: &str) -> String {
+    of_camera(prefix, device, camera, "snapshot")
+}
+
+/// `<prefix>/<device>/health`: how warm the device is, and what waits for the broker.
+pub(super) fn device_health(prefix: &str, device: &str) -> String {
+    format!("{}/health", of_device(prefix, device))
+}
+
+/// `<prefix>/<device>/cmd/<name>`: an order.
+pub(super) fn command(prefix: &str, device: &str, name: &str) -> String {
+    format!("{}/cmd/{}", of_device(prefix, device), escaped(name))
+}
+
+/// `<prefix>/<device>`: what every topic of this device begins with.
+pub(super) fn of_device(prefix: &str, device: &str) -> String {
+    format!("{}/{}", prefix_words(prefix), escaped(device))
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -94,6 +134,18 @@ mod tests {
         assert_eq!(events("peregrine", "gate", None), "peregrine/gate/events");
         assert_eq!(alert("peregrine", "gate", "red_car"), "peregrine/gate/alert/red_car");
         assert_eq!(engine_status("peregrine", "gate", "classify.#/+"), "peregrine/gate/engine/classify.%23%2F%2B");
+    }
+
+    #[test]
+    fn topics_of_places_and_health_are_those_of_the_documentation() {
+        assert_eq!(zone("peregrine", "gate", "yard", "door"), "peregrine/gate/camera/yard/zone/door");
+        assert_eq!(line("peregrine", "gate", "yard", "way"), "peregrine/gate/camera/yard/line/way");
+        assert_eq!(line("p", "d", "c", "a/+"), "p/d/camera/c/line/a%2F%2B");
+        assert_eq!(detection("peregrine", "gate", "yard"), "peregrine/gate/camera/yard/detection");
+        assert_eq!(camera_health("peregrine", "gate", "yard"), "peregrine/gate/camera/yard/health");
+        assert_eq!(snapshot("peregrine", "gate", "yard"), "peregrine/gate/camera/yard/snapshot");
+        assert_eq!(device_health("site/north", "gate"), "site/north/gate/health");
+        assert_eq!(command("peregrine", "gate", "detection"), "peregrine/gate/cmd/detection");
     }
 
     #[test]
