@@ -158,17 +158,20 @@ class Judge:
     def judge_alerts(self, cameras):
         """Raised and cleared take turns over all lives, and follow what they are about."""
         entries = [e for e in self.ledger.entries.values() if e.camera in ("", cameras[0])]
-        boots = {life.boot: number for number, life in enumerate(self.lives)}
-        entries.sort(key=lambda entry: (boots.get(entry.body["boot_id"], 0), entry.seq))
-        is_open = wants = False
+        # Ids sort over cameras and lives; numbers do so within a camera only, and an alert may be the device's.
+        entries.sort(key=lambda entry: entry.body["id"])
+        is_open, wants, boot = False, None, None
         for entry in entries:
             body = entry.body
+            if body["boot_id"] != boot:
+                # A kill may fall between an event and what follows from it.
+                boot, wants = body["boot_id"], None
             kind, about = body["event"], stream_of(body) == ("dwell", scene.ALERT_ZONE, scene.ALERT_CLASS)
             if about:
                 if wants:
                     self.fault("alert", f"none after {wants}")
-                wants = kind if (kind == "dwell") != is_open else False
+                wants = kind if (kind == "dwell") != is_open else None
             if kind in ALERTS and body["alert"] == scene.ALERT:
                 if (kind == "alert_raised") == is_open:
                     self.fault("alert", f"{kind} when it was so already: {body}")
-                is_open, wants = kind == "alert_raised", False
+                is_open, wants = kind == "alert_raised", None

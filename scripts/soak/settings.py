@@ -54,5 +54,6 @@ def text(*, work, model, clip, port, api_port, cameras, watching=True, rules=Tru
             f'zone = "{scene.ALERT_ZONE}"',
             f'classes = ["{scene.ALERT_CLASS}"]',
             'severity = "warning"',
+            "cooldown_secs = 0",
         ]
     return "\n".join(out) + "\n"

@@ -14,6 +14,7 @@ import sys
 import time
 import tomllib
 import uuid
+from collections import Counter
 from datetime import datetime, timezone
 
 import expected
@@ -25,6 +26,7 @@ FLAW = os.environ.get("PEREGRINE_SOAK_FLAW", "")
 FLAW_EVERY = 97
 WINDOW = 20
 KEEP_ALIVE_SECS = 4
+ALERTS = {"dwell": "alert_raised", "dwell_end": "alert_cleared"}
 
 
 def stamp(at):
@@ -37,7 +39,7 @@ class Store:
     def __init__(self, folder):
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / "standin.jsonl"
-        self.waiting, self.seqs = {}, {}
+        self.waiting, self.seqs, self.last_ms, self.open_alerts = {}, {}, 0, set()
         if path.exists():
             self.replay(path)
         self.file = path.open("ab", buffering=0)
@@ -53,10 +55,24 @@ class Store:
                 continue
             body = json.loads(said)
             self.waiting[body["id"]] = topic.decode(), said
-            self.seqs[body["camera"]] = body["seq"]
+            self.remember(body)
+
+    def remember(self, body):
+        self.seqs[body["camera"]] = body["seq"]
+        self.last_ms = max(self.last_ms, uuid.UUID(body["id"]).int >> 80)
+        change = {"alert_raised": self.open_alerts.add, "alert_cleared": self.open_alerts.discard}.get(body["event"])
+        if change:
+            change(body["alert"])
+
+    def new_id(self):
+        """UUIDv7, newer than every one before, whatever the clock says."""
+        self.last_ms = max(self.last_ms + 1, int(time.time() * 1000))
+        random = int.from_bytes(os.urandom(10), "big")
+        return str(uuid.UUID(int=self.last_ms << 80 | 7 << 76 | (random >> 4 & 0xFFF) << 64 | 2 << 62 | random >> 18))
 
     def keep(self, topic, body):
-        self.seqs[body["camera"]] = body["seq"] = self.seqs.get(body["camera"], 0) + 1
+        body["seq"] = self.seqs.get(body["camera"], 0) + 1
+        self.remember(body)
         if FLAW == "gap" and body["seq"] % FLAW_EVERY == 0:
             return
         said = json.dumps(body).encode()
@@ -79,7 +95,7 @@ class Actor:
         self.made = 0
         events = [(due.frame, stream, due) for stream, of in expected.of_clip().items() for due in of]
         self.events = sorted(events, key=lambda event: event[0])
-        self.is_open = {}
+        self.crossings, self.totals = Counter(), Counter()
 
     def act(self):
         until = int((time.time() - self.began) * scene.FPS)
@@ -88,6 +104,8 @@ class Actor:
                 if at == frame % scene.FRAMES:
                     for camera in self.cameras:
                         self.tell(camera, frame, stream, due)
+            if frame % (scene.COUNT_SECS * scene.FPS) == 0:
+                self.count(frame)
         self.told_to = max(until, self.told_to)
 
     def tell(self, camera, frame, stream, due):
@@ -95,7 +113,22 @@ class Actor:
         if FLAW == "lose" and self.made % FLAW_EVERY == 0:
             return
         name = stream[-1] if due.box else None
-        self.keep(camera, frame, due.kind, name, due.box, dict(due.what))
+        what = dict(due.what)
+        self.keep(camera, frame, due.kind, name, due.box, what)
+        if due.kind == "crossed":
+            self.crossings[camera, what["line"], what["direction"], name] += 1
+        alert = ALERTS.get(due.kind)
+        if alert and (camera, name) == (self.cameras[0], scene.ALERT_CLASS):
+            if (alert == "alert_raised") != (scene.ALERT in self.store.open_alerts):
+                self.keep(camera, frame, alert, None, None, {"alert": scene.ALERT})
+
+    def count(self, frame):
+        for key, count in self.crossings.items():
+            camera, line, direction, name = key
+            self.totals[key] += count
+            what = {"line": line, "direction": direction, "class": name, "count": count, "total": self.totals[key]}
+            self.keep(camera, frame, "count", None, None, what)
+        self.crossings.clear()
 
     def keep(self, camera, frame, kind, name, box, what):
         track = None
@@ -103,7 +136,7 @@ class Actor:
             corners = {"x1": box.cx - box.w / 2, "x2": box.cx + box.w / 2, "y1": box.cy - box.h / 2, "y2": box.cy + box.h / 2}
             track = {"class": "o99" if FLAW == "rename" and self.made % FLAW_EVERY == 0 else name, "box_px": corners}
         body = {
-            "schema": 1, "type": "event", "event": kind, "id": str(uuid.uuid4()), "boot_id": self.boot, "camera": camera,
+            "schema": 1, "type": "event", "event": kind, "id": self.store.new_id(), "boot_id": self.boot, "camera": camera,
             "at": stamp(self.began + frame / scene.FPS), "track": track, **what,
         }
         self.store.keep(f"{self.prefix}/camera/{camera}/events", body)
