@@ -160,7 +160,7 @@ class Talker:
             self.socket = None
 
     def turn(self):
-        if FLAW == "silent" and self.next_id > 300:
+        if FLAW == "silent" and self.next_id > 60:
             return
         if not self.socket:
             return self.connect()
