@@ -6,6 +6,7 @@ rules: no tracker, no settling, no hysteresis; the scene leaves room for all of 
 Events are told in streams, each in order in itself: one object and one place, or one place that counts. Across streams the order of
 events that happen in the same moment is nobody's promise.
 """
+import functools
 from dataclasses import dataclass, field
 
 import scene
@@ -114,6 +115,7 @@ def of_numbers(streams, zone):
             crowd_since = None
 
 
+@functools.cache
 def of_clip():
     """Every stream of one round of the clip. Counts in intervals and alerts follow from these; the judge derives them."""
     streams = Streams()

@@ -9,7 +9,9 @@ SHARE_FROM_EVENTS = 10_000
 
 
 def delays(ordered):
-    return {name: round(percentile(ordered, share), 4) for name, share in (("p50", 0.5), ("p99", 0.99), ("max", 1.0))}
+    """None where there was no event of that kind."""
+    shares = {"p50": 0.5, "p99": 0.99, "max": 1.0}
+    return {name: round(percentile(ordered, share), 4) for name, share in shares.items()} if ordered else None
 
 
 def build(ledger, faults, lives, judge, witness, args):

@@ -7,6 +7,7 @@ A clip is closed in itself: nobody is in its first frames and nobody in its last
 plays it again and again tells the same events again and again, and nothing spans the seam. Every object has a class of its own, thus an
 event names its object, and what happens to one object is in order whatever the frame rate does.
 """
+import functools
 from dataclasses import dataclass
 
 SIZE_PX = 256
@@ -127,6 +128,7 @@ def dweller(number, frame):
     return Box(outside_x + sense * SPEED_PX * way, 224 + 18 * number)
 
 
+@functools.cache
 def objects(frame):
     """Who is there in a frame of the clip: number of the object to its box."""
     every = {n: walker(n, frame) for n in range(WALKERS)}
