@@ -15,6 +15,7 @@ mod packaging; // what a clone holds: licences, links that lead somewhere, scrip
 mod parity; // accuracy and command line of detect, bench and model, over every engine
 mod quality; // tracks of a real clip against ground truth
 mod service; // the systemd unit under systemd-analyze
+mod soak; // scripts/soak-events.sh: its own tests, the coded clip through the real pipeline
 mod tensorrt; // a TensorRT that stands in: libraries, the server that computes for them
 mod support; // broker, subscriber, daemon, shared data
 mod track; // SORT over MOTChallenge files, against the original's tracks
