@@ -10,12 +10,15 @@ import tempfile
 HERE = pathlib.Path(__file__).resolve().parent
 # What the stand-in does wrong, and which finding must be among those that follow.
 FLAWS = {"": None, "lose": "not as due", "gap": "gap", "reorder": "order", "change": "changed", "rename": "not due", "silent": "liveness"}
-RUN = ["--outages", "6", "--kills", "3", "--events", "400", "--cameras", "2", "--quiet"]
+RUN = ["--kills", "3", "--events", "400", "--cameras", "2", "--quiet"]
+# One that never speaks again makes every wait as long as it can be.
+OUTAGES = {"silent": 1}
 
 
 def start(flaw, folder):
     daemon = f"{sys.executable} {HERE / 'standin.py'}"
     command = [sys.executable, str(HERE / "run.py"), "--daemon", daemon, "--json", str(folder / f"{flaw}.json"), *RUN]
+    command += ["--outages", str(OUTAGES.get(flaw, 6))]
     return subprocess.Popen(command, env=os.environ | {"PEREGRINE_SOAK_FLAW": flaw}, stdout=subprocess.PIPE, text=True)
 
 
