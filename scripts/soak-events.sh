@@ -15,7 +15,7 @@ Usage: scripts/soak-events.sh [--outages N] [--kills K] [--events M] [--cameras 
   --outages N    outages of the broker: TERM, KILL, STOP, deaf, mute, session wiped, in turns (6)
   --kills K      kill -9 of the daemon (10)
   --events M     go on until so many events came (1000)
-  --cameras C    cameras, each with 11 events a second (4)
+  --cameras C    cameras, each with some 10 events a second (4)
   --seed S       when what happens (1)
   --slack-ms MS  how much of what was seen just before it a kill may cost (3000)
   --profile P    how to build: release (default), or dev

@@ -8,13 +8,16 @@ plays it again and again tells the same events again and again, and nothing span
 event names its object, and what happens to one object is in order whatever the frame rate does.
 """
 import functools
+import itertools
 from dataclasses import dataclass
 
 SIZE_PX = 256
 FPS = 10
 # Fits 14 objects into rows of 16 px without a touch: no detection is ever in doubt.
-BOX_W, BOX_H = 32, 12
+BOX_W, BOX_H = 48, 12
+# Pixels a frame. Nobody starts, stops or turns at once: a tracker that misses a frame of a sharp turn begins a new track.
 SPEED_PX = 4
+EASE_PX = (1, 2, 3)
 
 WALKERS = 12
 DWELLERS = 2
@@ -23,7 +26,19 @@ CLASSES = [f"o{number:02d}" for number in range(16)]
 
 LEGS = 7
 WALK_FROM_X, WALK_TO_X = 24, 232
-LEG_FRAMES = (WALK_TO_X - WALK_FROM_X) // SPEED_PX
+
+
+
+def eased(distance):
+    """How far one has come, frame by frame, from standing to standing."""
+    full, rest = divmod(distance - 2 * sum(EASE_PX), SPEED_PX)
+    steps = [*EASE_PX, *[SPEED_PX] * full, *[rest] * bool(rest), *reversed(EASE_PX)]
+    return list(itertools.accumulate(steps, initial=0))
+
+
+WALK_WAY = eased(WALK_TO_X - WALK_FROM_X)
+TURN_FRAMES = 5
+LEG_FRAMES = len(WALK_WAY) + TURN_FRAMES
 FIRST_FRAME = 5
 STAGGER_FRAMES = 3
 # Tracks survive 10 frames; a zone's change settles in less than the rest.
@@ -97,18 +112,19 @@ ALERT, ALERT_ZONE, ALERT_CLASS = "loiter", "yard", "o12"
 def walker(number, frame):
     """To and fro along a row; begins and ends outside of everything."""
     step = frame - FIRST_FRAME - STAGGER_FRAMES * number
-    if not 0 <= step <= LEGS * LEG_FRAMES:
+    if not 0 <= step < LEGS * LEG_FRAMES:
         return None
     leg, within = divmod(step, LEG_FRAMES)
-    way = within if leg % 2 == 0 else LEG_FRAMES - within
-    return Box(WALK_FROM_X + SPEED_PX * way, 12 + 16 * number)
+    way = WALK_WAY[min(within, len(WALK_WAY) - 1)]
+    return Box(WALK_FROM_X + way if leg % 2 == 0 else WALK_TO_X - way, 12 + 16 * number)
 
 
 # (first frame of a round, where it waits, frames of standing in the yard)
 ROUND_FRAMES = 120
 DWELL_ROUNDS = 3
-DWELL_WAY = [(0, 60, +1, 60), (30, 240, -1, 10)]
-WAY_FRAMES = 23
+DWELL_WAY = [(0, 60, +1, 60), (30, 228, -1, 10)]
+YARD_WAY = eased(92)
+WAY_FRAMES = len(YARD_WAY)
 
 
 def dweller(number, frame):
@@ -120,12 +136,12 @@ def dweller(number, frame):
     if within < 0:
         way = 0
     elif within < WAY_FRAMES:
-        way = within
+        way = YARD_WAY[within]
     elif within < WAY_FRAMES + stand:
-        way = WAY_FRAMES
+        way = YARD_WAY[-1]
     else:
-        way = max(0, 2 * WAY_FRAMES + stand - within)
-    return Box(outside_x + sense * SPEED_PX * way, 224 + 18 * number)
+        way = YARD_WAY[max(0, 2 * WAY_FRAMES + stand - 1 - within)]
+    return Box(outside_x + sense * way, 224 + 18 * number)
 
 
 @functools.cache

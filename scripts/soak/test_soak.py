@@ -24,7 +24,7 @@ def bodies(until_secs):
         box = d.box
         track = box and {
             "class": stream[-1],
-            "box_px": {"x1": box.cx - 16, "x2": box.cx + 16, "y1": box.cy - 6, "y2": box.cy + 6},
+            "box_px": {"x1": box.cx - 24, "x2": box.cx + 24, "y1": box.cy - 6, "y2": box.cy + 6},
         }
         name = str(uuid.UUID(int=seq))
         yield {"id": name, "event": d.kind, "seq": seq, "boot_id": BOOT, "camera": CAMERA, "at": stamp(at), "track": track} | dict(d.what)
