@@ -89,7 +89,8 @@ class Faults:
         await self.half_open(upward=False)
 
     async def half_open(self, *, upward):
-        while not self.tap.is_talking():
+        end = time.monotonic() + RETURN_SECS
+        while not self.tap.is_talking() and time.monotonic() < end:
             await asyncio.sleep(0.05)
         links, began, life = self.tap.break_links(upward=upward), time.monotonic(), self.daemon.process
         try:

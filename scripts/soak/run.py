@@ -24,6 +24,8 @@ MODEL = HERE.parent.parent / "tests/data/coded_detector.onnx"
 # Nothing new for so long: the backlog is drained.
 QUIET_SECS = 5.0
 DRAIN_SECS = 120.0
+# Longer than any fault and the way back from it.
+STUCK_SECS = 90.0
 
 
 def arguments():
@@ -77,7 +79,7 @@ class Soak:
         try:
             await daemon.start(config)
             await asyncio.gather(
-                faults.break_broker(self.args.outages, self.say), faults.kill_daemon(self.args.kills, self.say), self.enough(daemon)
+                faults.break_broker(self.args.outages, self.say), faults.kill_daemon(self.args.kills, self.say), self.enough()
             )
             await daemon.stop()
             await self.drain(daemon, tap, self.configure(tap_port, "drain.toml", watching=False))
@@ -92,8 +94,14 @@ class Soak:
                     process.kill()
                     await process.wait()
 
-    async def enough(self, daemon):
+    async def enough(self):
+        """Until enough came, or nothing comes any more."""
+        seen, since = -1, time.monotonic()
         while len(self.ledger.entries) < self.args.events and "exit" not in self.ledger.counts:
+            if len(self.ledger.entries) != seen:
+                seen, since = len(self.ledger.entries), time.monotonic()
+            if time.monotonic() - since > STUCK_SECS:
+                return self.ledger.fault("liveness", f"no event for {STUCK_SECS:.0f} s, {seen} of {self.args.events} came")
             await asyncio.sleep(0.5)
 
     async def drain(self, daemon, tap, config):
