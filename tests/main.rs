@@ -17,6 +17,7 @@ mod parity; // accuracy and command line of detect, bench and model, over every 
 mod quality; // tracks of a real clip against ground truth
 mod rules; // zones and lines: an outside opinion, and what people see in a real clip
 mod service; // the systemd unit under systemd-analyze
+mod soak; // scripts/soak-events.sh: its own tests, the coded clip through the real pipeline
 mod tensorrt; // a TensorRT that stands in: libraries, the server that computes for them
 mod store; // events on disk: kill -9, power cuts, full and read-only disks
 mod support; // broker, subscriber, daemon, shared data
