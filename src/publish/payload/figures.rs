@@ -35,7 +35,7 @@ pub(super) fn mono_ms(at: Captured) -> u64 {
 }
 
 /// RFC 3339 knows the years 0 to 9999; a clock beyond them is broken, and is shown as the nearest time that can be written.
-pub(super) fn rfc3339(wall: SystemTime) -> String {
+pub(in crate::publish) fn rfc3339(wall: SystemTime) -> String {
     let nearest = if wall < SystemTime::UNIX_EPOCH { Timestamp::UNIX_EPOCH } else { Timestamp::MAX };
     let stamp = Timestamp::try_from(wall).ok().filter(|t| *t >= Timestamp::UNIX_EPOCH).unwrap_or(nearest);
     stamp.strftime("%Y-%m-%dT%H:%M:%S.%3fZ").to_string()
