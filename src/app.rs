@@ -16,8 +16,10 @@ use crate::runtime::{Clock, Hearts, Stop, Worker, notify};
 use crate::telemetry::{Metrics, logging};
 use crate::types::{CameraState, CameraStatus, Finding, Report};
 
+mod events;
 mod starting;
 
+use events::Events;
 use starting::Starting;
 
 /// The contract is five seconds from the signal to the exit. Cameras have one of them (see `lanes`), the engine one and a half: the slowest
@@ -27,6 +29,8 @@ const STOP_WITHIN: Duration = Duration::from_millis(4700);
 const ENGINE_RETURNS_WITHIN: Duration = Duration::from_millis(1500);
 /// Nobody should wait longer for a broker that does not answer.
 const FLUSH_WITHIN: Duration = Duration::from_secs(2);
+/// What was told last is made durable at once.
+const STORE_RETURNS_WITHIN: Duration = Duration::from_millis(700);
 /// The HTTP server's loop turns ten times a second.
 const API_RETURNS_WITHIN: Duration = Duration::from_millis(500);
 /// The engine beats between two frames.
@@ -62,6 +66,7 @@ struct App {
     stop: Stop,
     publisher: Publisher,
     driver: Driver,
+    events: Events,
     board: Arc<Board>,
     engines: Vec<Worker>,
     /// Loads models though the end was asked for: TensorRT lets go of a build between two steps only.
@@ -124,6 +129,7 @@ impl App {
     fn new(config: Config, clock: Clock) -> Result<Self, AppError> {
         let metrics = Arc::new(Metrics::default());
         let hearts = Hearts::new(clock);
+        let events = Events::start(&config, clock, &metrics, &hearts)?;
         let (publisher, driver) = publish::start(publish::Context {
             device: config.device.clone(),
             mqtt: config.mqtt.clone(),
@@ -131,17 +137,24 @@ impl App {
             metrics: Arc::clone(&metrics),
             clock,
             heart: hearts.add("publish", LOOP_SILENCE),
-            outgoing: None,
+            outgoing: Some(events.outgoing()),
             inbox: None,
         })
         .map_err(|e| AppError::Configuration(e.into()))?;
         let board = {
-            let publisher = publisher.clone();
-            Board::new(Arc::clone(&metrics), clock, move |report| publisher.offer(report))
+            let (publisher, way) = (publisher.clone(), events.way());
+            Board::new(Arc::clone(&metrics), clock, move |report| {
+                way.report(&report);
+                publisher.offer(report);
+            })
         };
         let status = {
-            let publisher = publisher.clone();
-            move |status| publisher.offer(Report::Camera(status))
+            let (publisher, way) = (publisher.clone(), events.way());
+            move |status| {
+                let report = Report::Camera(status);
+                way.report(&report);
+                publisher.offer(report);
+            }
         };
         let parts = LaneParts {
             ingest: config.ingest.clone(),
@@ -162,6 +175,7 @@ impl App {
             stop: Stop::new(),
             publisher,
             driver,
+            events,
             board,
             engines: Vec::new(),
             loader: None,
@@ -200,7 +214,7 @@ impl App {
             hearts: self.hearts.clone(),
             heart: self.hearts.add("api", LOOP_SILENCE),
             readiness: Arc::new(move || readiness(&models_loaded, &lanes, &board)),
-            history: None,
+            history: Some(events::history(&self.config)),
         };
         self.api = Some(api::start(context, self.stop.child()).map_err(|e| AppError::Start(e.into()))?);
         Ok(())
@@ -250,14 +264,15 @@ impl App {
                 clock: self.clock,
                 heart: self.hearts.add(&name, ENGINE_SILENCE),
             };
-            let (stop, publisher) = (self.stop.clone(), self.publisher.clone());
+            let (stop, publisher, way) = (self.stop.clone(), self.publisher.clone(), self.events.way());
             let body = move || {
                 run_engine(parts, &stop, &mut |finding| match finding {
-                    Finding::Report(report) => publisher.offer(report),
-                    Finding::Event(event) => {
-                        log::debug!(stage = "rules"; "{} {}", event.what.kind(), event.what.place())
+                    Finding::Report(report) => {
+                        way.report(&report);
+                        publisher.offer(report);
                     }
-                })
+                    Finding::Event(event) => way.event(event),
+                });
             };
             self.engines.push(Worker::spawn(&name, body).map_err(|e| AppError::Start(e.into()))?);
         }
@@ -286,6 +301,10 @@ impl App {
         if !self.driver.stop(within(FLUSH_WITHIN)) {
             log::warn!(stage = "publish"; "messages were left when the time for them was over");
         }
+        // After whoever tells events and whoever brings them away.
+        if !self.events.stop(within(STORE_RETURNS_WITHIN)) {
+            log::warn!(stage = "store"; "events were left that are not on disk");
+        }
         if self.api.is_some_and(|server| !server.join(&self.clock, within(API_RETURNS_WITHIN))) {
             log::warn!(stage = "api"; "did not end in time");
         }
@@ -307,11 +326,17 @@ impl App {
                 Err(RecvTimeoutError::Disconnected) => return Err(AppError::ThreadEnded("signals".to_owned())),
             }
             logging::tick();
+            let cameras: Vec<_> =
+                self.config.cameras.iter().filter(|(_, c)| c.enabled).map(|(n, _)| n.as_str()).collect();
+            self.events.look(&cameras, self.clock.mono());
             if let Some(ended) = self.engines.iter().find(|engine| engine.is_finished()) {
                 return Err(AppError::ThreadEnded(ended.name().to_owned()));
             }
             if self.driver.is_finished() {
                 return Err(AppError::ThreadEnded("publish".to_owned()));
+            }
+            if self.events.is_finished() {
+                return Err(AppError::ThreadEnded("store".to_owned()));
             }
             let silent = self.hearts.silent();
             if silent.is_empty() {
