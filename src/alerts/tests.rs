@@ -129,7 +129,8 @@ fn what_raised_an_alert_stands_in_it() {
 #[test]
 fn every_condition_must_hold() {
     let rule = "[alert.a]\non = \"entered\"\ncameras = [\"front\"]\nclasses = [\"person\"]\nmin_score = 0.5\n";
-    let changes: [(&str, fn(&mut Event)); 6] = [
+    type Change = (&'static str, fn(&mut Event));
+    let changes: [Change; 6] = [
         ("another camera", |e| e.camera = Some("yard".into())),
         ("no camera", |e| e.camera = None),
         ("another class", |e| e.subject.as_mut().expect("one").class = "cat".to_owned()),

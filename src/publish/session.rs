@@ -157,7 +157,7 @@ impl<'a> Session<'a> {
 
     /// Before anything else is sent: the subscription takes one of the packet identifiers that the window counts.
     fn subscribe(&mut self, now: Duration) -> Option<Ended> {
-        let Some(inbox) = self.shared.context.inbox.as_ref().filter(|i| !i.filters.is_empty()) else { return None };
+        let inbox = self.shared.context.inbox.as_ref().filter(|i| !i.filters.is_empty())?;
         if !self.connection.subscribe(&inbox.filters) {
             return Some(self.lost(Lost::because("the client takes no subscription")));
         }
