@@ -15,7 +15,7 @@ use std::time::{Duration, SystemTime};
 use schemars::{JsonSchema, Schema, schema_for};
 use serde::{Deserialize, Serialize};
 
-use super::payload::SCHEMA;
+use super::payload::{SCHEMA, rfc3339};
 use super::topics;
 use crate::config::{self, CommandName};
 use crate::types::{CameraId, Captured};
@@ -155,7 +155,7 @@ impl Answer {
             id: self.id.as_deref(),
             ok: self.refusal.is_none(),
             error: self.refusal.as_ref().map(|r| ErrorBody { code: r.code, message: &r.message, known: &r.known }),
-            at: super::payload::rfc3339(now.wall),
+            at: rfc3339(now.wall),
             clock_synced: now.wall_synced,
         };
         serde_json::to_vec(&body).expect("a struct of strings and whole numbers")

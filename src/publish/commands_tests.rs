@@ -22,7 +22,7 @@ fn judge() -> Judge {
 }
 
 fn stamp(secs: u64) -> String {
-    super::super::payload::rfc3339(at(secs).wall)
+    rfc3339(at(secs).wall)
 }
 
 fn detection(id: &str, secs: u64) -> String {
@@ -115,7 +115,7 @@ fn orders_from_too_long_ago_too_far_ahead_or_before_the_start_are_refused() {
         }
     }
     let mut body: Value = serde_json::from_str(&detection("early", 0)).expect("JSON");
-    body["issued_at"] = json!(super::super::payload::rfc3339(UNIX_EPOCH + Duration::from_secs(STARTED - 1)));
+    body["issued_at"] = json!(rfc3339(UNIX_EPOCH + Duration::from_secs(STARTED - 1)));
     let early = answer(say(&mut judge, TOPIC, &body.to_string(), 5));
     assert_eq!(early["error"]["code"], "out_of_time");
     assert!(early["error"]["message"].as_str().is_some_and(|m| m.contains("before the daemon's start")), "{early}");

@@ -108,9 +108,12 @@ impl Flight {
         self.unacknowledged.remove(&packet_id).map(|a| a.cargo)
     }
 
-    /// The oldest message that was written and not acknowledged, and when it was written: the one that the broker was at.
-    pub(super) fn oldest_unacknowledged(&self) -> Option<(&Cargo, Duration)> {
-        self.unacknowledged.values().min_by_key(|a| a.number).map(|a| (&a.cargo, a.written))
+    /// The oldest message that was not acknowledged, the one that the broker was at, and when it was written; None for one of which the
+    /// client has not said so, as when the connection ended in the middle of it.
+    pub(super) fn oldest(&self) -> Option<(&Cargo, Option<Duration>)> {
+        let written = self.unacknowledged.values().min_by_key(|a| a.number).map(|a| (&a.cargo, Some(a.written)));
+        let unwritten = self.unwritten.iter().map(|(a, _)| &a.cargo).find(|cargo| **cargo != Cargo::Fleeting);
+        written.or_else(|| unwritten.map(|cargo| (cargo, None)))
     }
 
     /// QoS 0 messages that the client took and has not written: lost when the connection is.

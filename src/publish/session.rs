@@ -49,6 +49,8 @@ pub(super) struct Session<'a> {
     phase: Phase,
     /// A message that nothing may accompany, see `blame.rs`.
     alone: Option<Cargo>,
+    /// Whether the broker has acknowledged anything.
+    has_proved: bool,
     /// Whether an event goes before a record of the outbox: they take turns.
     events_turn: bool,
 }
@@ -68,6 +70,7 @@ impl<'a> Session<'a> {
             largest_packet: mqtt::LARGEST_OUTGOING_BYTES,
             phase: Phase::Serving,
             alone: None,
+            has_proved: false,
             events_turn: true,
         }
     }
@@ -168,8 +171,13 @@ impl<'a> Session<'a> {
 
     /// The broker closed the connection: the message that it was at may be why.
     fn blame_the_oldest(&mut self, now: Duration) {
-        let Some((oldest, written)) = self.flight.oldest_unacknowledged() else { return };
-        if now.saturating_sub(written) > blame::AT_ONCE {
+        let Some((oldest, written)) = self.flight.oldest() else { return };
+        if written.is_some_and(|written| now.saturating_sub(written) > blame::AT_ONCE) {
+            return;
+        }
+        self.carried.blame.warned();
+        // A connection that never brought an acknowledgement says nothing about a message.
+        if !self.has_proved {
             return;
         }
         if let Some(cargo) = self.carried.blame.struck(oldest.clone()) {
@@ -195,6 +203,7 @@ impl<'a> Session<'a> {
 
     fn done(&mut self, packet_id: u16, refused: Option<&str>, now: Duration) {
         let cargo = self.flight.acknowledged(packet_id);
+        self.has_proved = true;
         self.watch.acknowledged(self.flight.is_over(), now);
         let Some(cargo) = cargo else { return };
         self.carried.blame.cleared(&cargo);

@@ -57,6 +57,10 @@ pub(super) fn lost_v5(error: &v5::ConnectionError) -> Lost {
         Error::MqttState(StateError::AwaitPingResp) => Lost::because("the broker does not answer"),
         Error::MqttState(StateError::Io(e)) | Error::Io(e) => io_lost(e),
         Error::MqttState(StateError::Deserialization(v5::mqttbytes::Error::Io(e))) => io_lost(e),
+        // Mosquitto 2.0 acknowledges what is too large with a code that no acknowledgement may have, over which the client gives up.
+        Error::MqttState(StateError::Deserialization(v5::mqttbytes::Error::InvalidConnectReturnCode(code))) => {
+            Lost::cut(format!("the broker answered with code {code}, which is none of an answer's"))
+        }
         Error::Tls(v5::TlsError::Io(e)) => io_lost(e),
         Error::Timeout(_) => Lost::because(timeout_words()),
         e => Lost::because(e.to_string()),

@@ -15,13 +15,14 @@ impl Session<'_> {
         if self.up_since.is_none() {
             return;
         }
-        while self.alone.is_none() && self.flight.has_room() {
+        let is_wary = self.carried.blame.is_wary();
+        while self.alone.is_none() && self.flight.has_room() && !(is_wary && !self.flight.is_over()) {
             let Some(due) = self.next_due() else { break };
             if !self.hand_due(due) {
                 break;
             }
         }
-        if self.alone.is_some() {
+        if self.alone.is_some() || is_wary {
             return;
         }
         while let Some(offered) = self.shared.desk.take_fleeting() {
