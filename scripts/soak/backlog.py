@@ -1,0 +1,202 @@
+#!/usr/bin/env python3
+"""How fast a long backlog drains, and whether alerts of the moment wait for it: the real daemon, a real mosquitto, a store that is full.
+
+Belongs here: the run and its figures. Does not: what filled the store (tests/benches/store.rs; scripts/soak-backlog.sh joins both). The
+backlog is of cameras that the daemon does not have; its own one watches the coded clip and raises alerts, which a subscriber times.
+"""
+import argparse
+import asyncio
+import json
+import pathlib
+import re
+import signal
+import subprocess
+import threading
+import time
+import urllib.request
+
+import paho.mqtt.client as mqtt
+
+import clip
+import scene
+import settings
+from ledger import ALERTS, percentile, seconds
+from world import Broker, Daemon, free_port, until
+
+MODEL = pathlib.Path(__file__).resolve().parent.parent.parent / "tests/data/coded_detector.onnx"
+CAMERA = "live"
+# As long as it takes until people walk about in the clip.
+AWAY_SECS = 15.0
+# What the clip's camera has always on its way.
+DRAINED = 100
+DRAIN_SECS = 1800.0
+LOOK_SECS = 0.5
+# What was raised while nobody was connected is not of the moment.
+LIVE_AFTER_SECS = 2.0
+SHARES = {"p50": 0.5, "p99": 0.99, "max": 1.0}
+
+
+class Alerts:
+    """Subscribes to the watched camera's events alone, so that it is not busy with the backlog."""
+
+    def __init__(self, port):
+        self.delays, self.lock = [], threading.Lock()
+        self.client = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2, client_id="soak-alerts")
+        self.client.on_connect = lambda client, *_: client.subscribe(f"peregrine/{settings.DEVICE}/camera/{CAMERA}/events", qos=1)
+        self.client.on_message = self.heard
+        self.client.connect("127.0.0.1", port)
+        self.client.loop_start()
+
+    def heard(self, _client, _data, message):
+        now, body = time.time(), json.loads(message.payload)
+        if body["event"] in ALERTS:
+            with self.lock:
+                self.delays.append((seconds(body["at"]), now))
+
+
+class Everything:
+    """A plain subscriber to all events, whose session the broker knows before the first of them comes."""
+
+    def __init__(self, port, work):
+        self.file = work / "everything.txt"
+        self.out = self.file.open("wb")
+        topic = f"peregrine/{settings.DEVICE}/camera/+/events"
+        self.command = ["mosquitto_sub", "-p", str(port), "-i", "soak-everything", "-c", "-q", "1", "-t", topic]
+        subprocess.run([*self.command, "-E"], check=True)
+        self.process = None
+
+    def listen(self):
+        self.process = subprocess.Popen(self.command, stdout=self.out)
+
+    def end(self):
+        self.process.terminate()
+        self.process.wait()
+        self.out.close()
+        seqs, times = {}, 0
+        with self.file.open("rb") as lines:
+            for line in lines:
+                # Whole parsing of half a million messages would take longer than the run.
+                camera, seq = re.search(rb'"camera":"([^"]*)"', line)[1].decode(), int(re.search(rb'"seq":(\d+)', line)[1])
+                seqs.setdefault(camera, []).append(seq)
+                times += 1
+        distinct = {camera: set(of) for camera, of in seqs.items()}
+        missing = {camera: len(set(range(1, max(of) + 1)) - of) for camera, of in distinct.items()}
+        in_order = all(of == sorted(of) for camera, of in seqs.items() if camera != CAMERA)
+        return {
+            "messages": times,
+            "events": sum(len(of) for of in distinct.values()),
+            "missing": sum(missing.values()),
+            "in_order": in_order,
+        }
+
+
+def metric(port, name):
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as page:
+        text = page.read().decode()
+    return float(re.search(rf"^peregrine_{name}(?:\{{[^}}]*\}})? (\S+)$", text, re.M)[1])
+
+
+def answers(port):
+    try:
+        return metric(port, "store_events_waiting") >= 0
+    except OSError:
+        return False
+
+
+def resident_mb(process):
+    status = pathlib.Path(f"/proc/{process.pid}/status").read_text()
+    return int(re.search(r"VmHWM:\s+(\d+)", status)[1]) // 1024
+
+
+def alerts():
+    """One for each walker: raised when it enters a zone, cleared when it leaves it."""
+    return "".join(
+        f'\n[alert.{name}]\non = "entered"\ncameras = ["{CAMERA}"]\nzone = "west"\nclasses = ["{name}"]\ncooldown_secs = 0\n'
+        for name in scene.CLASSES[:scene.WALKERS]
+    )
+
+
+async def measure(args, work):
+    clip.draw(work / "coded.avi")
+    broker, api_port, ledger = Broker(work), free_port(), Faults()
+    config = work / "peregrine.toml"
+    text = settings.text(
+        work=work, model=MODEL, clip=work / "coded.avi", port=broker.port, api_port=api_port, cameras=[CAMERA],
+    )
+    config.write_text(text + alerts())
+    daemon = Daemon(args.daemon.split(), work, ledger)
+    await broker.start()
+    everything = Everything(broker.port, work)
+    await broker.end(signal.SIGTERM)
+    await daemon.start(config)
+    try:
+        await until("the daemon answers", lambda: answers(api_port), 60)
+        await asyncio.sleep(AWAY_SECS)
+        before = metric(api_port, "store_events_waiting")
+        await broker.start()
+        everything.listen()
+        live = Alerts(broker.port)
+        figures = await watch(daemon, api_port, before)
+        await asyncio.sleep(LIVE_AFTER_SECS)
+        rss = resident_mb(daemon.process)
+        await daemon.stop()
+        live.client.loop_stop()
+        delays = sorted(heard - at for at, heard in live.delays if figures["connected"] + LIVE_AFTER_SECS <= at <= figures["drained"])
+        return {
+            "waiting": before,
+            "secs": round(figures["drained"] - figures["connected"], 1),
+            "per_sec": round(before / (figures["drained"] - figures["connected"])),
+            "slowest_per_sec": figures["slowest"],
+            "fastest_per_sec": figures["fastest"],
+            "alerts_while_draining": len(delays),
+            "alert_delay_secs": {name: round(percentile(delays, share), 3) for name, share in SHARES.items()} if delays else None,
+            "resident_mb": rss,
+            "subscriber": everything.end(),
+            "findings": ledger.found,
+        }
+    finally:
+        for process in (daemon.process, broker.process):
+            if process and process.returncode is None:
+                daemon.is_expected_to_run = False
+                process.kill()
+                await process.wait()
+
+
+async def watch(daemon, api_port, before):
+    """Looks at what waits until nothing does."""
+    seen = [(time.time(), before)]
+    connected = None
+    while seen[-1][1] > DRAINED:
+        await asyncio.sleep(LOOK_SECS)
+        seen.append((time.time(), metric(api_port, "store_events_waiting")))
+        if connected is None and seen[-1][1] < before:
+            connected = seen[-2][0]
+        if daemon.process.returncode is not None or time.time() - seen[0][0] > DRAIN_SECS:
+            raise SystemExit(f"not drained: {seen[-1][1]:.0f} wait")
+    steps = [(a, b) for a, b in zip(seen, seen[10:]) if a[0] >= connected]
+    rates = [round((a[1] - b[1]) / (b[0] - a[0])) for a, b in steps] or [0]
+    return {"connected": connected, "drained": seen[-1][0], "slowest": min(rates), "fastest": max(rates)}
+
+
+class Faults:
+    """What the daemon's processes find, as the soak's ledger would take it."""
+
+    def __init__(self):
+        self.found = []
+
+    def fault(self, kind, text):
+        self.found.append(f"{kind}: {text}")
+
+
+def main():
+    of = argparse.ArgumentParser(description=__doc__)
+    of.add_argument("--daemon", required=True)
+    of.add_argument("--work", type=pathlib.Path, required=True, help="a folder whose state/events holds the backlog")
+    args = of.parse_args()
+    told = asyncio.run(measure(args, args.work.resolve()))
+    print(json.dumps(told, indent=2))
+    raise SystemExit(1 if told["findings"] or told["subscriber"]["missing"] else 0)
+
+
+if __name__ == "__main__":
+    main()
