@@ -2,7 +2,7 @@
 """How fast a long backlog drains, and whether alerts of the moment wait for it: the real daemon, a real mosquitto, a store that is full.
 
 Belongs here: the run and its figures. Does not: what filled the store (tests/benches/store.rs; scripts/soak-backlog.sh joins both). The
-backlog is of cameras that the daemon does not have; its own one watches the coded clip and raises alerts, which a subscriber times.
+backlog is of cameras that the daemon does not have; its own ones watch the coded clip and raise alerts, which a subscriber times.
 """
 import argparse
 import asyncio
@@ -24,11 +24,11 @@ from ledger import ALERTS, percentile, seconds
 from world import Broker, Daemon, free_port, until
 
 MODEL = pathlib.Path(__file__).resolve().parent.parent.parent / "tests/data/coded_detector.onnx"
-CAMERA = "live"
+CAMERAS = [f"live{number}" for number in range(4)]
 # As long as it takes until people walk about in the clip.
 AWAY_SECS = 15.0
-# What the clip's camera has always on its way.
-DRAINED = 100
+# What the clip's cameras have always on the way.
+DRAINED = 200
 DRAIN_SECS = 1800.0
 LOOK_SECS = 0.5
 # What was raised while nobody was connected is not of the moment.
@@ -37,12 +37,13 @@ SHARES = {"p50": 0.5, "p99": 0.99, "max": 1.0}
 
 
 class Alerts:
-    """Subscribes to the watched camera's events alone, so that it is not busy with the backlog."""
+    """Subscribes to the watched cameras' events alone, so that it is not busy with the backlog."""
 
     def __init__(self, port):
         self.delays, self.lock = [], threading.Lock()
         self.client = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2, client_id="soak-alerts")
-        self.client.on_connect = lambda client, *_: client.subscribe(f"peregrine/{settings.DEVICE}/camera/{CAMERA}/events", qos=1)
+        topics = [(f"peregrine/{settings.DEVICE}/camera/{camera}/events", 1) for camera in CAMERAS]
+        self.client.on_connect = lambda client, *_: client.subscribe(topics)
         self.client.on_message = self.heard
         self.client.connect("127.0.0.1", port)
         self.client.loop_start()
@@ -81,7 +82,7 @@ class Everything:
                 times += 1
         distinct = {camera: set(of) for camera, of in seqs.items()}
         missing = {camera: len(set(range(1, max(of) + 1)) - of) for camera, of in distinct.items()}
-        in_order = all(of == sorted(of) for camera, of in seqs.items() if camera != CAMERA)
+        in_order = all(of == sorted(of) for camera, of in seqs.items() if camera not in CAMERAS)
         return {
             "messages": times,
             "events": sum(len(of) for of in distinct.values()),
@@ -109,19 +110,19 @@ def resident_mb(process):
 
 
 def alerts():
-    """One for each walker: raised when it enters a zone, cleared when it leaves it."""
+    """One for each walker of each camera: raised when it enters a zone, cleared when it leaves it."""
     return "".join(
-        f'\n[alert.{name}]\non = "entered"\ncameras = ["{CAMERA}"]\nzone = "west"\nclasses = ["{name}"]\ncooldown_secs = 0\n'
-        for name in scene.CLASSES[:scene.WALKERS]
+        f'\n[alert.{camera}_{name}]\non = "entered"\ncameras = ["{camera}"]\nzone = "west"\nclasses = ["{name}"]\ncooldown_secs = 0\n'
+        for camera in CAMERAS for name in scene.CLASSES[:scene.WALKERS]
     )
 
 
 async def measure(args, work):
     clip.draw(work / "coded.avi")
-    broker, api_port, ledger = Broker(work), free_port(), Faults()
+    broker, api_port, ledger = Broker(work, saves_each=False), free_port(), Faults()
     config = work / "peregrine.toml"
     text = settings.text(
-        work=work, model=MODEL, clip=work / "coded.avi", port=broker.port, api_port=api_port, cameras=[CAMERA],
+        work=work, model=MODEL, clip=work / "coded.avi", port=broker.port, api_port=api_port, cameras=CAMERAS,
     )
     config.write_text(text + alerts())
     daemon = Daemon(args.daemon.split(), work, ledger)
@@ -173,7 +174,7 @@ async def watch(daemon, api_port, before):
             connected = seen[-2][0]
         if daemon.process.returncode is not None or time.time() - seen[0][0] > DRAIN_SECS:
             raise SystemExit(f"not drained: {seen[-1][1]:.0f} wait")
-    steps = [(a, b) for a, b in zip(seen, seen[10:]) if a[0] >= connected]
+    steps = [(a, b) for a, b in zip(seen, seen[2:]) if a[0] >= connected]
     rates = [round((a[1] - b[1]) / (b[0] - a[0])) for a, b in steps] or [0]
     return {"connected": connected, "drained": seen[-1][0], "slowest": min(rates), "fastest": max(rates)}
 
