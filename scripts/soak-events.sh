@@ -48,13 +48,7 @@ done
 [[ $profile =~ ^(release|dev)$ ]] || usage_error "--profile is release or dev, not $profile"
 
 need_packages "${PACKAGES_RUN[@]}" mosquitto gstreamer1.0-tools python3-venv
-venv="$root/.cache/soak-venv"
-if ! cmp -s "$here/soak/requirements.txt" "$venv/installed.txt"; then
-  python3 -m venv "$venv"
-  "$venv/bin/pip" install --quiet --disable-pip-version-check -r "$here/soak/requirements.txt"
-  cp "$here/soak/requirements.txt" "$venv/installed.txt"
-fi
-python="$venv/bin/python"
+python=$("$here/soak/venv.sh")
 
 if [ "$self_test" = 1 ]; then
   exec "$python" "$here/soak/self_test.py"

@@ -15,7 +15,7 @@ from ledger import ALERTS
 BOX_SLACK_PX = 6
 # Frames between the script's moment and the daemon's: settling, a dropped frame, hysteresis. In pixels along the row.
 WAY_SLACK_PX = 40
-# A stop ends what is open. What was captured this long before it may count as such an end.
+# A stop ends what is open, wherever it is. What was captured this long before it may count as such an end.
 STOPPING_SECS = 3.0
 
 
@@ -111,12 +111,15 @@ class Judge:
     def judge_stream(self, where, life, due, entries, rounds):
         for place, entry in enumerate(entries):
             want = due[place % len(due)]
+            closes = entry.body["event"] in expected.CLOSING or entry.body["event"] == "occupancy"
+            may_be_stop = not life.is_killed and closes and entry.at >= life.ended - STOPPING_SECS
             if matches(want, entry.body):
                 self.matched += 1
-                self.judge_box(where, want, entry.body)
+                # A stop ends things wherever they are.
+                if not may_be_stop:
+                    self.judge_box(where, want, entry.body)
                 continue
-            closes = entry.body["event"] in expected.CLOSING or entry.body["event"] == "occupancy"
-            if not life.is_killed and closes and entry.at >= life.ended - STOPPING_SECS:
+            if may_be_stop:
                 return
             self.fault("not as due", f"{where}: due {want.kind} {dict(want.what)} as number {place + 1}, came {entry.body}")
             return

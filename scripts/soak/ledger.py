@@ -67,6 +67,8 @@ class Ledger:
     violations: list = field(default_factory=list)
     counts: Counter = field(default_factory=Counter)
     last_ack_at: float = 0.0
+    # When something came again.
+    repeats: list = field(default_factory=list)
 
     def fault(self, kind, text):
         self.counts[kind] += 1
@@ -96,6 +98,7 @@ class Ledger:
         if known:
             known.sent += 1
             self.counts["repeated"] += 1
+            self.repeats.append(entry.first_at)
             if known.digest != entry.digest:
                 self.fault("changed", f"{name} came again with other bytes or another topic: {topic}")
             return name

@@ -1,4 +1,7 @@
 """The run in numbers: JSON for machines, a few lines for people; pure."""
+import bisect
+from collections import Counter
+
 from ledger import percentile
 
 # Events that began in an outage, or so shortly after it that they stood behind its backlog, are not of the quiet time.
@@ -12,6 +15,17 @@ def delays(ordered):
     """None where there was no event of that kind."""
     shares = {"p50": 0.5, "p99": 0.99, "max": 1.0}
     return {name: round(percentile(ordered, share), 4) for name, share in shares.items()} if ordered else None
+
+
+def repeats_by_fault(ledger, faults, lives):
+    """What came again, by the last thing that had gone wrong before."""
+    began = sorted([(o.began, o.kind) for o in faults.outages] + [(l.ended, "kill -9") for l in lives if l.is_killed])
+    moments = [moment for moment, _ in began]
+    last = Counter(bisect.bisect(moments, at) - 1 for at in ledger.repeats)
+    by = Counter()
+    for number, many in last.items():
+        by[began[number][1] if number >= 0 else "nothing"] += many
+    return dict(by)
 
 
 def build(ledger, faults, lives, judge, witness, args):
@@ -35,6 +49,7 @@ def build(ledger, faults, lives, judge, witness, args):
         "lost": lost,
         "repeated": counts["repeated"],
         "repeated_share": round(counts["repeated"] / max(events, 1), 5),
+        "repeated_after": repeats_by_fault(ledger, faults, lives),
         "acknowledged_twice": counts["duplicates"],
         "delay_secs": delays(ledger.delays()),
         "delay_quiet_secs": delays(ledger.delays(is_quiet)),
@@ -58,7 +73,7 @@ def is_good(told):
 def text(told):
     lines = [
         f"{told['events']} events over {told['outages']} outages and {told['kills']} kills (seed {told['seed']})",
-        f"lost {told['lost']}, repeated {told['repeated']} ({told['repeated_share']:.2%}), as scripted {told['as_scripted']}",
+        f"lost {told['lost']}, repeated {told['repeated']} ({told['repeated_share']:.2%}) after {told['repeated_after']}, as scripted {told['as_scripted']}",
         f"delay in quiet times {told['delay_quiet_secs']}, of all {told['delay_secs']}, of alerts {told['delay_alerts_secs']} s",
         f"fastest {told['fastest_per_sec']:.0f} events/s, half-open noticed after {told['half_open_noticed_secs']} s",
         f"a plain subscriber: {told['witness']}",

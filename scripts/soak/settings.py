@@ -35,7 +35,7 @@ def text(*, work, model, clip, port, api_port, cameras, watching=True, rules=Tru
     out = [
         f'[device]\nname = "{DEVICE}"',
         f'[paths]\nstate = "{work}/state"',
-        f'[mqtt]\nbroker = "mqtt://127.0.0.1:{port}"\nkeep_alive_secs = 5',
+        f'[mqtt]\nbroker = "mqtt://127.0.0.1:{port}"',
         "[publish]\ndetections_hz = 0.0\ntrack_updates_hz = 0.0",
         f'[detect]\nmodel = "{model}"\nengine = "tract"\nthreads = 1\nconfidence = 0.4',
         f"[track]\nmax_age_frames = {scene.MAX_AGE_FRAMES}",

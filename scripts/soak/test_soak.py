@@ -8,7 +8,7 @@ import scene
 import squares
 import wire
 from judge import Judge, Life
-from ledger import Ledger
+from ledger import Ledger, seconds
 from standin import stamp
 
 CAMERA, BOOT, BEGAN = "c0", "boot", 1_800_000_000.0
@@ -127,6 +127,16 @@ class Verdict(unittest.TestCase):
         track = next(body["track"] for body in said if body["event"] == "entered")
         track["box_px"] = {"x1": 0, "x2": 32, "y1": 200, "y2": 212}
         self.assertEqual(verdict(said, 10.0).counts["elsewhere"], 1)
+
+    def test_what_a_stop_ends_may_be_anywhere_and_what_a_kill_ends_may_not(self):
+        said = list(bodies(10.0))
+        name = next(body["track"]["class"] for body in said if body["event"] == "entered")
+        end = next(body for body in said if body["event"] == "left" and body["track"]["class"] == name)
+        before = [body for body in said if body["seq"] < end["seq"]]
+        secs = seconds(end["at"]) - BEGAN
+        end["track"]["box_px"] = {"x1": 0, "x2": 48, "y1": 6, "y2": 18}
+        self.assertEqual(verdict([*before, end], secs, is_killed=False).counts["elsewhere"], 0)
+        self.assertEqual(verdict([*before, end], secs, is_killed=True).counts["elsewhere"], 1)
 
     def test_a_gap_a_number_twice_and_a_wrong_order_are_found(self):
         said = list(bodies(10.0))

@@ -34,16 +34,16 @@ def answers(port):
 
 
 class Broker:
-    """mosquitto, which writes its session down with every change, and may be made to forget it."""
+    """mosquitto, which writes its sessions down with every change, or as often as it likes by itself; it may be made to forget them."""
 
-    def __init__(self, work):
+    def __init__(self, work, *, saves_each=True):
         self.port, self.folder = free_port(), work / "broker"
         self.folder.mkdir()
         self.config = work / "mosquitto.conf"
         self.config.write_text(
             f"listener {self.port} 127.0.0.1\nallow_anonymous true\nuser {'root' if os.getuid() == 0 else 'nobody'}\n"
-            f"persistence true\npersistence_location {self.folder}/\nautosave_on_changes true\nautosave_interval 1\n"
-            "max_queued_messages 0\n"
+            f"persistence true\npersistence_location {self.folder}/\nmax_queued_messages 0\n"
+            + "autosave_on_changes true\nautosave_interval 1\n" * saves_each
         )
         self.log = (work / "mosquitto.log").open("ab")
         self.process = None

@@ -1,5 +1,6 @@
 //! How much disk, memory and time a long backlog takes: keeps events while the broker is away, opens the folder again, drains it. Prints what
-//! it measured; judges nothing. `cargo bench --bench store [-- EVENTS]`; 518400 if not said, which is 72 hours at 2 a second.
+//! it measured; judges nothing. `cargo bench --bench store [-- EVENTS]`; 518400 if not said, which is 72 hours at 2 a second. With a folder
+//! behind it (`-- EVENTS DIR`) the backlog is left there for a daemon to bring away, as `scripts/soak-backlog.sh` measures it.
 
 #![allow(clippy::print_stdout, clippy::disallowed_methods, reason = "a program that prints what it measured")]
 
@@ -50,10 +51,21 @@ fn resident_mb() -> u64 {
 }
 
 fn main() {
-    let events: u64 = std::env::args().skip(1).find_map(|a| a.parse().ok()).unwrap_or(518_400);
-    let dir = tempfile::tempdir().expect("a temporary folder");
+    // Cargo puts `--bench` among them.
+    let args: Vec<String> = std::env::args().skip(1).filter(|a| !a.starts_with("--")).collect();
+    let events: u64 = args.first().map_or(518_400, |a| a.parse().expect("EVENTS is a number"));
     let metrics = Arc::<Metrics>::default();
-    let (store, driver) = open(dir.path(), &metrics);
+    if let Some(left_in) = args.get(1) {
+        keep(events, Path::new(left_in), &metrics);
+        return;
+    }
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    keep(events, dir.path(), &metrics);
+    drain(dir.path(), &metrics);
+}
+
+fn keep(events: u64, dir: &Path, metrics: &Arc<Metrics>) {
+    let (store, driver) = open(dir, metrics);
     let (tell, news) = channel();
     store.on_news(Box::new(move || {
         // Nobody listens any more once all are kept.
@@ -75,10 +87,11 @@ fn main() {
     println!("on disk {} MB, resident {} MB", metrics.store.size_bytes.get() >> 20, resident_mb());
     println!("handed to the disk: {} bytes an event", metrics.store.written_bytes_total.get() / events);
     assert!(driver.stop(Duration::from_secs(60)), "stopped");
-    drop(store);
+}
 
+fn drain(dir: &Path, metrics: &Arc<Metrics>) {
     let begin = Instant::now();
-    let (store, driver) = open(dir.path(), &metrics);
+    let (store, driver) = open(dir, metrics);
     println!("opened in {:.0} ms, waiting {}", begin.elapsed().as_secs_f64() * 1e3, store.waiting());
     let begin = Instant::now();
     let (mut above, mut drained) = (0, 0);
