@@ -107,6 +107,17 @@ fn history(daemon: &Daemon) -> BTreeMap<String, Value> {
     events.map(|event| (event["id"].as_str().expect("an id").to_owned(), event)).collect()
 }
 
+/// Holds what was told to what is kept, and says of what differs only what tells it apart.
+fn assert_kept(daemon: &Daemon, told: &BTreeMap<String, Value>) {
+    let kept = history(daemon);
+    let words = |event: &Value| format!("{} {} of {}", event["seq"], event["event"], event["at"]);
+    let only = |here: &BTreeMap<String, Value>, there: &BTreeMap<String, Value>| -> Vec<String> {
+        here.iter().filter(|(id, event)| there.get(*id) != Some(event)).map(|(_, event)| words(event)).collect()
+    };
+    let (not_kept, not_told) = (only(told, &kept), only(&kept, told));
+    assert!(not_kept.is_empty() && not_told.is_empty(), "not kept as told: {not_kept:?}; not told as kept: {not_told:?}");
+}
+
 /// Ends the daemon in order; what it said last has then arrived.
 fn ends(daemon: &mut Daemon, messages: &mut Subscriber) {
     daemon.process.signal("TERM");
@@ -149,7 +160,7 @@ fn events_of_zones_lines_and_alerts_arrive_in_number_and_are_kept_as_they_were_t
     ends(&mut daemon, &mut messages);
     let told = events(&mut messages);
     assert_gapless(&told);
-    assert_eq!(told, history(&daemon), "what is kept is what was told");
+    assert_kept(&daemon, &told);
 }
 
 #[test]
@@ -167,7 +178,7 @@ fn what_happens_while_the_broker_is_away_arrives_when_it_is_back() {
     ends(&mut daemon, &mut messages);
     let told = events(&mut messages);
     assert_gapless(&told);
-    assert_eq!(told, history(&daemon));
+    assert_kept(&daemon, &told);
 }
 
 #[test]
@@ -188,7 +199,7 @@ fn a_daemon_that_is_killed_counts_on_and_keeps_its_alerts_open() {
     ends(&mut daemon, &mut messages);
     let told = events(&mut messages);
     assert_gapless(&told);
-    assert_eq!(told, history(&daemon));
+    assert_kept(&daemon, &told);
     let lives: BTreeSet<_> = told.values().map(|event| event["boot_id"].as_str()).collect();
     assert_eq!(lives.len(), 2);
     let raised_again = told.values().filter(|event| event["event"] == "alert_raised").count();
@@ -224,5 +235,5 @@ fn on_a_full_disk_the_daemon_lives_says_so_and_tells_everything_once_there_is_ro
     ends(&mut daemon, &mut messages);
     let told = events(&mut messages);
     assert_gapless(&told);
-    assert_eq!(told, history(&daemon));
+    assert_kept(&daemon, &told);
 }
