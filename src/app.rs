@@ -300,6 +300,8 @@ impl App {
                 log::warn!(stage = "engine"; "{name} did not return in time");
             }
         }
+        // What ended with the cameras: nobody should believe until the next start that somebody is still there.
+        self.events.settle(within(STORE_RETURNS_WITHIN));
         if !self.driver.stop(within(FLUSH_WITHIN)) {
             log::warn!(stage = "publish"; "messages were left when the time for them was over");
         }

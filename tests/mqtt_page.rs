@@ -33,7 +33,11 @@ fn fields(schema: &Value, root: &Value, path: &str, rows: &mut Vec<String>) {
         let resolved = resolve(field, root);
         let about = field["description"].as_str().or_else(|| resolved["description"].as_str()).unwrap_or_default();
         let (kind, inner) = described(field, root);
-        let when = if required.contains(&name.as_str()) { "" } else { "sometimes" };
+        let when = match required.contains(&name.as_str()) {
+            true => "",
+            false if kind.ends_with("or null") => "null or left out where there is none",
+            false => "may be left out",
+        };
         rows.push(format!("| `{place}` | {kind} | {when} | {} |", about.replace('\n', " ").replace('|', "\\|")));
         if let Some(inner) = inner {
             let place = if kind.contains("list") { format!("{place}[]") } else { place };
@@ -88,7 +92,7 @@ fn described<'a>(field: &'a Value, root: &'a Value) -> (String, Option<&'a Value
 
 fn table(schema: &str) -> String {
     let schema = parsed(&format!("schemas/{schema}.schema.json"));
-    let mut rows = vec!["| field | type | | |".to_owned(), "| --- | --- | --- | --- |".to_owned()];
+    let mut rows = vec!["| field | type | if missing | meaning |".to_owned(), "| --- | --- | --- | --- |".to_owned()];
     fields(&schema, &schema, "", &mut rows);
     format!("\n{}\n\n", rows.join("\n"))
 }

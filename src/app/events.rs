@@ -103,6 +103,13 @@ impl Events {
         self.driver.is_finished()
     }
 
+    /// Makes durable what was told last, so that it can still be sent. What cannot be is sent in the next life.
+    pub(super) fn settle(&self, at_most: Duration) {
+        if !self.store.settle(at_most) {
+            log::warn!(stage = "store"; "events were told last that cannot be sent before the end");
+        }
+    }
+
     /// Makes durable what was told. True when nothing was left behind.
     pub(super) fn stop(self, at_most: Duration) -> bool {
         self.driver.stop(at_most)
