@@ -151,7 +151,8 @@ mod tests {
 
     #[test]
     fn a_type_that_there_is_not_is_told_with_those_that_there_are() {
-        let told = super::super::Cli::try_parse_from(["peregrine", "events", "--type", "crosed"]).expect_err("not known");
+        let told =
+            super::super::Cli::try_parse_from(["peregrine", "events", "--type", "crosed"]).expect_err("not known");
         let told = told.to_string();
         assert!(told.contains("crosed") && told.contains("crossed") && told.contains("lost"), "{told}");
     }

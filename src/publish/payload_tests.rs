@@ -33,7 +33,8 @@ fn at(ms: u64) -> Captured {
 
 fn schema_of(kind: Kind) -> Value {
     let file = format!("{}.schema.json", kind.as_str().replace('_', "-"));
-    let (_, schema) = schemas().into_iter().chain(state_schemas()).find(|(name, _)| *name == file).expect("every kind has a schema");
+    let (_, schema) =
+        schemas().into_iter().chain(state_schemas()).find(|(name, _)| *name == file).expect("every kind has a schema");
     schema.to_value()
 }
 

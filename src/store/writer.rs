@@ -123,7 +123,12 @@ impl Writer {
         let acks_known = self.acks_since.is_some();
         let is_work = |c: &Contents| {
             let events = Lane::ALL.into_iter().any(|lane| ready[lane as usize] && c.len(lane) > 0);
-            events || c.stop || !c.settle.is_empty() || !c.rotten.is_empty() || !c.refused.is_empty() || (c.acknowledged && !acks_known)
+            events
+                || c.stop
+                || !c.settle.is_empty()
+                || !c.rotten.is_empty()
+                || !c.refused.is_empty()
+                || (c.acknowledged && !acks_known)
         };
         let mut contents = self.shared.inbox.wait(self.deadline(now).saturating_sub(now), is_work);
         let events = Lane::ALL.map(|lane| if ready[lane as usize] { contents.take(lane, BATCH) } else { Vec::new() });

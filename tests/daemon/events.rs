@@ -10,13 +10,14 @@ use std::time::Instant;
 use serde_json::Value;
 
 use super::end_to_end::validate;
-use crate::support::{Broker, Daemon, Message, PATIENCE, Subscriber, data, peregrine};
 use crate::store::disk::{Disk, may_mount};
+use crate::support::{Broker, Daemon, Message, PATIENCE, Subscriber, data, peregrine};
 
 const EVENTS: &str = "peregrine/box/camera/front/events";
 const LOITER: &str = "peregrine/box/alert/loiter";
 /// The subscriber's session and what waits for it outlive an end of the broker.
-const KEEPS: &str = "listener {port} 127.0.0.1\nallow_anonymous true\nuser root\npersistence true\npersistence_location {dir}/\n";
+const KEEPS: &str =
+    "listener {port} 127.0.0.1\nallow_anonymous true\nuser root\npersistence true\npersistence_location {dir}/\n";
 
 /// Drawn once for all tests.
 fn clip() -> &'static Path {
@@ -115,7 +116,10 @@ fn assert_kept(daemon: &Daemon, told: &BTreeMap<String, Value>) {
         here.iter().filter(|(id, event)| there.get(*id) != Some(event)).map(|(_, event)| words(event)).collect()
     };
     let (not_kept, not_told) = (only(told, &kept), only(&kept, told));
-    assert!(not_kept.is_empty() && not_told.is_empty(), "not kept as told: {not_kept:?}; not told as kept: {not_told:?}");
+    assert!(
+        not_kept.is_empty() && not_told.is_empty(),
+        "not kept as told: {not_kept:?}; not told as kept: {not_told:?}"
+    );
 }
 
 /// Ends the daemon in order; what it said last has then arrived.
