@@ -19,7 +19,8 @@ use crate::types::{CameraState, CameraStatus, Finding, Report};
 mod events;
 mod starting;
 
-use events::Events;
+pub use events::wire_form;
+use events::{Events, Way};
 use starting::Starting;
 
 /// The contract is five seconds from the signal to the exit. Cameras have one of them (see `lanes`), the engine one and a half: the slowest
@@ -110,8 +111,8 @@ fn listen(leave: Stop) -> Result<Receiver<Asked>, AppError> {
 }
 
 /// Ready once the models are loaded and every camera was tried: it streams, or has failed at least once. An engine that stands in for
-/// another makes the daemon slower, not unready.
-fn readiness(models_loaded: &AtomicBool, lanes: &Lanes, board: &Board) -> Readiness {
+/// another makes the daemon slower, not unready; a disk that takes nothing costs events only when memory is full, too.
+fn readiness(models_loaded: &AtomicBool, lanes: &Lanes, board: &Board, way: &Way) -> Readiness {
     if !models_loaded.load(Ordering::Relaxed) {
         return Readiness::Waiting("models".to_owned());
     }
@@ -121,7 +122,8 @@ fn readiness(models_loaded: &AtomicBool, lanes: &Lanes, board: &Board) -> Readin
     if let Some(lane) = untried {
         return Readiness::Waiting(format!("camera {}", lane.camera));
     }
-    let trouble = board.trouble();
+    let store = way.store_trouble().map(|reason| format!("events are not written: {reason}"));
+    let trouble: Vec<_> = board.trouble().into_iter().chain(store).collect();
     if trouble.is_empty() { Readiness::Ready } else { Readiness::Degraded(trouble) }
 }
 
@@ -206,14 +208,14 @@ impl App {
             return Ok(());
         }
         let (models_loaded, lanes) = (Arc::clone(&self.models_loaded), self.lanes.clone());
-        let board = Arc::clone(&self.board);
+        let (board, way) = (Arc::clone(&self.board), self.events.way());
         let context = api::Context {
             listen: self.config.api.listen,
             metrics: Arc::clone(&self.metrics),
             clock: self.clock,
             hearts: self.hearts.clone(),
             heart: self.hearts.add("api", LOOP_SILENCE),
-            readiness: Arc::new(move || readiness(&models_loaded, &lanes, &board)),
+            readiness: Arc::new(move || readiness(&models_loaded, &lanes, &board, &way)),
             history: Some(events::history(&self.config)),
         };
         self.api = Some(api::start(context, self.stop.child()).map_err(|e| AppError::Start(e.into()))?);
@@ -298,6 +300,8 @@ impl App {
                 log::warn!(stage = "engine"; "{name} did not return in time");
             }
         }
+        // What ended with the cameras: nobody should believe until the next start that somebody is still there.
+        self.events.settle(within(STORE_RETURNS_WITHIN));
         if !self.driver.stop(within(FLUSH_WITHIN)) {
             log::warn!(stage = "publish"; "messages were left when the time for them was over");
         }

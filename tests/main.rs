@@ -12,6 +12,7 @@ mod homeassistant; // Home Assistant's own schemas and templates over what we an
 mod ingest; // real RTSP servers that die, freeze, stay silent, change their picture; files
 mod int8; // the int8 engine on whole models: kernels, threads, places, calibration
 mod mqtt; // the publish stage with a real mosquitto: logins, TLS, last will, a broker that dies
+mod mqtt_page; // docs/mqtt.md: every topic, field and example
 mod packaging; // what a clone holds: licences, links that lead somewhere, scripts that a shell accepts
 mod parity; // accuracy and command line of detect, bench and model, over every engine
 mod quality; // tracks of a real clip against ground truth

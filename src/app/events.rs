@@ -29,17 +29,25 @@ pub(super) struct Events {
 
 /// Where events go to; clones share the way.
 #[derive(Debug, Clone)]
-pub(super) struct Way(Watch);
+pub(super) struct Way {
+    watch: Watch,
+    store: Store,
+}
 
 impl Way {
     /// Something happened.
     pub(super) fn event(&self, event: Event) {
-        self.0.event(event);
+        self.watch.event(event);
     }
 
     /// A report passes by on its own way: alerts look at it.
     pub(super) fn report(&self, report: &Report) {
-        self.0.report(report);
+        self.watch.report(report);
+    }
+
+    /// Why the disk takes nothing; None while it does.
+    pub(super) fn store_trouble(&self) -> Option<String> {
+        self.store.trouble()
     }
 }
 
@@ -71,7 +79,7 @@ impl Events {
 
     /// For whoever tells events.
     pub(super) fn way(&self) -> Way {
-        Way(self.watch.clone())
+        Way { watch: self.watch.clone(), store: self.store.clone() }
     }
 
     /// For whoever brings them to the broker.
@@ -95,6 +103,13 @@ impl Events {
         self.driver.is_finished()
     }
 
+    /// Makes durable what was told last, so that it can still be sent. What cannot be is sent in the next life.
+    pub(super) fn settle(&self, at_most: Duration) {
+        if !self.store.settle(at_most) {
+            log::warn!(stage = "store"; "events were told last that cannot be sent before the end");
+        }
+    }
+
     /// Makes durable what was told. True when nothing was left behind.
     pub(super) fn stop(self, at_most: Duration) -> bool {
         self.driver.stop(at_most)
@@ -103,8 +118,7 @@ impl Events {
 
 /// The history on disk as the server gives it.
 pub(super) fn history(config: &Config) -> crate::api::History {
-    let (dir, device, prefix) =
-        (config.paths.state.join("events"), config.device.name.clone(), config.mqtt.prefix.clone());
+    let (dir, device) = (config.paths.state.join("events"), config.device.name.clone());
     Arc::new(move |asked| {
         let query =
             store::Query { since: asked.since, camera: asked.camera.clone(), kind: asked.kind.map(str::to_owned) };
@@ -116,6 +130,11 @@ pub(super) fn history(config: &Config) -> crate::api::History {
             }
             newest.push_back(stored);
         }
-        Ok(newest.iter().map(|stored| payload::render_event(stored, &device, &prefix).body).collect())
+        Ok(newest.iter().map(|stored| wire_form(stored, &device)).collect())
     })
+}
+
+/// An event as the broker gets it, without its topic: the history shows the same, byte for byte.
+pub fn wire_form(stored: &Stored, device: &str) -> Vec<u8> {
+    payload::render_event(stored, device, "").body
 }

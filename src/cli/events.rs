@@ -6,21 +6,22 @@ use std::time::{Duration, SystemTime};
 
 use anyhow::Context;
 use jiff::Timestamp;
-use serde_json::{Map, Value, json};
 
 use super::Failure;
 use super::configuration::{self, ConfigArg};
 use super::output::stream;
+use crate::app::wire_form;
+use crate::config::Config;
 use crate::runtime::Clock;
 use crate::store::{Query, history};
-use crate::types::{Captured, Stored, Subject, What};
+use crate::types::{Captured, Stored, What};
 
-/// Shows events that are kept on this device, oldest first.
+/// Shows events that are kept on this device, oldest first: whether or not the broker has them, whether or not the daemon runs.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     #[command(flatten)]
     file: ConfigArg,
-    /// The folder of the events, in place of the one that the configuration names.
+    /// The folder of the events, in place of the one that the configuration names; then no configuration is needed.
     #[arg(long, value_name = "DIR")]
     dir: Option<PathBuf>,
     /// Only what happened then or later: "2026-11-21T15:04:05Z", or how long ago: 90s, 15m, 2h, 3d.
@@ -29,12 +30,15 @@ pub(super) struct Args {
     /// Only what this camera saw.
     #[arg(long, value_name = "NAME")]
     camera: Option<String>,
-    /// Only events of this type: crossed, entered, alert_raised …
-    #[arg(long = "type", value_name = "TYPE")]
+    /// Only events of this type.
+    #[arg(long = "type", value_name = "TYPE", value_parser = What::KINDS)]
     kind: Option<String>,
-    /// One JSON object a line.
+    /// One JSON object a line, the same that went over MQTT.
     #[arg(long)]
     json: bool,
+    /// The device's name in JSON, in place of the configuration's: for a folder that comes from another device.
+    #[arg(long, value_name = "NAME")]
+    device: Option<String>,
 }
 
 /// Runs the command.
@@ -43,17 +47,21 @@ pub(super) struct Args {
 /// When an argument makes no sense, the configuration is wrong, or the folder cannot be read.
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let query = query(args, Clock::start().wall())?;
-    let dir = match &args.dir {
-        Some(dir) => dir.clone(),
-        None => configuration::load(&args.file.config)?.config.paths.state.join("events"),
-    };
-    show(&dir, &query, args.json, &mut stream())
+    let config = config(args)?;
+    let dir = args.dir.clone().unwrap_or_else(|| config.paths.state.join("events"));
+    let device = args.device.as_deref().unwrap_or(&config.device.name);
+    show(&dir, &query, args.json.then_some(device), &mut stream())
+}
+
+/// With a folder, a device may have no configuration; one that is there names the device.
+fn config(args: &Args) -> Result<Config, Failure> {
+    if args.dir.is_some() && !args.file.config.exists() {
+        return configuration::defaults();
+    }
+    Ok(configuration::load(&args.file.config)?.config)
 }
 
 fn query(args: &Args, now: SystemTime) -> Result<Query, Failure> {
-    if let Some(kind) = args.kind.as_deref().filter(|k| !What::KINDS.contains(k)) {
-        return Err(Failure::Usage(format!("--type {kind:?} is not known; write one of {}", What::KINDS.join(", "))));
-    }
     let since = args.since.as_deref().map(|typed| {
         instant(typed, now).ok_or_else(|| {
             Failure::Usage(format!("--since {typed:?} is no time; write e.g. 2026-11-21T15:04:05Z, 90s, 15m, 2h or 3d"))
@@ -77,13 +85,15 @@ fn instant(typed: &str, now: SystemTime) -> Option<SystemTime> {
     now.checked_sub(Duration::from_secs(ago_secs))
 }
 
-fn show(dir: &Path, query: &Query, as_json: bool, out: &mut impl Write) -> Result<(), Failure> {
+/// `device`: in JSON, of the device of this name.
+fn show(dir: &Path, query: &Query, device: Option<&str>, out: &mut impl Write) -> Result<(), Failure> {
     let unreadable = |e: std::io::Error| Failure::Input(format!("{}: {e}", dir.display()));
     // A folder that is not there is more likely a mistake than a store without events.
     std::fs::metadata(dir).map_err(unreadable)?;
     for stored in history(dir, query).map_err(unreadable)? {
-        let line = if as_json { json(&stored)?.to_string() } else { text(&stored) };
-        writeln!(out, "{line}").context("the answer cannot be written")?;
+        let mut line = device.map_or_else(|| text(&stored).into_bytes(), |device| wire_form(&stored, device));
+        line.push(b'\n');
+        out.write_all(&line).context("the answer cannot be written")?;
     }
     out.flush().context("the answer cannot be written")?;
     Ok(())
@@ -118,47 +128,11 @@ fn text(stored: &Stored) -> String {
     line
 }
 
-/// The fields have the names that they have in messages.
-fn json(stored: &Stored) -> Result<Value, Failure> {
-    let event = &stored.event;
-    let mut object = Map::new();
-    object.insert("schema".to_owned(), json!(1));
-    object.insert("type".to_owned(), json!("event"));
-    object.insert("event".to_owned(), json!(event.what.kind()));
-    object.insert("id".to_owned(), json!(stored.id));
-    object.insert("seq".to_owned(), json!(stored.seq));
-    object.insert("boot_id".to_owned(), json!(stored.boot));
-    object.insert("camera".to_owned(), json!(event.camera));
-    object.insert("at".to_owned(), json!(time(event.at)));
-    object.insert("mono_ms".to_owned(), json!(event.at.mono.as_millis() as u64));
-    object.insert("clock_synced".to_owned(), json!(event.at.wall_synced));
-    object.insert("frame_seq".to_owned(), json!(event.frame_seq));
-    let what = serde_json::to_value(&event.what).context("an event has no JSON form")?;
-    // Its "type" is the event's name, which stands above.
-    object.extend(what.as_object().cloned().into_iter().flatten().filter(|(key, _)| key != "type"));
-    object.insert("track".to_owned(), event.subject.as_ref().map_or(Value::Null, track));
-    object.insert("snapshots".to_owned(), json!(event.snapshots));
-    Ok(Value::Object(object))
-}
-
-fn track(who: &Subject) -> Value {
-    let (b, (width, height)) = (who.bbox, who.frame_px);
-    let share = |px: f32, of: u32| if of == 0 { 0.0 } else { px / of as f32 };
-    json!({
-        "uid": who.uid,
-        "id": who.track_id,
-        "class": who.class,
-        "score": who.score,
-        "box": [share(b.x1, width), share(b.y1, height), share(b.x2, width), share(b.y2, height)],
-        "box_px": [b.x1, b.y1, b.x2, b.y2],
-        "first_seen_at": time(who.first_seen),
-        "labels": who.labels,
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use std::time::UNIX_EPOCH;
+
+    use clap::Parser;
 
     use super::*;
 
@@ -177,15 +151,9 @@ mod tests {
 
     #[test]
     fn a_type_that_there_is_not_is_told_with_those_that_there_are() {
-        let args = Args {
-            file: ConfigArg { config: PathBuf::new() },
-            dir: None,
-            since: None,
-            camera: None,
-            kind: Some("crosed".to_owned()),
-            json: false,
-        };
-        let failure = query(&args, UNIX_EPOCH).expect_err("not known");
-        assert!(matches!(&failure, Failure::Usage(text) if text.contains("crossed")), "{failure}");
+        let told =
+            super::super::Cli::try_parse_from(["peregrine", "events", "--type", "crosed"]).expect_err("not known");
+        let told = told.to_string();
+        assert!(told.contains("crosed") && told.contains("crossed") && told.contains("lost"), "{told}");
     }
 }

@@ -4,22 +4,24 @@ use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
 
 use anyhow::Context as _;
 use clap::Args as ClapArgs;
+use uuid::{Builder, Uuid};
 
 use super::{Failure, configuration, output, progress, table};
 use crate::annotate::{self, Mark, VideoWriter};
 use crate::config::{Camera, Config, Source};
 use crate::pipeline::{Board, Loading, Replay, ReplayError, Step};
 use crate::pixels::Cover;
-use crate::publish::{pace::Pace, payload};
+use crate::publish::{Message, pace::Pace, payload};
 use crate::runtime::Clock;
 use crate::telemetry::{Metrics, logging};
-use crate::types::{Frame, Report, TrackEvent, TrackPhase};
+use crate::types::{Event, Frame, Report, Stored, TrackEvent, TrackPhase};
 
-/// Send a recorded clip through the whole pipeline: every frame, no drop, as fast as the models go.
+/// Send a recorded clip through the whole pipeline: every frame, no drop, as fast as the models go. What would be published is written as
+/// JSON Lines, each with its topic: detections, tracks, and the events of zones and lines. Nothing is sent or kept, and no alert is raised.
 #[derive(Debug, ClapArgs)]
 pub(super) struct Args {
     /// The clip: mp4, mkv or avi.
@@ -132,6 +134,7 @@ struct Listener {
     marks: Vec<TrackEvent>,
     first: Option<Duration>,
     frames: u64,
+    events: u64,
 }
 
 impl Listener {
@@ -157,14 +160,14 @@ impl Listener {
             marks: Vec::new(),
             first: None,
             frames: 0,
+            events: 0,
         })
     }
 
     fn hear(&mut self, step: &Step<'_>) -> anyhow::Result<()> {
         match step {
             Step::Report(report) => self.report(report),
-            // An event goes to the store, which gives it its number; a replay keeps nothing.
-            Step::Event(_) => Ok(()),
+            Step::Event(event) => self.event(event),
             Step::Frame(frame) => self.frame(frame),
         }
     }
@@ -179,6 +182,18 @@ impl Listener {
             return Ok(());
         }
         let message = payload::render(report, &self.device, &self.prefix, captured(report));
+        self.write(&message)
+    }
+
+    /// The daemon's store names and counts events; a replay has none, and does it as the store would for a camera of which nothing is kept.
+    fn event(&mut self, event: &Event) -> anyhow::Result<()> {
+        self.events += 1;
+        let stored = Stored { id: id(event, self.events), boot: Uuid::nil(), seq: self.events, event: event.clone() };
+        let message = payload::render_event(&stored, &self.device, &self.prefix);
+        self.write(&message)
+    }
+
+    fn write(&mut self, message: &Message) -> anyhow::Result<()> {
         write!(self.out, "{{\"topic\":{},\"payload\":", serde_json::to_string(&message.topic)?)
             .and_then(|()| self.out.write_all(&message.body))
             .and_then(|()| self.out.write_all(b"}\n"))
@@ -216,6 +231,15 @@ fn mark(event: &TrackEvent) -> Mark {
     let labels: String = event.labels.iter().map(|l| format!(" {}", l.value)).collect();
     let text = format!("{} {}{labels} {:.2}", event.track.id, event.class_name, event.track.score);
     Mark { bbox: event.track.bbox, number: event.track.id, text }
+}
+
+/// A UUIDv7 of the frame's capture time in which the event's number stands where others have chance: ids sort as the events came, and the
+/// same run of frames gives the same ids.
+fn id(event: &Event, number: u64) -> Uuid {
+    let at = event.at.wall.duration_since(UNIX_EPOCH).unwrap_or_default();
+    let mut rest = [0; 10];
+    rest[2..].copy_from_slice(&number.to_be_bytes());
+    Builder::from_unix_timestamp_millis(u64::try_from(at.as_millis()).unwrap_or(u64::MAX), &rest).into_uuid()
 }
 
 /// In a replay a message is sent in the moment in which its frame was captured: its age is 0, its content does not depend on the machine's speed.

@@ -33,7 +33,8 @@ fn at(ms: u64) -> Captured {
 
 fn schema_of(kind: Kind) -> Value {
     let file = format!("{}.schema.json", kind.as_str().replace('_', "-"));
-    let (_, schema) = schemas().into_iter().find(|(name, _)| *name == file).expect("every kind has a schema");
+    let (_, schema) =
+        schemas().into_iter().chain(state_schemas()).find(|(name, _)| *name == file).expect("every kind has a schema");
     schema.to_value()
 }
 
@@ -81,7 +82,7 @@ fn the_schemas_in_docs_are_current() {
 fn the_examples_in_docs_are_current_and_valid() {
     let path = docs("mqtt.md");
     let mut text = std::fs::read_to_string(&path).expect("docs/mqtt.md is there");
-    for (name, message) in examples() {
+    for (name, message) in examples().into_iter().chain(state::tests::messages()) {
         let begin = format!("<!-- example: {name} -->\n");
         let from = text.find(&begin).unwrap_or_else(|| panic!("docs/mqtt.md has no {begin}")) + begin.len();
         let until = from + text[from..].find("<!-- end -->").expect("an example has an end");

@@ -2,6 +2,7 @@
 //! never waits for the disk.
 
 use std::collections::{BTreeSet, VecDeque};
+use std::sync::mpsc::SyncSender;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -39,6 +40,8 @@ pub(super) struct Contents {
     pub(super) refused: Vec<Refused>,
     /// Whether something was acknowledged.
     pub(super) acknowledged: bool,
+    /// Who waits until all that is in the box is durable.
+    pub(super) settle: Vec<SyncSender<()>>,
     pub(super) stop: bool,
 }
 

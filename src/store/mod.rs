@@ -30,6 +30,7 @@ mod writer;
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::mpsc::sync_channel;
 use std::time::Duration;
 
 use uuid::Uuid;
@@ -77,6 +78,14 @@ impl Store {
     /// Takes an event. Never waits; what cannot be kept is counted and told by an event of its own.
     pub fn offer(&self, event: Event) {
         self.shared.inbox.offer(event);
+    }
+
+    /// Makes durable at once what was offered so far, for an end at which it should still be told. False when that takes longer than this, or
+    /// the disk takes nothing.
+    pub fn settle(&self, at_most: Duration) -> bool {
+        let (done, settled) = sync_channel(1);
+        self.shared.inbox.change(|contents| contents.settle.push(done));
+        settled.recv_timeout(at_most).is_ok() && self.trouble().is_none()
     }
 
     /// Alerts that were raised and not cleared, in this life or an earlier one; as far as they are durable.

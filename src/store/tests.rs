@@ -99,6 +99,18 @@ fn copy_all(from: &Path, to: &Path) {
 }
 
 #[test]
+fn what_was_offered_is_durable_once_the_store_has_settled() {
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    let life = Life::begin(dir.path());
+    (0..700).for_each(|n| life.store.offer(event("front", n)));
+    life.store.offer(alert_raised("front", "intruder"));
+    assert!(life.store.settle(PATIENCE));
+    assert_eq!(life.store.waiting(), 701);
+    assert!(life.store.settle(PATIENCE), "with nothing to do, too");
+    life.end();
+}
+
+#[test]
 fn an_event_waits_until_its_own_acknowledgement_over_restarts() {
     let dir = tempfile::tempdir().expect("a temporary folder");
     let life = Life::begin(dir.path());

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::mpsc::SyncSender;
 use std::time::Duration;
 
 use uuid::Uuid;
@@ -39,6 +40,7 @@ struct Work {
     events: [Vec<Event>; 2],
     rotten: Vec<Rotten>,
     refused: Vec<Refused>,
+    settle: Vec<SyncSender<()>>,
     stop: bool,
 }
 
@@ -121,7 +123,12 @@ impl Writer {
         let acks_known = self.acks_since.is_some();
         let is_work = |c: &Contents| {
             let events = Lane::ALL.into_iter().any(|lane| ready[lane as usize] && c.len(lane) > 0);
-            events || c.stop || !c.rotten.is_empty() || !c.refused.is_empty() || (c.acknowledged && !acks_known)
+            events
+                || c.stop
+                || !c.settle.is_empty()
+                || !c.rotten.is_empty()
+                || !c.refused.is_empty()
+                || (c.acknowledged && !acks_known)
         };
         let mut contents = self.shared.inbox.wait(self.deadline(now).saturating_sub(now), is_work);
         let events = Lane::ALL.map(|lane| if ready[lane as usize] { contents.take(lane, BATCH) } else { Vec::new() });
@@ -134,7 +141,10 @@ impl Writer {
             self.reasons.append(&mut contents.reasons);
         }
         let (rotten, refused) = (std::mem::take(&mut contents.rotten), std::mem::take(&mut contents.refused));
-        Work { events, rotten, refused, stop: contents.stop }
+        // What a lane in trouble holds is not waited for.
+        let all_taken = Lane::ALL.into_iter().all(|lane| !ready[lane as usize] || contents.len(lane) == 0);
+        let settle = if all_taken { std::mem::take(&mut contents.settle) } else { Vec::new() };
+        Work { events, rotten, refused, settle, stop: contents.stop }
     }
 
     /// When there is something to do though nobody rings.
@@ -165,7 +175,11 @@ impl Writer {
         self.drive(Lane::Alerts, now.mono, true);
         events.into_iter().for_each(|event| self.accept(Lane::Events, event, now.mono));
         self.tell_losses(now);
-        self.drive(Lane::Events, now.mono, work.stop);
+        self.drive(Lane::Events, now.mono, work.stop || !work.settle.is_empty());
+        // Whoever asked may have given up meanwhile.
+        for asked in &work.settle {
+            let _ = asked.try_send(());
+        }
         if work.stop || self.acks_since.is_some_and(|since| since + ACKS_GATHER <= now.mono) {
             self.write_bits();
         }

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// Whether this user may mount; if not, says what is skipped.
-pub(super) fn may_mount(what: &str) -> bool {
+pub(crate) fn may_mount(what: &str) -> bool {
     let id = Command::new("id").arg("-u").output().expect("id runs");
     let is_root = id.stdout.trim_ascii() == b"0" && Path::new("/dev/loop-control").exists();
     if !is_root {
@@ -19,7 +19,7 @@ fn run(command: &mut Command) {
 }
 
 /// A mounted file system; it goes with its owner.
-pub(super) struct Disk {
+pub(crate) struct Disk {
     dir: tempfile::TempDir,
     is_mounted: bool,
 }
@@ -35,7 +35,7 @@ impl Disk {
     }
 
     /// So many megabytes of memory.
-    pub(super) fn tmpfs(mb: u64) -> Self {
+    pub(crate) fn tmpfs(mb: u64) -> Self {
         let mut disk = Self { dir: tempfile::tempdir().expect("a temporary folder"), is_mounted: false };
         std::fs::create_dir(disk.folder()).expect("made");
         run(Command::new("mount").args(["-t", "tmpfs", "-o", &format!("size={mb}m"), "none"]).arg(disk.folder()));
@@ -55,7 +55,7 @@ impl Disk {
     }
 
     /// Where it is mounted.
-    pub(super) fn folder(&self) -> PathBuf {
+    pub(crate) fn folder(&self) -> PathBuf {
         self.dir.path().join("disk")
     }
 

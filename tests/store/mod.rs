@@ -5,7 +5,7 @@
     reason = "a test stands outside the daemon: it has an environment, a clock and pauses of its own"
 )]
 
-mod disk; // file systems of a test's own
+pub(crate) mod disk; // file systems of a test's own
 mod faults; // a full disk, a read-only one, one that fails while it is written
 mod losses; // kill -9 and power cuts: what was durable is there afterwards
 mod writer; // the process that is killed: what it keeps, what it says of it

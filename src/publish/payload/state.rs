@@ -263,4 +263,4 @@ fn tenths(v: f64) -> f64 {
 
 #[cfg(test)]
 #[path = "state_tests.rs"]
-mod tests;
+pub(super) mod tests;
