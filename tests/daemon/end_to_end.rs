@@ -11,13 +11,16 @@ use super::{config, test_camera};
 use crate::support::{Broker, Daemon, Message, data, peregrine, shared};
 
 /// Checks a message against the schema of its topic in docs/schemas.
-fn validate(message: &Message) {
+pub(super) fn validate(message: &Message) {
     let kind = match message.topic.rsplit('/').next() {
         Some("detections") => "detections",
         Some("tracks") => "tracks",
+        Some("events") => "event",
         Some("status") if message.topic.contains("/camera/") => "camera-status",
         Some("status") => "device-status",
+        Some("detection") => "detection-state",
         Some(_) if message.topic.contains("/engine/") => "engine-status",
+        Some(_) if message.topic.contains("/alert/") => "alert",
         other => panic!("unknown topic {other:?}"),
     };
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("docs/schemas/{kind}.schema.json"));

@@ -166,8 +166,21 @@ impl Broker {
         format!("mqtt://127.0.0.1:{}", self.port)
     }
 
+    /// Ends it in order: what it keeps is written down.
+    pub(crate) fn end(&mut self) {
+        if let Some(mut process) = self.process.take() {
+            process.signal("TERM");
+            process.ends_within(PATIENCE);
+        }
+    }
+
     /// A subscriber to everything below a topic; returns once the broker has confirmed it.
     pub(crate) fn subscribe(&self, topic: &str) -> Subscriber {
+        self.subscribe_as(topic, &[])
+    }
+
+    /// The same with more arguments for mosquitto_sub.
+    pub(crate) fn subscribe_as(&self, topic: &str, more: &[&str]) -> Subscriber {
         let mut process = Process::start(
             // Its debug lines, the subscription's confirmation among them, would stay in its buffer.
             Command::new("stdbuf")
@@ -184,7 +197,8 @@ impl Broker {
                     "-t",
                     topic,
                 ])
-                .args(["-F", "=> %t %p"]),
+                .args(["-F", "=> %t %p"])
+                .args(more),
         );
         process.line("the subscription's confirmation", |l| l.contains("Subscribed"));
         Subscriber { process }
@@ -232,7 +246,9 @@ impl Subscriber {
 fn parse(line: &str) -> Option<Message> {
     let mut words = line.strip_prefix("=> ")?.splitn(2, ' ');
     let (topic, body) = (words.next()?.to_owned(), words.next()?);
-    Some(Message { topic, body: serde_json::from_str(body).ok()? })
+    // An empty message deletes what was retained.
+    let body = if body.is_empty() { serde_json::Value::Null } else { serde_json::from_str(body).ok()? };
+    Some(Message { topic, body })
 }
 
 /// The real daemon with a configuration of its own.
@@ -240,11 +256,11 @@ pub(crate) struct Daemon {
     pub(crate) process: Process,
     pub(crate) config: PathBuf,
     pub(crate) api_port: u16,
-    _dir: tempfile::TempDir,
+    dir: tempfile::TempDir,
 }
 
 impl Daemon {
-    /// Starts it with this configuration, to which an address for the API is added.
+    /// Starts it with this configuration, to which an address for the API and a folder for its state are added.
     pub(crate) fn start(config: &str) -> Self {
         let mut program = Command::new(env!("CARGO_BIN_EXE_peregrine"));
         program.env_remove("NOTIFY_SOCKET");
@@ -257,7 +273,7 @@ impl Daemon {
         let api_port = free_port();
         let file = dir.path().join("peregrine.toml");
         let daemon = Self::command(program, &file);
-        let mut this = Self { process: Process::start(&mut Command::new("true")), config: file, api_port, _dir: dir };
+        let mut this = Self { process: Process::start(&mut Command::new("true")), config: file, api_port, dir };
         this.write(config);
         this.process = Process::start(&mut { daemon });
         this
@@ -265,8 +281,19 @@ impl Daemon {
 
     /// Writes the configuration anew.
     pub(crate) fn write(&self, config: &str) {
-        let text = format!("{config}\n[api]\nlisten = \"127.0.0.1:{}\"\n", self.api_port);
+        let mut text = format!("{config}\n[api]\nlisten = \"127.0.0.1:{}\"\n", self.api_port);
+        if !config.contains("[paths]") {
+            // Never the device's own: daemons run beside each other here.
+            text += &format!("[paths]\nstate = \"{}\"\n", self.dir.path().join("state").display());
+        }
         std::fs::write(&self.config, text).expect("written");
+    }
+
+    /// Starts it anew once it has ended, with the same configuration and the state that it left.
+    pub(crate) fn again(&mut self) {
+        let mut program = Command::new(env!("CARGO_BIN_EXE_peregrine"));
+        program.env_remove("NOTIFY_SOCKET");
+        self.process = Process::start(&mut Self::command(program, &self.config));
     }
 
     /// Waits until it runs.
