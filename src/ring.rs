@@ -184,6 +184,19 @@ mod tests {
     }
 
     #[test]
+    fn a_ring_that_is_switched_off_keeps_nothing_counts_everything_and_works_again_once_it_is_on() {
+        let (ring, metrics) = ring(2, WhenFull::DisplaceOldest);
+        ring.push(frame(1));
+        ring.switch(false);
+        ring.push(frame(2));
+        assert!(ring.is_off() && ring.take().is_none());
+        ring.switch(true);
+        ring.push(frame(3));
+        assert_eq!(ring.take().map(|f| f.seq), Some(3));
+        assert_eq!((metrics.displaced_off_total.get(), metrics.displaced_ring_total.get()), (2, 0));
+    }
+
+    #[test]
     fn a_waiting_ring_loses_nothing_and_lets_go_at_the_close() {
         let (ring, metrics) = ring(2, WhenFull::Wait);
         std::thread::scope(|s| {

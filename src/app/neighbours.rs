@@ -29,6 +29,8 @@ struct Inner {
     /// Made after those who hear and tell; until then there is no connection on which anything could be heard.
     publisher: OnceLock<Publisher>,
     now: Mutex<Now>,
+    /// Under a lock of its own: sensors take their time, and nobody who tells events may wait for them.
+    health: Mutex<Option<Health>>,
 }
 
 struct Now {
@@ -38,7 +40,6 @@ struct Now {
     site: Option<Site>,
     /// When it is to be told again.
     announce_at: Option<Duration>,
-    health: Option<Health>,
 }
 
 /// When health is told next.
@@ -61,7 +62,6 @@ impl Neighbours {
             states: States::default(),
             site: config.homeassistant.enabled.then(|| site(config)),
             announce_at: None,
-            health,
         };
         Self(Arc::new(Inner {
             clock,
@@ -70,6 +70,7 @@ impl Neighbours {
             metrics: Arc::clone(metrics),
             publisher: OnceLock::new(),
             now: Mutex::new(now),
+            health: Mutex::new(health),
         }))
     }
 
@@ -160,10 +161,10 @@ impl Neighbours {
             now.announce_at = None;
             self.announce(&mut now);
         }
-        let Now { cameras, health: Some(health), .. } = &mut *now else { return };
-        if mono < health.due {
-            return;
-        }
+        let cameras = now.cameras.clone();
+        drop(now);
+        let mut health = self.0.health.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(health) = health.as_mut().filter(|health| health.due <= mono) else { return };
         let names: Vec<&str> = cameras.iter().map(|camera| &**camera).collect();
         let Some(measured) = health.gauges.look(&names, None, mono) else { return };
         health.due = mono + health.every;

@@ -11,6 +11,7 @@ use crate::config::{Config, ConfigErrors, Loaded};
 use crate::publish::commands::{Accepted, Inbound, Judge, Order, Verdict};
 use crate::publish::{Inbox, Incoming};
 use crate::runtime::Clock;
+use crate::types::{CameraId, CameraState, CameraStatus, Report};
 
 /// Takes a picture of a camera now; why not, in words for whoever asked.
 pub(super) type TakePicture = Arc<dyn Fn(&str) -> Result<(), String> + Send + Sync>;
@@ -49,6 +50,9 @@ impl App {
             Order::Detection { camera, on } => {
                 self.lanes.switch(camera, *on);
                 self.neighbours.detection(camera, *on);
+                if !on {
+                    self.expect_nothing_of(camera);
+                }
                 Ok(())
             }
             Order::Snapshot { camera } => match &self.take_picture {
@@ -58,6 +62,19 @@ impl App {
             Order::Reload => self.reload(read_again()),
         };
         self.neighbours.answer(&accepted.done(outcome));
+    }
+
+    /// Alerts about a camera's frames are over with its detection: nobody expects any to be analysed.
+    fn expect_nothing_of(&self, camera: &CameraId) {
+        let status = CameraStatus {
+            camera: CameraId::clone(camera),
+            state: CameraState::Stopped,
+            since: self.clock.now(),
+            reason: "its detection is switched off".to_owned(),
+            size_px: None,
+        };
+        // For alerts only: to everybody else the camera goes on.
+        self.events.way().report(&Report::Camera(status));
     }
 }
 
