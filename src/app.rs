@@ -11,16 +11,22 @@ use crate::config::{self, Config, ConfigErrors, Loaded};
 use crate::infer;
 use crate::pipeline::{self, Analyst, Board, EngineParts, Lane, LaneParts, Lanes, Loading, Seats, run_engine};
 use crate::publish::{self, Driver, Publisher};
-use crate::runtime::signals::{self, Asked};
+use crate::runtime::signals::Asked as Signal;
 use crate::runtime::{Clock, Hearts, Stop, Worker, notify};
 use crate::telemetry::{Metrics, logging};
 use crate::types::{CameraState, CameraStatus, Finding, Report};
 
+mod asked;
 mod events;
+mod neighbours;
+mod orders;
 mod starting;
 
+use asked::Asked;
 pub use events::wire_form;
 use events::{Events, Way};
+use neighbours::Neighbours;
+use orders::TakePicture;
 use starting::Starting;
 
 /// The contract is five seconds from the signal to the exit. Cameras have one of them (see `lanes`), the engine one and a half: the slowest
@@ -68,6 +74,9 @@ struct App {
     publisher: Publisher,
     driver: Driver,
     events: Events,
+    neighbours: Neighbours,
+    /// None where no pictures are made.
+    take_picture: Option<TakePicture>,
     board: Arc<Board>,
     engines: Vec<Worker>,
     /// Loads models though the end was asked for: TensorRT lets go of a build between two steps only.
@@ -85,29 +94,16 @@ pub fn run(
     read_again: &dyn Fn() -> Result<Loaded, ConfigErrors>,
 ) -> Result<(), AppError> {
     let leave = Stop::new();
-    let asked = listen(leave.clone())?;
+    let (tell, asked) = channel();
+    asked::listen(tell.clone(), leave.clone())?;
     for warning in &loaded.warnings {
         log::warn!("{warning}");
     }
-    let mut app = App::new(loaded.config, clock)?;
+    let mut app = App::new(loaded.config, clock, tell)?;
     // Whatever goes wrong from here on, the broker knows of this device: it is told of the end.
     let ended = app.start(&leave).and_then(|()| app.supervise(&asked, read_again));
     app.shut_down();
     ended
-}
-
-/// What signals ask for, in their order. Whoever waits for something else is told of the end by `leave`.
-fn listen(leave: Stop) -> Result<Receiver<Asked>, AppError> {
-    let (tell, asked): (Sender<Asked>, _) = channel();
-    // The receiver lives as long as the daemon; after it, nobody cares for signals.
-    signals::listen(move |what| {
-        let _ = tell.send(what);
-        if what == Asked::Stop {
-            leave.set();
-        }
-    })
-    .map_err(|e| AppError::Start(e.into()))?;
-    Ok(asked)
 }
 
 /// Ready once the models are loaded and every camera was tried: it streams, or has failed at least once. An engine that stands in for
@@ -128,10 +124,11 @@ fn readiness(models_loaded: &AtomicBool, lanes: &Lanes, board: &Board, way: &Way
 }
 
 impl App {
-    fn new(config: Config, clock: Clock) -> Result<Self, AppError> {
+    fn new(config: Config, clock: Clock, tell: Sender<Asked>) -> Result<Self, AppError> {
         let metrics = Arc::new(Metrics::default());
         let hearts = Hearts::new(clock);
-        let events = Events::start(&config, clock, &metrics, &hearts)?;
+        let neighbours = Neighbours::new(&config, clock, &metrics);
+        let events = Events::start(&config, clock, &metrics, &hearts, &neighbours)?;
         let (publisher, driver) = publish::start(publish::Context {
             device: config.device.clone(),
             mqtt: config.mqtt.clone(),
@@ -140,9 +137,11 @@ impl App {
             clock,
             heart: hearts.add("publish", LOOP_SILENCE),
             outgoing: Some(events.outgoing()),
-            inbox: None,
+            inbox: orders::inbox(&config, clock, &neighbours, tell),
+            onvif: config.onvif.enabled,
         })
         .map_err(|e| AppError::Configuration(e.into()))?;
+        neighbours.begin(publisher.clone(), &config);
         let board = {
             let (publisher, way) = (publisher.clone(), events.way());
             Board::new(Arc::clone(&metrics), clock, move |report| {
@@ -178,6 +177,8 @@ impl App {
             publisher,
             driver,
             events,
+            neighbours,
+            take_picture: None,
             board,
             engines: Vec::new(),
             loader: None,
@@ -324,15 +325,21 @@ impl App {
         let mut silent_before = BTreeSet::new();
         loop {
             match asked.recv_timeout(interval) {
-                Ok(Asked::Reload) => self.reload(read_again()),
-                Ok(Asked::Stop) => return Ok(()),
+                // Whoever asked by a signal reads the log.
+                Ok(Asked::Signal(Signal::Reload)) => drop(self.reload(read_again())),
+                Ok(Asked::Signal(Signal::Stop)) => return Ok(()),
+                Ok(Asked::Order(accepted)) => self.obey(&accepted, read_again),
                 Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => return Err(AppError::ThreadEnded("signals".to_owned())),
+                Ok(Asked::Deaf) | Err(RecvTimeoutError::Disconnected) => {
+                    return Err(AppError::ThreadEnded("signals".to_owned()));
+                }
             }
             logging::tick();
-            let cameras: Vec<_> =
-                self.config.cameras.iter().filter(|(_, c)| c.enabled).map(|(n, _)| n.as_str()).collect();
+            // A camera that is switched off by an order is not too slow.
+            let is_on = |(name, camera): &(&String, &config::Camera)| camera.enabled && !self.lanes.is_off(name);
+            let cameras: Vec<_> = self.config.cameras.iter().filter(is_on).map(|(n, _)| n.as_str()).collect();
             self.events.look(&cameras, self.clock.mono());
+            self.neighbours.look();
             if let Some(ended) = self.engines.iter().find(|engine| engine.is_finished()) {
                 return Err(AppError::ThreadEnded(ended.name().to_owned()));
             }
@@ -354,13 +361,13 @@ impl App {
     }
 
     /// Takes what the file says now: cameras that changed are opened anew, all others go on undisturbed.
-    fn reload(&mut self, read: Result<Loaded, ConfigErrors>) {
+    fn reload(&mut self, read: Result<Loaded, ConfigErrors>) -> Result<(), String> {
         let new = match read {
             Ok(loaded) => loaded,
             Err(e) => {
                 self.metrics.reloads_refused_total.inc();
                 log::error!("reload refused, the old configuration goes on: {e}");
-                return;
+                return Err(format!("the old configuration goes on: {e}"));
             }
         };
         for warning in &new.warnings {
@@ -378,9 +385,12 @@ impl App {
             log::warn!("reload: these sections changed, which takes a restart; the old values go on: {keys}");
         }
         self.config.cameras = new.cameras;
+        self.neighbours.reload(&self.config, &changes, &|camera| self.lanes.is_off(camera));
+        let mut failed = Vec::new();
         for name in changes.cameras_added.iter().chain(&changes.cameras_changed) {
             if let Err(e) = self.open_camera(name) {
                 log::error!(camera = name.as_str(); "reload: {e}");
+                failed.push(e.to_string());
             }
         }
         self.metrics.reloads_total.inc();
@@ -388,6 +398,7 @@ impl App {
             (changes.cameras_added.len(), changes.cameras_removed.len(), changes.cameras_changed.len());
         log::info!("reloaded: {added} cameras added, {removed} removed, {changed} changed");
         notify::status(&self.summary());
+        if failed.is_empty() { Ok(()) } else { Err(failed.join("; ")) }
     }
 
     fn open_camera(&self, name: &str) -> Result<(), AppError> {

@@ -58,21 +58,22 @@ pub struct FrameRing {
 struct State {
     frames: VecDeque<Frame>,
     closed: bool,
+    off: bool,
 }
 
 impl FrameRing {
     /// An empty ring. A capacity of 0 would keep nothing, so it counts as 1.
     pub fn new(capacity: usize, when_full: WhenFull, bell: Bell, metrics: Arc<CameraMetrics>) -> Self {
         let capacity = capacity.max(1);
-        let state = Mutex::new(State { frames: VecDeque::with_capacity(capacity), closed: false });
+        let state = Mutex::new(State { frames: VecDeque::with_capacity(capacity), closed: false, off: false });
         Self { capacity, when_full, bell, metrics, state, space: Condvar::new() }
     }
 
     /// Adds the newest frame. With [`WhenFull::Wait`] it returns when there is space, or the ring is closed.
-    /// A closed ring takes nothing; the frame counts as displaced by the stop.
+    /// A closed ring takes nothing, nor does one that is switched off; the frame counts as displaced by that.
     pub fn push(&self, frame: Frame) {
         let mut state = self.lock();
-        while !state.closed && state.frames.len() == self.capacity {
+        while !state.closed && !state.off && state.frames.len() == self.capacity {
             match self.when_full {
                 WhenFull::DisplaceOldest => {
                     state.frames.pop_front();
@@ -83,6 +84,10 @@ impl FrameRing {
         }
         if state.closed {
             self.metrics.displaced_stopped_total.inc();
+            return;
+        }
+        if state.off {
+            self.metrics.displaced_off_total.inc();
             return;
         }
         state.frames.push_back(frame);
@@ -102,6 +107,24 @@ impl FrameRing {
     /// Whether a frame waits.
     pub fn is_waiting(&self) -> bool {
         !self.lock().frames.is_empty()
+    }
+
+    /// Switches the way to the engine off or on. Off, frames are dropped and counted, those that wait too.
+    pub fn switch(&self, on: bool) {
+        let mut state = self.lock();
+        state.off = !on;
+        if !on {
+            self.metrics.displaced_off_total.add(state.frames.len() as u64);
+            state.frames.clear();
+        }
+        drop(state);
+        self.space.notify_all();
+        self.bell.ring();
+    }
+
+    /// Whether it is switched off.
+    pub fn is_off(&self) -> bool {
+        self.lock().off
     }
 
     /// No more frames: those that wait are dropped and counted, whoever waits for space is let go.
@@ -158,6 +181,19 @@ mod tests {
         ring.push(frame(3));
         assert!(ring.take().is_none());
         assert_eq!((metrics.displaced_stopped_total.get(), metrics.displaced_ring_total.get()), (3, 0));
+    }
+
+    #[test]
+    fn a_ring_that_is_switched_off_keeps_nothing_counts_everything_and_works_again_once_it_is_on() {
+        let (ring, metrics) = ring(2, WhenFull::DisplaceOldest);
+        ring.push(frame(1));
+        ring.switch(false);
+        ring.push(frame(2));
+        assert!(ring.is_off() && ring.take().is_none());
+        ring.switch(true);
+        ring.push(frame(3));
+        assert_eq!(ring.take().map(|f| f.seq), Some(3));
+        assert_eq!((metrics.displaced_off_total.get(), metrics.displaced_ring_total.get()), (2, 0));
     }
 
     #[test]

@@ -98,7 +98,7 @@ fn a_temperature_that_swings_around_its_limit_opens_one_alert() {
 }
 
 fn rate(analysed_fps: Option<f64>, p99_ms: Option<f64>) -> Measured {
-    let camera = CameraMeasured { camera: "front".into(), analysed_fps, p99_ms };
+    let camera = CameraMeasured { camera: "front".into(), delivered_fps: None, analysed_fps, p99_ms };
     Measured { cameras: vec![camera], ..Measured::default() }
 }
 

@@ -90,13 +90,14 @@ fn displaced(page: &mut Page, cameras: &Cameras) {
     page.family(
         "camera_frames_displaced_total",
         "counter",
-        "Frames dropped unseen: ring and stopped are among camera_frames_total, appsink came before it was counted.",
+        "Frames dropped unseen: ring, stopped and off are among camera_frames_total, appsink came before it was counted.",
     );
     for (camera, m) in cameras {
         let reasons = [
             ("ring", &m.displaced_ring_total),
             ("appsink", &m.displaced_appsink_total),
             ("stopped", &m.displaced_stopped_total),
+            ("off", &m.displaced_off_total),
         ];
         for (reason, counter) in reasons {
             page.sample("camera_frames_displaced_total", &[("camera", camera), ("reason", reason)], counter.get());

@@ -53,6 +53,7 @@ struct Displaced {
     ring: u64,
     appsink: u64,
     stopped: u64,
+    off: u64,
 }
 
 #[derive(Debug, Serialize)]
@@ -126,6 +127,7 @@ impl Camera {
                 ring: m.displaced_ring_total.get(),
                 appsink: m.displaced_appsink_total.get(),
                 stopped: m.displaced_stopped_total.get(),
+                off: m.displaced_off_total.get(),
             },
             detections: m.detections_total.get(),
             tracks: m.tracks_total.get(),

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::AppError;
+use super::neighbours::Neighbours;
 use crate::alerts::Watch;
 use crate::config::Config;
 use crate::monitor::Gauges;
@@ -58,6 +59,7 @@ impl Events {
         clock: Clock,
         metrics: &Arc<Metrics>,
         hearts: &Hearts,
+        neighbours: &Neighbours,
     ) -> Result<Self, AppError> {
         let (store, driver) = store::start(store::Context {
             dir: config.paths.state.join("events"),
@@ -69,8 +71,11 @@ impl Events {
         .map_err(|e| AppError::Start(e.into()))?;
         let open_at_start = store.open_alerts();
         let keep = {
-            let store = store.clone();
-            move |event| store.offer(event)
+            let (store, neighbours) = (store.clone(), neighbours.clone());
+            move |event| {
+                neighbours.see(&event);
+                store.offer(event);
+            }
         };
         let watch = Watch::new(&config.alerts, &open_at_start, clock, keep);
         let gauges = Gauges::new(Arc::clone(metrics), config.paths.state.clone());

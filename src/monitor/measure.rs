@@ -29,6 +29,7 @@ pub struct Gauges {
 #[derive(Debug)]
 struct Mark {
     at: Duration,
+    delivered: u64,
     frames: u64,
     published: HistogramMark,
 }
@@ -36,7 +37,8 @@ struct Mark {
 impl Mark {
     fn of(metrics: &CameraMetrics, at: Duration) -> Self {
         let published = metrics.capture_to_publish.mark();
-        Self { at, frames: metrics.frames_analysed_total.get(), published }
+        let (delivered, frames) = (metrics.frames_total.get(), metrics.frames_analysed_total.get());
+        Self { at, delivered, frames, published }
     }
 }
 
@@ -65,14 +67,17 @@ impl Gauges {
     fn camera(&mut self, camera: &str, now: Duration) -> CameraMeasured {
         let metrics = self.metrics.camera(camera);
         let before = self.cameras.insert(camera.to_owned(), Mark::of(&metrics, now));
-        let (mut analysed_fps, mut p99_ms) = (None, None);
+        let (mut delivered_fps, mut analysed_fps, mut p99_ms) = (None, None, None);
         if let Some(before) = before {
-            let frames = metrics.frames_analysed_total.get().saturating_sub(before.frames);
-            analysed_fps = Some(frames as f64 / now.saturating_sub(before.at).as_secs_f64());
+            let rate = |total: u64, then: u64| {
+                Some(total.saturating_sub(then) as f64 / now.saturating_sub(before.at).as_secs_f64())
+            };
+            delivered_fps = rate(metrics.frames_total.get(), before.delivered);
+            analysed_fps = rate(metrics.frames_analysed_total.get(), before.frames);
             let late = metrics.capture_to_publish.quantile_ms_since(&before.published, 0.99);
             p99_ms = late.filter(|(_, messages)| *messages >= LEAST_MESSAGES).map(|(ms, _)| ms);
         }
-        CameraMeasured { camera: camera.into(), analysed_fps, p99_ms }
+        CameraMeasured { camera: camera.into(), delivered_fps, analysed_fps, p99_ms }
     }
 }
 
@@ -97,9 +102,10 @@ mod tests {
         assert!(first.disk_free_bytes.is_some(), "a temporary folder is on some disk");
         assert_eq!(gauges.look(&["front"], None, Duration::from_secs(104)), None);
         camera.frames_analysed_total.add(50);
+        camera.frames_total.add(250);
         (0..100).for_each(|_| camera.capture_to_publish.record(Duration::from_millis(20)));
         let second = gauges.look(&["front"], Some("read-only".to_owned()), Duration::from_secs(110)).expect("a look");
-        assert_eq!(second.cameras[0].analysed_fps, Some(5.0));
+        assert_eq!((second.cameras[0].delivered_fps, second.cameras[0].analysed_fps), (Some(25.0), Some(5.0)));
         let p99 = second.cameras[0].p99_ms.expect("enough messages");
         assert!((18.0..22.0).contains(&p99), "{p99}");
         assert_eq!(second.store_trouble.as_deref(), Some("read-only"));

@@ -217,6 +217,11 @@ impl Follow {
         self.last.as_ref().is_some_and(|last| now.saturating_sub(last.captured.mono) > self.gap)
     }
 
+    /// Whether a frame was looked at since the last end.
+    pub(super) fn has_begun(&self) -> bool {
+        self.last.is_some()
+    }
+
     /// Whether the rules have something to tell though no frame comes.
     pub(super) fn is_due(&self, now: Duration) -> bool {
         self.rules.is_due(now)

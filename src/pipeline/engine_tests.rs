@@ -264,6 +264,33 @@ fn tracks_of_a_camera_that_fell_silent_end_without_another_frame() {
 }
 
 #[test]
+fn tracks_of_a_camera_whose_detection_is_switched_off_end_and_begin_anew_once_it_is_on() {
+    let lanes = Lanes::default();
+    let lane = lanes.open_still("yard", 1, WhenFull::DisplaceOldest);
+    let (seats, stop) = (Arc::new(Seats::new(lanes.clone())), Stop::new());
+    let (say, heard) = channel();
+    std::thread::scope(|s| {
+        let (parts, over) = (parts(&seats, LONG, 1), stop.clone());
+        s.spawn(move || run_engine(parts, &over, &mut |finding| tell(&say, finding)));
+        let mut next = || loop {
+            if let Report::Track(t) = heard.recv_timeout(Duration::from_secs(60)).expect("it is told") {
+                return (t.phase, t.seq);
+            }
+        };
+        lane.ring.push(frame(&lane.camera, 1));
+        assert_eq!(next(), (TrackPhase::New, 1));
+        lanes.switch("yard", false);
+        lane.ring.push(frame(&lane.camera, 2));
+        assert_eq!(next(), (TrackPhase::End, 1));
+        lanes.switch("yard", true);
+        lane.ring.push(frame(&lane.camera, 3));
+        assert_eq!(next(), (TrackPhase::New, 3));
+        stop.set();
+        lanes.bell().ring();
+    });
+}
+
+#[test]
 fn a_dwell_is_told_though_no_frame_comes_and_the_end_of_the_camera_ends_the_stay() {
     let zone = config::Zone {
         points: vec![(0.0, 0.0), (1.0, 0.0), (1.0, 1.0), (0.0, 1.0)],

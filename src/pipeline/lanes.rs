@@ -1,5 +1,6 @@
 //! The cameras that are running: each has a lane from its source to the engine. Lanes come and go while the others run.
 
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -59,6 +60,8 @@ pub struct Lanes {
     bell: Bell,
     all: Arc<Mutex<Vec<Arc<Lane>>>>,
     numbers: Arc<AtomicU64>,
+    /// Cameras whose frames are not analysed, whether they have a lane or not.
+    off: Arc<Mutex<BTreeSet<String>>>,
 }
 
 impl Lanes {
@@ -93,6 +96,9 @@ impl Lanes {
             worker: Mutex::new(None),
             is_abandoned: AtomicBool::new(false),
         });
+        if self.is_off(name) {
+            lane.ring.switch(false);
+        }
         let sink = {
             let lane = Arc::clone(&lane);
             Arc::new(move |frame| lane.ring.push(frame))
@@ -123,6 +129,22 @@ impl Lanes {
         Ok(())
     }
 
+    /// Switches a camera's detection; a lane that is opened for it later begins so, too. Its source stays open.
+    pub fn switch(&self, camera: &str, on: bool) {
+        let mut off = self.off();
+        if on {
+            off.remove(camera);
+        } else {
+            off.insert(camera.to_owned());
+        }
+        self.lock().iter().filter(|lane| &*lane.camera == camera).for_each(|lane| lane.ring.switch(on));
+    }
+
+    /// Whether a camera's detection is switched off.
+    pub fn is_off(&self, camera: &str) -> bool {
+        self.off().contains(camera)
+    }
+
     /// Closes these cameras, all at once. Those that do not let go of their source in time are left to end alone, and told to have stopped;
     /// their names are given back.
     pub fn close(&self, names: &[&str], parts: &LaneParts) -> Vec<CameraId> {
@@ -137,6 +159,10 @@ impl Lanes {
     pub fn close_all(&self, parts: &LaneParts) -> Vec<CameraId> {
         let closing = std::mem::take(&mut *self.lock());
         close(closing, parts)
+    }
+
+    fn off(&self) -> MutexGuard<'_, BTreeSet<String>> {
+        self.off.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn lock(&self) -> MutexGuard<'_, Vec<Arc<Lane>>> {

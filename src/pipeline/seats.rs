@@ -40,7 +40,7 @@ struct Seat {
 pub(super) enum Errand {
     /// Analyse this frame, then give the seat back.
     Frame(Arc<Lane>, Frame, Follow),
-    /// The camera is silent: end its tracks, then give the seat back.
+    /// The camera is silent, or switched off: end its tracks, then give the seat back.
     Silent(u64, Follow),
     /// No frame came, and yet there is something to tell: do so, then give the seat back.
     Due(u64, Follow),
@@ -67,7 +67,7 @@ impl Seats {
         if let Some((number, follow)) = inner.take_gone(&open) {
             return Some(Errand::Gone(number, follow));
         }
-        if let Some((number, follow)) = inner.take_silent(now) {
+        if let Some((number, follow)) = inner.take_silent(&open, now) {
             return Some(Errand::Silent(number, follow));
         }
         if let Some((number, follow)) = inner.take_due(&open, now) {
@@ -147,9 +147,13 @@ impl Inner {
         due.into_iter().find_map(|(number, seat)| Some((*number, seat.at_home.take()?)))
     }
 
-    fn take_silent(&mut self, now: Duration) -> Option<(u64, Follow)> {
-        let is_silent = |seat: &&mut Seat| seat.at_home.as_ref().is_some_and(|follow| follow.is_silent(now));
-        let (number, seat) = self.seats.iter_mut().find_map(|(n, seat)| is_silent(&seat).then_some((*n, seat)))?;
+    fn take_silent(&mut self, open: &[Arc<Lane>], now: Duration) -> Option<(u64, Follow)> {
+        let is_off = |number: u64| open.iter().any(|lane| lane.number == number && lane.ring.is_off());
+        let is_over = |number: u64, seat: &Seat| {
+            let at_home = seat.at_home.as_ref();
+            at_home.is_some_and(|follow| follow.is_silent(now) || (follow.has_begun() && is_off(number)))
+        };
+        let (number, seat) = self.seats.iter_mut().find_map(|(n, seat)| is_over(*n, seat).then_some((*n, seat)))?;
         Some((number, seat.at_home.take()?))
     }
 }

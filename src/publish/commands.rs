@@ -15,7 +15,7 @@ use std::time::{Duration, SystemTime};
 use schemars::{JsonSchema, Schema, schema_for};
 use serde::{Deserialize, Serialize};
 
-use super::payload::{SCHEMA, rfc3339};
+use super::payload::{Kind, Message, Qos, SCHEMA, rfc3339};
 use super::topics;
 use crate::config::{self, CommandName};
 use crate::types::{CameraId, Captured};
@@ -143,6 +143,18 @@ impl Answer {
     /// Where the answer goes.
     pub fn topic(&self, prefix: &str, device: &str) -> String {
         topics::command_result(prefix, device, &self.command)
+    }
+
+    /// The answer as it is sent.
+    pub fn message(&self, prefix: &str, device: &str, now: Captured) -> Message {
+        Message {
+            topic: self.topic(prefix, device),
+            body: self.body(device, now),
+            retain: false,
+            qos: Qos::AtLeastOnce,
+            kind: Kind::CommandResult,
+            expires_secs: None,
+        }
     }
 
     /// The answer as JSON, sent with QoS 1 and never retained.

@@ -9,6 +9,7 @@ use tokio::runtime::Runtime;
 
 use super::Context;
 use super::blame::Blame;
+use super::companions::Companions;
 use super::desk::Desk;
 use super::events::Events;
 use super::mqtt::Lost;
@@ -74,7 +75,8 @@ impl Shared {
 
 /// The body of the thread.
 pub(super) fn run(runtime: Runtime, shared: &Shared, events: Option<Events>) {
-    runtime.block_on(drive(shared, Carried { events, blame: Blame::default() }));
+    let companions = shared.context.onvif.then(Companions::default);
+    runtime.block_on(drive(shared, Carried { events, companions, blame: Blame::default() }));
     shared.context.metrics.mqtt.connected.set(0);
     shared.desk.close();
     let left = shared.desk.records_left();
@@ -88,6 +90,7 @@ pub(super) fn run(runtime: Runtime, shared: &Shared, events: Option<Events>) {
 /// What outlives a session, known to this thread alone.
 pub(super) struct Carried {
     pub(super) events: Option<Events>,
+    pub(super) companions: Option<Companions>,
     pub(super) blame: Blame,
 }
 
@@ -97,6 +100,9 @@ async fn drive(shared: &Shared, mut carried: Carried) {
         let ended = Session::begin(shared, &mut carried).run().await;
         if let Some(events) = &mut carried.events {
             events.connection_lost();
+        }
+        if let Some(companions) = &mut carried.companions {
+            companions.connection_lost();
         }
         match ended {
             Ended::Stopped => {

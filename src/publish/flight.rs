@@ -26,6 +26,8 @@ pub(super) enum Cargo {
     Subscription,
     /// A record of the store.
     Event(Lane, u64),
+    /// The same record in the form of ONVIF.
+    Companion(Lane, u64),
     /// A record of the outbox.
     Record(RecordId),
     /// A retained state: its topic, and which version of it.

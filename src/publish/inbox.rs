@@ -9,7 +9,7 @@ use std::sync::Arc;
 pub struct Incoming {
     /// Where it was published.
     pub topic: String,
-    /// Its bytes, at most 64 KiB.
+    /// Its bytes, at most 1 MiB.
     pub body: Vec<u8>,
     /// Whether the broker had kept it from before we subscribed.
     pub retained: bool,

@@ -10,15 +10,16 @@
 //! Belongs here: topics, payloads, rates, delivery. Does not: what is worth a report (see `track`, `rules`), what people configure (`config`).
 
 mod alerts;
+pub mod asyncapi;
 mod blame;
 pub mod commands;
-pub mod asyncapi;
+mod companions;
 mod desk;
 mod driver;
 mod events;
 mod flight;
-mod inbox;
 pub mod homeassistant;
+mod inbox;
 mod mqtt;
 pub mod onvif;
 mod outbox;
@@ -68,6 +69,8 @@ pub struct Context {
     pub outgoing: Option<Outgoing>,
     /// What is listened to; None for nothing.
     pub inbox: Option<Inbox>,
+    /// Whether events go out a second time in the form of ONVIF.
+    pub onvif: bool,
 }
 
 /// Events on their way from the store.

@@ -67,6 +67,8 @@ pub enum Kind {
     CameraHealth,
     /// How the device fares.
     DeviceHealth,
+    /// What became of an order.
+    CommandResult,
     /// What Home Assistant finds entities by.
     HomeAssistant,
     /// An event in the form of ONVIF.
@@ -91,6 +93,7 @@ impl Kind {
             Self::DetectionState => "detection_state",
             Self::CameraHealth => "camera_health",
             Self::DeviceHealth => "device_health",
+            Self::CommandResult => "command_result",
             Self::HomeAssistant => "homeassistant",
             Self::Onvif => "onvif",
         }

@@ -186,6 +186,11 @@ impl<'a> Session<'a> {
             self.shared.refused(why);
             match cargo {
                 Cargo::Standing(key, version) => self.shared.desk.give_up_statement(&key, version),
+                Cargo::Companion(lane, number) => {
+                    if let Some(companions) = &mut self.carried.companions {
+                        companions.give_up(lane, number);
+                    }
+                }
                 cargo => self.settle(&cargo, Some(why)),
             }
         }
@@ -225,7 +230,7 @@ impl<'a> Session<'a> {
             }
             Cargo::Record(id) => self.shared.desk.record_done(*id),
             Cargo::Standing(key, version) => self.shared.desk.statement_done(key, *version),
-            Cargo::Subscription | Cargo::Fleeting => {}
+            Cargo::Companion(..) | Cargo::Subscription | Cargo::Fleeting => {}
         }
     }
 

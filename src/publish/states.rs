@@ -149,19 +149,17 @@ impl States {
         zones.chain(self.lines.values().cloned().map(State::Line))
     }
 
-    /// What an event makes of a state; None where it changes none. Each event is to be shown once.
+    /// What an event makes of a state; None where it changes none, or its place is not watched any more. Each event is to be shown once.
     pub fn take(&mut self, event: &Event) -> Option<State> {
         let camera = event.camera.as_ref()?;
         match &event.what {
             What::Occupancy { zone, count, .. } => {
-                let now =
-                    ZoneState { camera: CameraId::clone(camera), zone: zone.clone(), count: *count, since: event.at };
-                self.zones.insert((CameraId::clone(camera), zone.clone()), now.clone());
-                Some(State::Zone(now))
+                let state = self.zones.get_mut(&(CameraId::clone(camera), zone.clone()))?;
+                (state.count, state.since) = (*count, event.at);
+                Some(State::Zone(state.clone()))
             }
             What::Crossed { line, direction } => {
-                let key = (CameraId::clone(camera), line.clone());
-                let state = self.lines.entry(key).or_insert_with(|| LineState::new(camera, line, event.at));
+                let state = self.lines.get_mut(&(CameraId::clone(camera), line.clone()))?;
                 let class = event.subject.as_ref().map_or("", |s| s.class.as_str());
                 *state.counts.entry(direction.clone()).or_default().entry(class.to_owned()).or_default() += 1;
                 state.last = Some(event.at);
@@ -257,5 +255,7 @@ mod tests {
         let gone: Vec<String> = states.close("yard").iter().map(State::key).collect();
         assert_eq!(gone, ["zone/yard/door", "line/yard/way"]);
         assert_eq!(states.all().map(|s| s.key()).collect::<Vec<_>>(), ["zone/hall/door"]);
+        let late = event(Some("yard"), What::Occupancy { zone: "door".to_owned(), count: 0, before: 1 }, at(1));
+        assert_eq!(states.take(&late), None, "what its last tracks still tell does not bring it back");
     }
 }

@@ -52,6 +52,8 @@ pub struct CameraMetrics {
     pub displaced_appsink_total: Counter,
     /// Frames that were left in the ring when the camera stopped.
     pub displaced_stopped_total: Counter,
+    /// Frames that came while the camera's detection was switched off.
+    pub displaced_off_total: Counter,
     /// Frames that went through the detector.
     pub frames_analysed_total: Counter,
     /// Frames that the detector failed on.

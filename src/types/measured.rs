@@ -21,6 +21,8 @@ pub struct Measured {
 pub struct CameraMeasured {
     /// Which.
     pub camera: CameraId,
+    /// Frames a second that the source delivered since the last look.
+    pub delivered_fps: Option<f64>,
     /// Frames analysed a second since the last look.
     pub analysed_fps: Option<f64>,
     /// What 99 of 100 of its messages since the last look stayed below, from capture to the broker's connection.

@@ -2,6 +2,7 @@
 
 mod end_to_end;
 mod events;
+mod orders;
 mod reload;
 mod shutdown;
 

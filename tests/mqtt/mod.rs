@@ -51,6 +51,7 @@ fn context(mqtt: config::Mqtt, metrics: Arc<Metrics>, clock: Clock) -> Context {
         heart: Hearts::new(clock).add("publish", Duration::from_secs(1)),
         outgoing: None,
         inbox: None,
+        onvif: false,
     }
 }
 

@@ -101,7 +101,12 @@ impl Session<'_> {
             Due::Event { lane, number } => {
                 let context = &self.shared.context;
                 let (_, stored) = self.carried.events.as_mut()?.next(lane)?;
-                let message = payload::render_event(stored, &context.device.name, &context.mqtt.prefix);
+                let (device, prefix) = (&context.device.name, &context.mqtt.prefix);
+                let companions = self.carried.companions.as_mut();
+                if let Some(companion) = companions.and_then(|c| c.before(lane, number, stored, device, prefix)) {
+                    return Some((companion, Cargo::Companion(lane, number), None));
+                }
+                let message = payload::render_event(stored, device, prefix);
                 (message, Cargo::Event(lane, number), None)
             }
         })
@@ -115,6 +120,11 @@ impl Session<'_> {
                     events.handed(*lane);
                 }
                 self.events_turn = *lane == Lane::Alerts;
+            }
+            Cargo::Companion(lane, number) => {
+                if let Some(companions) = &mut self.carried.companions {
+                    companions.handed(*lane, *number);
+                }
             }
             Cargo::Record(id) => {
                 self.shared.desk.record_handed(*id);
