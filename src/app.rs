@@ -17,9 +17,11 @@ use crate::telemetry::{Metrics, logging};
 use crate::types::{CameraState, CameraStatus, Finding, Report};
 
 mod events;
+mod pictures;
 mod starting;
 
 use events::Events;
+use pictures::Pictures;
 use starting::Starting;
 
 /// The contract is five seconds from the signal to the exit. Cameras have one of them (see `lanes`), the engine one and a half: the slowest
@@ -31,6 +33,8 @@ const ENGINE_RETURNS_WITHIN: Duration = Duration::from_millis(1500);
 const FLUSH_WITHIN: Duration = Duration::from_secs(2);
 /// What was told last is made durable at once.
 const STORE_RETURNS_WITHIN: Duration = Duration::from_millis(700);
+/// A picture of the last frame takes a blink of that.
+const PICTURES_RETURN_WITHIN: Duration = Duration::from_millis(500);
 /// The HTTP server's loop turns ten times a second.
 const API_RETURNS_WITHIN: Duration = Duration::from_millis(500);
 /// The engine beats between two frames.
@@ -67,6 +71,7 @@ struct App {
     publisher: Publisher,
     driver: Driver,
     events: Events,
+    pictures: Pictures,
     board: Arc<Board>,
     engines: Vec<Worker>,
     /// Loads models though the end was asked for: TensorRT lets go of a build between two steps only.
@@ -129,7 +134,8 @@ impl App {
     fn new(config: Config, clock: Clock) -> Result<Self, AppError> {
         let metrics = Arc::new(Metrics::default());
         let hearts = Hearts::new(clock);
-        let events = Events::start(&config, clock, &metrics, &hearts)?;
+        let pictures = Pictures::start(&config, clock, &metrics, &hearts)?;
+        let events = Events::start(&config, clock, &metrics, &hearts, pictures.studio())?;
         let (publisher, driver) = publish::start(publish::Context {
             device: config.device.clone(),
             mqtt: config.mqtt.clone(),
@@ -141,6 +147,7 @@ impl App {
             inbox: None,
         })
         .map_err(|e| AppError::Configuration(e.into()))?;
+        pictures.publish_by(&publisher);
         let board = {
             let (publisher, way) = (publisher.clone(), events.way());
             Board::new(Arc::clone(&metrics), clock, move |report| {
@@ -176,6 +183,7 @@ impl App {
             publisher,
             driver,
             events,
+            pictures,
             board,
             engines: Vec::new(),
             loader: None,
@@ -261,6 +269,7 @@ impl App {
                 track: self.config.track.clone(),
                 gap: self.config.ingest.stall_after,
                 seats: Arc::clone(&seats),
+                studio: self.pictures.studio(),
                 clock: self.clock,
                 heart: self.hearts.add(&name, ENGINE_SILENCE),
             };
@@ -297,6 +306,9 @@ impl App {
             if !engine.join_within(&self.clock, engines_return_by.saturating_sub(self.clock.mono())) {
                 log::warn!(stage = "engine"; "{name} did not return in time");
             }
+        }
+        if !self.pictures.stop(within(PICTURES_RETURN_WITHIN)) {
+            log::warn!(stage = "pictures"; "pictures were left that events name");
         }
         if !self.driver.stop(within(FLUSH_WITHIN)) {
             log::warn!(stage = "publish"; "messages were left when the time for them was over");
@@ -338,6 +350,9 @@ impl App {
             if self.events.is_finished() {
                 return Err(AppError::ThreadEnded("store".to_owned()));
             }
+            if self.pictures.is_finished() {
+                return Err(AppError::ThreadEnded("pictures".to_owned()));
+            }
             let silent = self.hearts.silent();
             if silent.is_empty() {
                 notify::alive();
@@ -374,6 +389,7 @@ impl App {
             log::warn!("reload: these sections changed, which takes a restart; the old values go on: {keys}");
         }
         self.config.cameras = new.cameras;
+        self.pictures.arrange(&self.config);
         for name in changes.cameras_added.iter().chain(&changes.cameras_changed) {
             if let Err(e) = self.open_camera(name) {
                 log::error!(camera = name.as_str(); "reload: {e}");

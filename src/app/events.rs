@@ -6,9 +6,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::AppError;
+use super::pictures::show_alert;
 use crate::alerts::Watch;
 use crate::config::Config;
 use crate::monitor::Gauges;
+use crate::pictures::Studio;
 use crate::publish::{self, payload};
 use crate::runtime::{Clock, Hearts};
 use crate::store::{self, Store};
@@ -50,6 +52,7 @@ impl Events {
         clock: Clock,
         metrics: &Arc<Metrics>,
         hearts: &Hearts,
+        studio: Option<Studio>,
     ) -> Result<Self, AppError> {
         let (store, driver) = store::start(store::Context {
             dir: config.paths.state.join("events"),
@@ -62,7 +65,10 @@ impl Events {
         let open_at_start = store.open_alerts();
         let keep = {
             let store = store.clone();
-            move |event| store.offer(event)
+            move |mut event| {
+                show_alert(studio.as_ref(), &mut event);
+                store.offer(event);
+            }
         };
         let watch = Watch::new(&config.alerts, &open_at_start, clock, keep);
         let gauges = Gauges::new(Arc::clone(metrics), config.paths.state.clone());

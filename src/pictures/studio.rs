@@ -154,6 +154,14 @@ impl Studio {
         }
     }
 
+    /// These tracks have ended, and no frame shows it: their camera is silent, or gone.
+    pub fn end(&self, steps: &[TrackEvent]) {
+        let mut state = self.lock();
+        for step in steps {
+            state.album.end(step.uid, step.captured.mono);
+        }
+    }
+
     /// Gives an event its pictures' names, if it asks for pictures and has none yet: of its object's best view, else of the frame at hand.
     pub fn attach(&self, event: &mut Event, frame: Option<&Frame>) {
         if !self.inner.settings.enabled || !event.snapshots.is_empty() {
@@ -175,6 +183,20 @@ impl Studio {
         let subject = event.subject.as_ref().filter(|subject| subject.frame_px == frame.pixels.size_px());
         let names = self.order_full(&mut view, self.next(event.at), subject.map(|subject| subject.bbox));
         event.snapshots = names;
+    }
+
+    /// The same for an event whose frame is not at hand any more: where no view of its object is kept, or it has none, it gets the camera's
+    /// next frame, if frames come.
+    pub fn attach_later(&self, event: &mut Event) {
+        self.attach(event, None);
+        let asks = |event: &Event| event.snapshots.is_empty() && self.lock().arranged.wishes.ask(event);
+        // What is told without a frame is told of a camera that may give none any more.
+        if event.frame_seq.is_some()
+            && asks(event)
+            && let Some(camera) = event.camera.as_deref()
+        {
+            event.snapshots = self.now(camera, event.at).into_iter().collect();
+        }
     }
 
     /// Orders a picture of the camera's next frame, and says how it will be called. None where there is no such camera, or no pictures
