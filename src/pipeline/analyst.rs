@@ -291,3 +291,7 @@ fn uid_at(captured: Captured) -> Uuid {
     let since = captured.wall.duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
     Uuid::new_v7(Timestamp::from_unix(NoContext, since.as_secs(), since.subsec_nanos()))
 }
+
+#[cfg(test)]
+#[path = "analyst_tests.rs"]
+mod tests;

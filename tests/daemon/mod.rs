@@ -1,6 +1,7 @@
 //! The daemon as a user has it: the real binary, a real broker, real signals.
 
 mod end_to_end;
+mod pictures;
 mod reload;
 mod shutdown;
 
