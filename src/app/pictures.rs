@@ -20,6 +20,8 @@ const SILENCE: Duration = Duration::from_secs(60);
 /// What is held while the daemon runs; nothing of it where `[snapshots]` is switched off.
 pub(super) struct Pictures {
     running: Option<(Studio, Maker)>,
+    /// What each camera's pictures hide.
+    covers: HashMap<String, Cover>,
     /// Set once there is one: pictures begin before the broker's connection does, since events need them.
     publisher: Arc<OnceLock<Publisher>>,
     clock: Clock,
@@ -34,7 +36,7 @@ impl Pictures {
         hearts: &Hearts,
     ) -> Result<Self, AppError> {
         let publisher: Arc<OnceLock<Publisher>> = Arc::default();
-        let mut this = Self { running: None, publisher: Arc::clone(&publisher), clock };
+        let mut this = Self { running: None, covers: HashMap::new(), publisher: Arc::clone(&publisher), clock };
         if config.snapshots.enabled {
             let running = pictures::start(pictures::Context {
                 settings: config.snapshots.clone(),
@@ -63,9 +65,18 @@ impl Pictures {
     }
 
     /// Takes what the configuration asks for now. Before a camera is opened that is not as it was: its masks come first.
-    pub(super) fn arrange(&self, config: &Config) {
-        if let Some((studio, _)) = &self.running {
-            studio.arrange(covers(&config.cameras), wishes(&config.cameras, &config.alerts));
+    pub(super) fn arrange(&mut self, config: &Config) {
+        let Some((studio, _)) = &self.running else { return };
+        let covers = covers(&config.cameras);
+        studio.arrange(covers.clone(), wishes(&config.cameras, &config.alerts));
+        let before = std::mem::replace(&mut self.covers, covers);
+        let Some(publisher) = self.publisher.get().filter(|_| config.snapshots.mqtt == SnapshotsMqtt::Retained) else {
+            return;
+        };
+        // What is masked now may be seen in the picture that the broker has; a camera that is gone has none.
+        for camera in before.iter().filter(|(name, cover)| self.covers.get(*name) != Some(cover)).map(|(name, _)| name)
+        {
+            publisher.send(payload::render_picture(camera, Vec::new(), true, &config.device.name, &config.mqtt.prefix));
         }
     }
 

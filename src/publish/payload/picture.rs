@@ -3,7 +3,8 @@
 use super::{Kind, Message, Qos, topics};
 
 /// Writes a picture of a camera. One that is retained is a state, of which the broker is to have the newest: that is said with every
-/// connection until it is acknowledged. Any other one goes to those who listen now, or to nobody.
+/// connection until it is acknowledged; without a body it takes back the one that the broker has. Any other one goes to those who listen
+/// now, or to nobody.
 pub fn render_picture(camera: &str, jpeg: Vec<u8>, retain: bool, device: &str, prefix: &str) -> Message {
     Message {
         topic: topics::snapshot(prefix, device, camera),
