@@ -214,6 +214,34 @@ fn a_picture_that_was_ordered_is_taken_of_the_next_frame() {
 }
 
 #[test]
+fn an_alert_shows_its_tracks_view_else_the_next_frame_of_a_camera_that_gives_frames() {
+    let rig = rig(Snapshots::default());
+    let mut wishes = Wishes::default();
+    wishes.alert("any");
+    rig.studio.arrange(HashMap::from([("front".to_owned(), Cover::default())]), wishes);
+    let raised = |track: Option<u8>, frame_seq| {
+        let what = What::AlertRaised {
+            alert: "any".to_owned(),
+            severity: crate::types::Severity::Info,
+            reason: String::new(),
+        };
+        let mut event = Event { what, frame_seq, ..entered(track) };
+        rig.studio.attach_later(&mut event);
+        event.snapshots
+    };
+    let seen = frame(0, 90);
+    rig.studio.look(&seen, &[step(0, &seen, BOX, TrackPhase::New)]);
+    rig.studio.end(&[step(0, &seen, BOX, TrackPhase::End)]);
+    assert_eq!(raised(Some(0), Some(1)).len(), 2, "the track is gone, its view is not");
+    assert!(raised(None, None).is_empty(), "who knows whether a frame will come");
+    let crowd = raised(None, Some(1));
+    rig.studio.look(&frame(100, 90), &[]);
+    let made = rig.finish().2;
+    assert_eq!(made.into_iter().map(|p| p.name).skip(2).collect::<Vec<_>>(), crowd);
+    assert_eq!(crowd.len(), 1);
+}
+
+#[test]
 fn a_camera_whose_masks_nobody_told_is_not_taken() {
     let rig = rig(Snapshots::default());
     let mut wishes = wishes();

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::Command;
 
 use super::{config, test_camera};
-use crate::support::{Broker, Daemon, Message, Subscriber};
+use crate::support::{Broker, Daemon, Message, Process, Subscriber};
 
 /// Colour bars, of which the left third is nobody's business; the tiny detector sees a person in the middle at once.
 fn watched(state: &Path, more: &str) -> String {
@@ -109,4 +109,33 @@ fn a_mask_that_a_reload_brings_is_in_the_next_picture() {
     for (x, y) in [(10, 10), (60, 200), (310, 20), (300, 230)] {
         assert!(brightness(&whole, x, y) < 40, "{x},{y}: {:?}", whole.get_pixel(x, y));
     }
+}
+
+#[test]
+fn a_camera_that_a_reload_takes_away_leaves_no_picture_at_the_broker() {
+    let broker = Broker::start();
+    let state = tempfile::tempdir().expect("a temporary folder");
+    let before = watched(state.path(), "[snapshots]\nmqtt = \"retained\"\n");
+    let mut lengths = Process::start(
+        Command::new("stdbuf")
+            .args([
+                "-oL",
+                "mosquitto_sub",
+                "-h",
+                "127.0.0.1",
+                "-p",
+                &broker.port.to_string(),
+                "-q",
+                "1",
+                "-F",
+                "bytes %l",
+            ])
+            .args(["-t", "peregrine/box/camera/front/snapshot"]),
+    );
+    let mut daemon = Daemon::start(&config(&broker, &before));
+    lengths.line("a picture", |l| l.starts_with("bytes ") && l != "bytes 0");
+    daemon.running();
+    daemon.write(&config(&broker, &before.replace("[camera.front", "[camera.gate")));
+    daemon.process.signal("HUP");
+    lengths.line("that it is taken back", |l| l == "bytes 0");
 }
