@@ -52,7 +52,7 @@ fn brightness(image: &image::RgbImage, x: u32, y: u32) -> u8 {
 #[test]
 fn an_event_and_its_alert_name_pictures_that_are_on_disk_and_at_the_broker_and_show_nothing_of_a_mask() {
     let broker = Broker::start();
-    let mut messages = broker.subscribe("peregrine/#");
+    let mut messages = broker.subscribe("peregrine/box/camera/front/events");
     let state = tempfile::tempdir().expect("a temporary folder");
     let more =
         "[snapshots]\nmqtt = \"retained\"\n[alert.somebody]\non = \"entered\"\nzone = \"room\"\nsnapshot = true\n";
@@ -85,7 +85,7 @@ fn an_event_and_its_alert_name_pictures_that_are_on_disk_and_at_the_broker_and_s
 #[test]
 fn a_mask_that_a_reload_brings_is_in_the_next_picture() {
     let broker = Broker::start();
-    let mut messages = broker.subscribe("peregrine/#");
+    let mut messages = broker.subscribe("peregrine/box/camera/front/events");
     let state = tempfile::tempdir().expect("a temporary folder");
     let before = watched(state.path(), "[snapshots]\nmqtt = \"retained\"\n");
     let mut daemon = Daemon::start(&config(&broker, &before));
