@@ -51,6 +51,8 @@ struct Inner {
     settings: Snapshots,
     state: Mutex<State>,
     number: AtomicU64,
+    /// Pictures with a smaller number were removed.
+    kept_from: Arc<AtomicU64>,
     errands: SyncSender<Errand>,
     metrics: Arc<Metrics>,
 }
@@ -79,8 +81,10 @@ pub fn start(context: Context) -> std::io::Result<(Studio, Maker)> {
     let limits = Limits { bytes: settings.max_bytes, files: settings.max_files, age: settings.keep };
     let shelf = Shelf::new(limits, disk::scan(&folder));
     let (errands, received) = sync_channel(WAITING);
+    let kept_from: Arc<AtomicU64> = Arc::default();
     let inner = Inner {
         number: AtomicU64::new(shelf.next_number()),
+        kept_from: Arc::clone(&kept_from),
         state: Mutex::new(State {
             album: Album::new(settings.memory_bytes),
             arranged: Arc::default(),
@@ -90,7 +94,7 @@ pub fn start(context: Context) -> std::io::Result<(Studio, Maker)> {
         metrics: Arc::clone(&metrics),
         settings,
     };
-    let bench = Bench { folder, quality: inner.settings.quality, shelf, clock, metrics, heart, tell };
+    let bench = Bench { folder, quality: inner.settings.quality, shelf, kept_from, clock, metrics, heart, tell };
     let stop = Stop::new();
     let worker = Worker::spawn("pictures", {
         let stop = stop.clone();
@@ -211,9 +215,13 @@ impl Studio {
         Some(shelf::name(camera, number, id, Kind::Full))
     }
 
-    /// The names of a view, which is ordered the first time.
+    /// The names of a view, which is ordered the first time, and again when its files are there no more: a car may stand for longer than
+    /// pictures are kept.
     fn names_of(&self, track: Uuid, shot: &mut Shot) -> Vec<String> {
-        if shot.names.is_empty() {
+        let is_there = |name: &String| {
+            shelf::number(name).is_some_and(|number| number >= self.inner.kept_from.load(Ordering::Relaxed))
+        };
+        if !shot.names.first().is_some_and(is_there) {
             let number = self.inner.number.fetch_add(1, Ordering::Relaxed);
             let name = |kind| shelf::name(&shot.camera, number, track, kind);
             let mut stills = vec![(name(Kind::Crop), Kind::Crop, Arc::clone(&shot.crop))];

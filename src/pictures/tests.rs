@@ -175,6 +175,29 @@ fn a_second_event_shows_the_same_view_under_the_same_name_until_there_is_a_bette
 }
 
 #[test]
+fn a_view_whose_files_had_to_go_is_written_anew_for_the_next_event() {
+    let rig = rig(Snapshots { max_files: 2, ..Snapshots::default() });
+    let seen = frame(0, 90);
+    rig.studio.look(&seen, &[step(0, &seen, BOX, TrackPhase::New), step(1, &seen, BOX, TrackPhase::New)]);
+    let names = |track| {
+        let mut event = entered(Some(track));
+        rig.studio.attach(&mut event, None);
+        event.snapshots
+    };
+    let first = names(0);
+    assert_eq!(names(0), first, "nobody else has pushed it out");
+    names(1);
+    rig.studio.attach(&mut entered(None), Some(&seen));
+    // The worker tidies up after each order, so when the last one is made, the first one's files are gone.
+    (0..5).for_each(|_| drop(rig.made()));
+    let second = names(0);
+    assert_ne!(second, first);
+    let (dir, ..) = rig.finish();
+    let there = |name: &String| dir.path().join("snapshots").join(name).exists();
+    assert!(second.iter().all(there) && !first.iter().any(there));
+}
+
+#[test]
 fn a_track_that_has_just_ended_still_has_its_picture() {
     let rig = rig(Snapshots::default());
     let (seen, gone) = (frame(0, 90), frame(1000, 90));
