@@ -20,13 +20,14 @@ mod asked;
 mod events;
 mod neighbours;
 mod orders;
+mod pictures;
 mod starting;
 
 use asked::Asked;
 pub use events::wire_form;
 use events::{Events, Way};
 use neighbours::Neighbours;
-use orders::TakePicture;
+use pictures::Pictures;
 use starting::Starting;
 
 /// The contract is five seconds from the signal to the exit. Cameras have one of them (see `lanes`), the engine one and a half: the slowest
@@ -38,6 +39,8 @@ const ENGINE_RETURNS_WITHIN: Duration = Duration::from_millis(1500);
 const FLUSH_WITHIN: Duration = Duration::from_secs(2);
 /// What was told last is made durable at once.
 const STORE_RETURNS_WITHIN: Duration = Duration::from_millis(700);
+/// A picture of the last frame takes a blink of that.
+const PICTURES_RETURN_WITHIN: Duration = Duration::from_millis(500);
 /// The HTTP server's loop turns ten times a second.
 const API_RETURNS_WITHIN: Duration = Duration::from_millis(500);
 /// The engine beats between two frames.
@@ -75,8 +78,7 @@ struct App {
     driver: Driver,
     events: Events,
     neighbours: Neighbours,
-    /// None where no pictures are made.
-    take_picture: Option<TakePicture>,
+    pictures: Pictures,
     board: Arc<Board>,
     engines: Vec<Worker>,
     /// Loads models though the end was asked for: TensorRT lets go of a build between two steps only.
@@ -127,8 +129,9 @@ impl App {
     fn new(config: Config, clock: Clock, tell: Sender<Asked>) -> Result<Self, AppError> {
         let metrics = Arc::new(Metrics::default());
         let hearts = Hearts::new(clock);
+        let pictures = Pictures::start(&config, clock, &metrics, &hearts)?;
         let neighbours = Neighbours::new(&config, clock, &metrics);
-        let events = Events::start(&config, clock, &metrics, &hearts, &neighbours)?;
+        let events = Events::start(&config, clock, &metrics, &hearts, pictures.studio(), &neighbours)?;
         let (publisher, driver) = publish::start(publish::Context {
             device: config.device.clone(),
             mqtt: config.mqtt.clone(),
@@ -141,6 +144,7 @@ impl App {
             onvif: config.onvif.enabled,
         })
         .map_err(|e| AppError::Configuration(e.into()))?;
+        pictures.publish_by(&publisher);
         neighbours.begin(publisher.clone(), &config);
         let board = {
             let (publisher, way) = (publisher.clone(), events.way());
@@ -178,7 +182,7 @@ impl App {
             driver,
             events,
             neighbours,
-            take_picture: None,
+            pictures,
             board,
             engines: Vec::new(),
             loader: None,
@@ -264,6 +268,7 @@ impl App {
                 track: self.config.track.clone(),
                 gap: self.config.ingest.stall_after,
                 seats: Arc::clone(&seats),
+                studio: self.pictures.studio(),
                 clock: self.clock,
                 heart: self.hearts.add(&name, ENGINE_SILENCE),
             };
@@ -303,6 +308,9 @@ impl App {
         }
         // What ended with the cameras: nobody should believe until the next start that somebody is still there.
         self.events.settle(within(STORE_RETURNS_WITHIN));
+        if !self.pictures.stop(within(PICTURES_RETURN_WITHIN)) {
+            log::warn!(stage = "pictures"; "pictures were left that events name");
+        }
         if !self.driver.stop(within(FLUSH_WITHIN)) {
             log::warn!(stage = "publish"; "messages were left when the time for them was over");
         }
@@ -349,6 +357,9 @@ impl App {
             if self.events.is_finished() {
                 return Err(AppError::ThreadEnded("store".to_owned()));
             }
+            if self.pictures.is_finished() {
+                return Err(AppError::ThreadEnded("pictures".to_owned()));
+            }
             let silent = self.hearts.silent();
             if silent.is_empty() {
                 notify::alive();
@@ -385,6 +396,7 @@ impl App {
             log::warn!("reload: these sections changed, which takes a restart; the old values go on: {keys}");
         }
         self.config.cameras = new.cameras;
+        self.pictures.arrange(&self.config);
         self.neighbours.reload(&self.config, &changes, &|camera| self.lanes.is_off(camera));
         let mut failed = Vec::new();
         for name in changes.cameras_added.iter().chain(&changes.cameras_changed) {

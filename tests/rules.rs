@@ -60,6 +60,7 @@ fn line(points: &[(f64, f64)]) -> Line {
         anchor: Anchor::BottomCenter,
         directions: ["there".to_owned(), "back".to_owned()],
         count_every: None,
+        snapshot: false,
     }
 }
 
@@ -222,6 +223,7 @@ fn who_is_in_a_concave_zone_and_who_crosses_a_line_is_what_supervision_says_wher
         crowd: None,
         occupancy: false,
         settle: Duration::ZERO,
+        snapshot: false,
     };
     let camera = Camera { zones: BTreeMap::from([("u".to_owned(), zone)]), ..clip() };
     let told = played(&camera, &frames);

@@ -7,9 +7,11 @@ use std::time::Duration;
 
 use super::AppError;
 use super::neighbours::Neighbours;
+use super::pictures::show_alert;
 use crate::alerts::Watch;
 use crate::config::Config;
 use crate::monitor::Gauges;
+use crate::pictures::Studio;
 use crate::publish::{self, payload};
 use crate::runtime::{Clock, Hearts};
 use crate::store::{self, Store};
@@ -59,6 +61,7 @@ impl Events {
         clock: Clock,
         metrics: &Arc<Metrics>,
         hearts: &Hearts,
+        studio: Option<Studio>,
         neighbours: &Neighbours,
     ) -> Result<Self, AppError> {
         let (store, driver) = store::start(store::Context {
@@ -72,7 +75,8 @@ impl Events {
         let open_at_start = store.open_alerts();
         let keep = {
             let (store, neighbours) = (store.clone(), neighbours.clone());
-            move |event| {
+            move |mut event| {
+                show_alert(studio.as_ref(), &mut event);
                 neighbours.see(&event);
                 store.offer(event);
             }

@@ -13,9 +13,6 @@ use crate::publish::{Inbox, Incoming};
 use crate::runtime::Clock;
 use crate::types::{CameraId, CameraState, CameraStatus, Report};
 
-/// Takes a picture of a camera now; why not, in words for whoever asked.
-pub(super) type TakePicture = Arc<dyn Fn(&str) -> Result<(), String> + Send + Sync>;
-
 /// What is listened to at the broker: orders where they are enabled, and what Home Assistant says. None where there is nothing.
 pub(super) fn inbox(config: &Config, clock: Clock, neighbours: &Neighbours, tell: Sender<Asked>) -> Option<Inbox> {
     let judge = Judge::new(config.commands.clone(), &config.mqtt.prefix, &config.device.name, clock.now());
@@ -55,13 +52,22 @@ impl App {
                 }
                 Ok(())
             }
-            Order::Snapshot { camera } => match &self.take_picture {
-                Some(take_picture) => take_picture(camera),
-                None => Err("pictures are switched off on this device (snapshots.enabled)".to_owned()),
-            },
+            Order::Snapshot { camera } => self.take_picture(camera),
             Order::Reload => self.reload(read_again()),
         };
         self.neighbours.answer(&accepted.done(outcome));
+    }
+
+    /// Its next frame is shown to whoever asked; a file, and a message where `snapshots.mqtt` says so.
+    fn take_picture(&self, camera: &CameraId) -> Result<(), String> {
+        let Some(studio) = self.pictures.studio() else {
+            return Err("pictures are switched off on this device (snapshots.enabled)".to_owned());
+        };
+        if self.lanes.is_off(camera) {
+            return Err(format!("the detection of {camera} is off, so that none of its frames is looked at"));
+        }
+        let name = studio.now(camera, self.clock.now());
+        name.map(drop).ok_or_else(|| format!("the masks of {camera} are not known yet"))
     }
 
     /// Alerts about a camera's frames are over with its detection: nobody expects any to be analysed.

@@ -69,6 +69,7 @@ pub(super) fn on_system(section: &str, kind: SystemKind, typed: &AlertFile, r: &
         ("min_count", typed.min_count.is_some()),
         ("within_secs", typed.within_secs.is_some()),
         ("attributes", !typed.attributes.is_empty()),
+        ("snapshot", typed.snapshot.is_some()),
     ];
     for (name, _) in set.iter().filter(|(_, is_set)| *is_set) {
         r.error(&key(name), "has no meaning with `system`; it is for `on`");

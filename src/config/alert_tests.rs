@@ -102,6 +102,7 @@ fn every_contradiction_in_an_alert_is_told_with_its_key() {
         ("system = \"p99_above\"", "alert.a.limit: missing; write how many milliseconds"),
         ("system = \"camera_stalled\"\nlimit = 3", "alert.a.limit: has no meaning with \"camera_stalled\""),
         ("system = \"heat\"\ncameras = [\"front\"]", "alert.a.cameras: has no meaning with \"heat\""),
+        ("system = \"heat\"\nsnapshot = true", "alert.a.snapshot: has no meaning with `system`"),
         ("system = \"heat\"\nzone = \"z\"\nmin_count = 2", "alert.a.min_count: has no meaning with `system`"),
     ];
     for (keys, part) in cases {

@@ -87,6 +87,10 @@ pub struct AlertFile {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 604_800), extend("examples" = [60]))]
     pub clear_after_secs: Option<u64>,
+    /// Whether it gets a picture when it is raised; see `[snapshots]`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("examples" = [false]))]
+    pub snapshot: Option<bool>,
     /// Answers of classifiers that the track must have, by the classifier's name and, where it has several, the head's.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(extend("examples" = [{"vehicle.color": "red"}]))]
@@ -154,6 +158,8 @@ pub struct Alert {
     pub cooldown: Duration,
     /// When it is cleared.
     pub clear: Clear,
+    /// Whether it gets a picture when it is raised.
+    pub snapshot: bool,
 }
 
 /// What raises an alert.
@@ -256,6 +262,7 @@ impl Alert {
             severity: typed.severity.unwrap_or(Severity::Warning),
             cooldown: typed.cooldown_secs.map_or(COOLDOWN, Duration::from_secs),
             clear,
+            snapshot: typed.snapshot.unwrap_or(false),
         }
     }
 
@@ -276,6 +283,7 @@ impl Alert {
         match &self.cause {
             Cause::Event(e) => {
                 file.on = Some(e.kind.clone());
+                file.snapshot = Some(self.snapshot);
                 (file.zone, file.line) = (e.zone.clone(), e.line.clone());
                 file.classes = listed(&e.classes);
                 file.attributes.clone_from(&e.attributes);

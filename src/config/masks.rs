@@ -224,6 +224,23 @@ mod tests {
     }
 
     #[test]
+    fn zones_lines_and_alerts_ask_for_pictures_and_do_not_by_themselves() {
+        let text = |key: &str| {
+            let zone = format!("[camera.front.zone.door]\npoints = [[0.1, 0.1], [0.9, 0.1], [0.9, 0.9]]\n{key}\n");
+            let line = format!("[camera.front.line.gate]\npoints = [[0.1, 0.1], [0.9, 0.1]]\n{key}\n");
+            format!("[camera.front]\nsource = \"test:\"\n{zone}{line}[alert.a]\non = \"entered\"\n{key}\n")
+        };
+        let asks = |config: &Config| {
+            let front = &config.cameras["front"];
+            [front.zones["door"].snapshot, front.lines["gate"].snapshot, config.alerts["a"].snapshot]
+        };
+        assert_eq!(asks(&read(&text("")).expect("valid")), [false; 3]);
+        let asked = read(&text("snapshot = true")).expect("valid");
+        assert_eq!(asks(&asked), [true; 3]);
+        assert_eq!(read(&render(&asked)).expect("valid"), asked);
+    }
+
+    #[test]
     fn a_mask_that_hides_nothing_is_refused_with_what_would_be_right() {
         for (points, told) in [
             ("", "camera.front.mask.window.points: missing"),

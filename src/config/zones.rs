@@ -66,6 +66,10 @@ pub struct ZoneFile {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0, max = 60_000), extend("examples" = [500]))]
     pub settle_ms: Option<u64>,
+    /// Whether what begins here (`entered`, `dwell`, `crowd`) gets a picture; see `[snapshots]`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("examples" = [false]))]
+    pub snapshot: Option<bool>,
 }
 
 /// A part of a camera's picture that is watched.
@@ -85,6 +89,8 @@ pub struct Zone {
     pub occupancy: bool,
     /// How long a change has to hold.
     pub settle: Duration,
+    /// Whether what begins here gets a picture.
+    pub snapshot: bool,
 }
 
 /// What makes a crowd.
@@ -114,6 +120,7 @@ impl Zone {
             crowd: r.crowd(section, typed),
             occupancy: typed.occupancy.unwrap_or(true),
             settle: Duration::from_millis(typed.settle_ms.unwrap_or(500)),
+            snapshot: typed.snapshot.unwrap_or(false),
         }
     }
 
@@ -127,6 +134,7 @@ impl Zone {
             crowd_secs: self.crowd.map(|c| c.hold.as_secs_f64()),
             occupancy: Some(self.occupancy),
             settle_ms: Some(u64::try_from(self.settle.as_millis()).unwrap_or(u64::MAX)),
+            snapshot: Some(self.snapshot),
         }
     }
 }
@@ -156,6 +164,10 @@ pub struct LineFile {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0, max = 86_400), extend("examples" = [0]))]
     pub count_secs: Option<f64>,
+    /// Whether crossings get a picture; see `[snapshots]`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("examples" = [false]))]
+    pub snapshot: Option<bool>,
 }
 
 /// A line in a camera's picture whose crossings are told.
@@ -171,6 +183,8 @@ pub struct Line {
     pub directions: [String; 2],
     /// How often the number of crossings is told.
     pub count_every: Option<Duration>,
+    /// Whether crossings get a picture.
+    pub snapshot: bool,
 }
 
 impl Line {
@@ -185,6 +199,7 @@ impl Line {
             anchor: typed.anchor.unwrap_or_default(),
             directions: r.directions(section, typed.directions.as_deref()),
             count_every: typed.count_secs.and_then(seconds),
+            snapshot: typed.snapshot.unwrap_or(false),
         }
     }
 
@@ -195,6 +210,7 @@ impl Line {
             anchor: Some(self.anchor),
             directions: Some(self.directions.to_vec()),
             count_secs: self.count_every.map(|d| d.as_secs_f64()),
+            snapshot: Some(self.snapshot),
         }
     }
 }

@@ -177,6 +177,39 @@ mod tests {
     }
 
     #[test]
+    fn models_are_not_given_the_video_hardware_s_buffer_of_what_is_hidden() {
+        struct Buffer;
+        impl Surface for Buffer {
+            fn outline(&self) -> ImageView<'static> {
+                unreachable!("nobody asks for it here")
+            }
+            fn image(&self) -> Result<crate::types::EglImage, String> {
+                Err("nobody asks for it here".to_owned())
+            }
+            fn kept(&self) -> &crate::types::Kept {
+                unreachable!("nobody asks for it here")
+            }
+            fn refuse(&self, _why: &str) {}
+        }
+        struct Buffered(Drawn);
+        impl Pixels for Buffered {
+            fn view(&self) -> ImageView<'_> {
+                self.0.view()
+            }
+            fn surface(&self) -> Option<Arc<dyn Surface>> {
+                Some(Arc::new(Buffer))
+            }
+        }
+        let buffered = Frame {
+            pixels: Arc::new(Buffered(Drawn::new(PixelFormat::Nv12, (8, 8), |_, _| 1))),
+            ..frame(Drawn::new(PixelFormat::Nv12, (8, 8), |_, _| 1))
+        };
+        let corner = Cover::new([vec![(0.0, 0.0), (0.5, 0.0), (0.0, 0.5)]]);
+        assert!(Blinds::new(Cover::default()).over(&buffered).pixels.surface().is_some());
+        assert!(Blinds::new(corner).over(&buffered).pixels.surface().is_none());
+    }
+
+    #[test]
     fn a_copy_that_is_still_held_is_not_written_into_and_a_change_of_size_is_followed() {
         let all = Cover::new([vec![(0.0, 0.0), (1.0, 0.0), (1.0, 1.0), (0.0, 1.0)]]);
         let mut blinds = Blinds::new(all);

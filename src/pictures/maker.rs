@@ -3,13 +3,14 @@
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender};
 use std::time::Duration;
 
 use image::ExtendedColorType;
 use image::codecs::jpeg::JpegEncoder;
 
-use super::shelf::{Item, Kind, Shelf};
+use super::shelf::{self, Item, Kind, Shelf};
 use super::{disk, still};
 use crate::runtime::{Clock, Heart, Stop, Worker};
 use crate::telemetry::Metrics;
@@ -82,6 +83,8 @@ pub(super) struct Bench {
     pub(super) folder: PathBuf,
     pub(super) quality: u8,
     pub(super) shelf: Shelf,
+    /// Pictures with a smaller number were removed.
+    pub(super) kept_from: Arc<AtomicU64>,
     pub(super) clock: Clock,
     pub(super) metrics: Arc<Metrics>,
     pub(super) heart: Heart,
@@ -147,6 +150,10 @@ impl Bench {
 
     fn remove(&self, items: Vec<Item>) {
         for item in items {
+            // Said before it is gone: whoever looks now orders another one in its place.
+            if let Some(number) = shelf::number(&item.name) {
+                self.kept_from.fetch_max(number + 1, Ordering::Relaxed);
+            }
             match disk::remove(&self.folder, &item.name) {
                 Ok(()) => self.metrics.pictures.removed_total.inc(),
                 // It is found again at the next start.

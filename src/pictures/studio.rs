@@ -51,6 +51,8 @@ struct Inner {
     settings: Snapshots,
     state: Mutex<State>,
     number: AtomicU64,
+    /// Pictures with a smaller number were removed.
+    kept_from: Arc<AtomicU64>,
     errands: SyncSender<Errand>,
     metrics: Arc<Metrics>,
 }
@@ -79,8 +81,10 @@ pub fn start(context: Context) -> std::io::Result<(Studio, Maker)> {
     let limits = Limits { bytes: settings.max_bytes, files: settings.max_files, age: settings.keep };
     let shelf = Shelf::new(limits, disk::scan(&folder));
     let (errands, received) = sync_channel(WAITING);
+    let kept_from: Arc<AtomicU64> = Arc::default();
     let inner = Inner {
         number: AtomicU64::new(shelf.next_number()),
+        kept_from: Arc::clone(&kept_from),
         state: Mutex::new(State {
             album: Album::new(settings.memory_bytes),
             arranged: Arc::default(),
@@ -90,7 +94,7 @@ pub fn start(context: Context) -> std::io::Result<(Studio, Maker)> {
         metrics: Arc::clone(&metrics),
         settings,
     };
-    let bench = Bench { folder, quality: inner.settings.quality, shelf, clock, metrics, heart, tell };
+    let bench = Bench { folder, quality: inner.settings.quality, shelf, kept_from, clock, metrics, heart, tell };
     let stop = Stop::new();
     let worker = Worker::spawn("pictures", {
         let stop = stop.clone();
@@ -154,6 +158,14 @@ impl Studio {
         }
     }
 
+    /// These tracks have ended, and no frame shows it: their camera is silent, or gone.
+    pub fn end(&self, steps: &[TrackEvent]) {
+        let mut state = self.lock();
+        for step in steps {
+            state.album.end(step.uid, step.captured.mono);
+        }
+    }
+
     /// Gives an event its pictures' names, if it asks for pictures and has none yet: of its object's best view, else of the frame at hand.
     pub fn attach(&self, event: &mut Event, frame: Option<&Frame>) {
         if !self.inner.settings.enabled || !event.snapshots.is_empty() {
@@ -177,6 +189,20 @@ impl Studio {
         event.snapshots = names;
     }
 
+    /// The same for an event whose frame is not at hand any more: where no view of its object is kept, or it has none, it gets the camera's
+    /// next frame, if frames come.
+    pub fn attach_later(&self, event: &mut Event) {
+        self.attach(event, None);
+        let asks = |event: &Event| event.snapshots.is_empty() && self.lock().arranged.wishes.ask(event);
+        // What is told without a frame is told of a camera that may give none any more.
+        if event.frame_seq.is_some()
+            && asks(event)
+            && let Some(camera) = event.camera.as_deref()
+        {
+            event.snapshots = self.now(camera, event.at).into_iter().collect();
+        }
+    }
+
     /// Orders a picture of the camera's next frame, and says how it will be called. None where there is no such camera, or no pictures
     /// are to be made.
     pub fn now(&self, camera: &str, asked: Captured) -> Option<String> {
@@ -189,9 +215,13 @@ impl Studio {
         Some(shelf::name(camera, number, id, Kind::Full))
     }
 
-    /// The names of a view, which is ordered the first time.
+    /// The names of a view, which is ordered the first time, and again when its files are there no more: a car may stand for longer than
+    /// pictures are kept.
     fn names_of(&self, track: Uuid, shot: &mut Shot) -> Vec<String> {
-        if shot.names.is_empty() {
+        let is_there = |name: &String| {
+            shelf::number(name).is_some_and(|number| number >= self.inner.kept_from.load(Ordering::Relaxed))
+        };
+        if !shot.names.first().is_some_and(is_there) {
             let number = self.inner.number.fetch_add(1, Ordering::Relaxed);
             let name = |kind| shelf::name(&shot.camera, number, track, kind);
             let mut stills = vec![(name(Kind::Crop), Kind::Crop, Arc::clone(&shot.crop))];

@@ -175,6 +175,29 @@ fn a_second_event_shows_the_same_view_under_the_same_name_until_there_is_a_bette
 }
 
 #[test]
+fn a_view_whose_files_had_to_go_is_written_anew_for_the_next_event() {
+    let rig = rig(Snapshots { max_files: 2, ..Snapshots::default() });
+    let seen = frame(0, 90);
+    rig.studio.look(&seen, &[step(0, &seen, BOX, TrackPhase::New), step(1, &seen, BOX, TrackPhase::New)]);
+    let names = |track| {
+        let mut event = entered(Some(track));
+        rig.studio.attach(&mut event, None);
+        event.snapshots
+    };
+    let first = names(0);
+    assert_eq!(names(0), first, "nobody else has pushed it out");
+    names(1);
+    rig.studio.attach(&mut entered(None), Some(&seen));
+    // The worker tidies up after each order, so when the last one is made, the first one's files are gone.
+    (0..5).for_each(|_| drop(rig.made()));
+    let second = names(0);
+    assert_ne!(second, first);
+    let (dir, ..) = rig.finish();
+    let there = |name: &String| dir.path().join("snapshots").join(name).exists();
+    assert!(second.iter().all(there) && !first.iter().any(there));
+}
+
+#[test]
 fn a_track_that_has_just_ended_still_has_its_picture() {
     let rig = rig(Snapshots::default());
     let (seen, gone) = (frame(0, 90), frame(1000, 90));
@@ -211,6 +234,34 @@ fn a_picture_that_was_ordered_is_taken_of_the_next_frame() {
     let made = rig.made();
     assert_eq!((made.name, made.kind, made.captured.mono.as_millis()), (name.clone(), Kind::Full, 5));
     assert_ne!(rig.studio.now("front", at(10)), Some(name));
+}
+
+#[test]
+fn an_alert_shows_its_tracks_view_else_the_next_frame_of_a_camera_that_gives_frames() {
+    let rig = rig(Snapshots::default());
+    let mut wishes = Wishes::default();
+    wishes.alert("any");
+    rig.studio.arrange(HashMap::from([("front".to_owned(), Cover::default())]), wishes);
+    let raised = |track: Option<u8>, frame_seq| {
+        let what = What::AlertRaised {
+            alert: "any".to_owned(),
+            severity: crate::types::Severity::Info,
+            reason: String::new(),
+        };
+        let mut event = Event { what, frame_seq, ..entered(track) };
+        rig.studio.attach_later(&mut event);
+        event.snapshots
+    };
+    let seen = frame(0, 90);
+    rig.studio.look(&seen, &[step(0, &seen, BOX, TrackPhase::New)]);
+    rig.studio.end(&[step(0, &seen, BOX, TrackPhase::End)]);
+    assert_eq!(raised(Some(0), Some(1)).len(), 2, "the track is gone, its view is not");
+    assert!(raised(None, None).is_empty(), "who knows whether a frame will come");
+    let crowd = raised(None, Some(1));
+    rig.studio.look(&frame(100, 90), &[]);
+    let made = rig.finish().2;
+    assert_eq!(made.into_iter().map(|p| p.name).skip(2).collect::<Vec<_>>(), crowd);
+    assert_eq!(crowd.len(), 1);
 }
 
 #[test]

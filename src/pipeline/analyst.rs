@@ -9,6 +9,8 @@ use uuid::{NoContext, Timestamp, Uuid};
 use crate::classify::{Classifier, ClassifyError, LabelBook};
 use crate::config;
 use crate::detect::{DetectError, Detector};
+use crate::pictures::{Blinds, Studio};
+use crate::pixels::Cover;
 use crate::rules::{self, Rules};
 use crate::runtime::Clock;
 use crate::telemetry::{CameraMetrics, Metrics};
@@ -48,6 +50,8 @@ pub struct Watch<'a> {
     pub track: &'a config::Track,
     /// After a gap of this length between two frames no track is continued: who stands there now may be somebody else.
     pub gap: Duration,
+    /// Who takes pictures of what happens; None where nobody does.
+    pub studio: Option<Studio>,
     /// Its numbers.
     pub metrics: Arc<CameraMetrics>,
 }
@@ -58,6 +62,8 @@ pub struct Follow {
     tracker: Tracker,
     rules: Rules,
     book: LabelBook,
+    blinds: Blinds,
+    studio: Option<Studio>,
     known: HashMap<TrackId, Known>,
     metrics: Arc<CameraMetrics>,
     gap: Duration,
@@ -92,11 +98,14 @@ impl Analyst {
 
     /// Begins to follow a camera.
     pub fn follow(watch: Watch<'_>) -> Follow {
-        let Watch { camera, settings, track, gap, metrics } = watch;
+        let Watch { camera, settings, track, gap, studio, metrics } = watch;
+        let hidden = settings.masks.values().filter(|mask| mask.hide_from_detector);
         Follow {
             tracker: Tracker::new(track.clone()),
             rules: Rules::new(camera, settings),
             book: LabelBook::new(),
+            blinds: Blinds::new(Cover::new(hidden.map(|mask| mask.points.clone()))),
+            studio,
             known: HashMap::new(),
             metrics,
             gap,
@@ -114,7 +123,9 @@ impl Analyst {
         follow: &mut Follow,
         emit: &mut dyn FnMut(Finding),
     ) -> Result<(), AnalyseError> {
-        let detections = match self.detector.detect(frame.pixels.as_ref(), &self.clock, &self.metrics.stages) {
+        // What models must not see they are not given; pictures are taken of the frame itself, whose masks they burn in.
+        let shown = follow.blinds.over(frame);
+        let detections = match self.detector.detect(shown.pixels.as_ref(), &self.clock, &self.metrics.stages) {
             Ok(detections) => detections,
             Err(e) => {
                 follow.metrics.frames_failed_total.inc();
@@ -135,7 +146,7 @@ impl Analyst {
         let update = follow.tracker.update(&detections);
         let tracked = self.clock.mono();
         self.metrics.stages.track.record(tracked.saturating_sub(began));
-        let classified = self.classify(frame, &update.seen, follow);
+        let classified = self.classify(&shown, &update.seen, follow);
 
         emit(Finding::Report(Report::Sighting(moment.sighting(detections, self.detector.classes()))));
         let mut steps = Vec::with_capacity(update.seen.len() + update.ended.len());
@@ -147,7 +158,7 @@ impl Analyst {
             steps.push(self.step(&moment, follow, track, TrackPhase::End));
             follow.forget(track.id);
         }
-        follow.judge(&moment, steps, emit);
+        follow.judge(&moment, steps, Some(frame), emit);
         follow.metrics.tracks_total.add(update.born.len() as u64);
         follow.metrics.tracks_active.set(follow.known.len() as i64);
         follow.last = Some(moment);
@@ -158,12 +169,14 @@ impl Analyst {
     pub fn part(&self, follow: &mut Follow, emit: &mut dyn FnMut(Finding)) {
         let Some(moment) = follow.last.take() else { return };
         self.end_tracks(&moment, follow, emit);
-        follow.rules.end(moment.of_rules(), &mut |event| emit(Finding::Event(event)));
+        let Follow { rules, studio, .. } = follow;
+        rules.end(moment.of_rules(), &mut |event| emit(Finding::Event(shown_by(studio.as_ref(), event, None))));
     }
 
     /// Time passes for a camera from which no frame comes.
     pub fn pass(&self, follow: &mut Follow, emit: &mut dyn FnMut(Finding)) {
-        follow.rules.pass(self.clock.now(), &mut |event| emit(Finding::Event(event)));
+        let Follow { rules, studio, .. } = follow;
+        rules.pass(self.clock.now(), &mut |event| emit(Finding::Event(shown_by(studio.as_ref(), event, None))));
     }
 
     fn end_tracks(&self, moment: &Moment, follow: &mut Follow, emit: &mut dyn FnMut(Finding)) {
@@ -174,7 +187,7 @@ impl Analyst {
             steps.push(self.step(moment, follow, &track, TrackPhase::End));
             follow.forget(track.id);
         }
-        follow.judge(moment, steps, emit);
+        follow.judge(moment, steps, None, emit);
     }
 
     fn classify(&mut self, frame: &Frame, seen: &[Track], follow: &mut Follow) -> Result<(), AnalyseError> {
@@ -227,10 +240,16 @@ impl Follow {
         self.rules.is_due(now)
     }
 
-    /// Tells the steps of a frame, then what follows from them by the rules.
-    fn judge(&mut self, moment: &Moment, steps: Vec<TrackEvent>, emit: &mut dyn FnMut(Finding)) {
+    /// Tells the steps of a frame, then what follows from them by the rules. Without a frame the tracks have ended unseen.
+    fn judge(&mut self, moment: &Moment, steps: Vec<TrackEvent>, frame: Option<&Frame>, emit: &mut dyn FnMut(Finding)) {
+        let studio = self.studio.as_ref();
+        match (studio, frame) {
+            (Some(studio), Some(frame)) => studio.look(frame, &steps),
+            (Some(studio), None) => studio.end(&steps),
+            (None, _) => {}
+        }
         let mut events: Vec<Event> = Vec::new();
-        self.rules.see(moment.of_rules(), &steps, &mut |event| events.push(event));
+        self.rules.see(moment.of_rules(), &steps, &mut |event| events.push(shown_by(studio, event, frame)));
         steps.into_iter().for_each(|step| emit(Finding::Report(Report::Track(step))));
         events.into_iter().for_each(|event| emit(Finding::Event(event)));
     }
@@ -264,8 +283,20 @@ impl Moment {
     }
 }
 
+/// The event with the names of its pictures, where it asks for some.
+fn shown_by(studio: Option<&Studio>, mut event: Event, frame: Option<&Frame>) -> Event {
+    if let Some(studio) = studio {
+        studio.attach(&mut event, frame);
+    }
+    event
+}
+
 /// UUIDv7 of the capture time; a wall clock before 1970 counts as 1970, the random part keeps it unique.
 fn uid_at(captured: Captured) -> Uuid {
     let since = captured.wall.duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
     Uuid::new_v7(Timestamp::from_unix(NoContext, since.as_secs(), since.subsec_nanos()))
 }
+
+#[cfg(test)]
+#[path = "analyst_tests.rs"]
+mod tests;

@@ -7,6 +7,7 @@ use super::analyst::{Analyst, Watch};
 use super::lanes::Lane;
 use super::seats::{Errand, Seats};
 use crate::config;
+use crate::pictures::Studio;
 use crate::runtime::{Clock, Heart, Stop};
 use crate::types::Finding;
 
@@ -23,6 +24,8 @@ pub struct EngineParts {
     pub gap: Duration,
     /// The cameras, shared by all workers.
     pub seats: Arc<Seats>,
+    /// Who takes pictures of what happens; None where nobody does.
+    pub studio: Option<Studio>,
     /// The clock.
     pub clock: Clock,
     /// The thread's pulse.
@@ -31,13 +34,13 @@ pub struct EngineParts {
 
 /// Body of the threads `engine-0`, `engine-1` …: serves all lanes until the stop, then ends all tracks that nobody else has in hand.
 pub fn run_engine(parts: EngineParts, stop: &Stop, emit: &mut dyn FnMut(Finding)) {
-    let EngineParts { mut analyst, track, gap, seats, clock, heart } = parts;
+    let EngineParts { mut analyst, track, gap, seats, studio, clock, heart } = parts;
     let bell = seats.lanes().bell();
     while !stop.is_set() {
         heart.beat();
         // Counted before one looks: what happens after the look ends the wait.
         let rung = bell.count();
-        let sit = |lane: &Lane| Analyst::follow(watch(lane, &track, gap));
+        let sit = |lane: &Lane| Analyst::follow(Watch { studio: studio.clone(), ..watch(lane, &track, gap) });
         match seats.next(clock.mono(), &sit) {
             None => bell.wait_past(rung, IDLE),
             Some(Errand::Gone(number, mut follow)) => {
@@ -66,7 +69,8 @@ pub fn run_engine(parts: EngineParts, stop: &Stop, emit: &mut dyn FnMut(Finding)
 }
 
 fn watch<'a>(lane: &'a Lane, track: &'a config::Track, gap: Duration) -> Watch<'a> {
-    Watch { camera: &lane.camera, settings: &lane.settings, track, gap, metrics: Arc::clone(&lane.metrics) }
+    let metrics = Arc::clone(&lane.metrics);
+    Watch { camera: &lane.camera, settings: &lane.settings, track, gap, studio: None, metrics }
 }
 
 #[cfg(test)]

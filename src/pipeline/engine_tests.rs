@@ -91,7 +91,7 @@ fn sit(lane: &Lane) -> crate::pipeline::analyst::Follow {
 fn parts(seats: &Arc<Seats>, gap: Duration, lot: u64) -> EngineParts {
     let clock = Clock::start();
     let heart = Hearts::new(clock).add("engine", LONG);
-    EngineParts { analyst: analyst(lot), track: track(), gap, seats: Arc::clone(seats), clock, heart }
+    EngineParts { analyst: analyst(lot), track: track(), gap, seats: Arc::clone(seats), studio: None, clock, heart }
 }
 
 /// Events are told of in the tests that ask for them.
@@ -300,6 +300,7 @@ fn a_dwell_is_told_though_no_frame_comes_and_the_end_of_the_camera_ends_the_stay
         crowd: None,
         occupancy: false,
         settle: Duration::ZERO,
+        snapshot: false,
     };
     let still = config::Camera::of(config::Source::Test { pattern: String::new() });
     let camera = config::Camera { zones: BTreeMap::from([("yard".to_owned(), zone)]), ..still };

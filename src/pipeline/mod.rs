@@ -5,6 +5,7 @@
 //! | appsink | decoder → `ingest-<camera>` | 1 | drops the oldest | `displaced_appsink` |
 //! | ring | `ingest-<camera>` → `engine-<n>` | `ingest.ring_capacity` (1) | displaces the oldest | `displaced_ring` |
 //! | offers | `engine-<n>`, `ingest-<camera>` → `publish` | [`crate::publish`]'s | QoS 0: drops the new one; QoS 1: the outbox drops its oldest | `dropped_qos0`, `dropped_outbox` |
+//! | orders | `engine-<n>` → `pictures` | 8 | the event goes without a picture | `pictures_dropped_total` |
 //!
 //! ```text
 //! ingest-front ─► ring ─┐          ┌─► engine-0: detect → track → classify → rules ─┐

@@ -116,6 +116,7 @@ impl Replay<'_> {
             settings: &self.camera,
             track: &self.config.track,
             gap: self.config.ingest.stall_after,
+            studio: None,
             metrics,
         });
         let mut ended = None;

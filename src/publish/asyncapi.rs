@@ -151,7 +151,7 @@ const CHANNELS: &[Channel] = &[
     sent(
         "snapshot",
         "{prefix}/{device}/camera/{camera}/snapshot",
-        "The newest picture of an event. Retained if snapshots.mqtt says so.",
+        "The newest picture of an event. Retained, and with QoS 1, if snapshots.mqtt says so.",
         Payload::Picture,
     )
     .at_most_once(),

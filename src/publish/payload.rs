@@ -11,6 +11,7 @@ mod alert;
 mod engine;
 mod event;
 mod figures;
+mod picture;
 mod state;
 
 use alert::AlertBody;
@@ -19,6 +20,7 @@ use engine::{EngineStatusBody, engine_status_body};
 pub use event::render_event;
 pub(super) use figures::rfc3339;
 use figures::{Corners, Size, age_ms, normalised, pixels, share};
+pub use picture::render_picture;
 pub use state::{render_state, schemas as state_schemas};
 
 /// The version of the payloads. A field may be added within it; one that goes or changes its meaning makes it 2.

@@ -24,6 +24,7 @@ fn zone(points: &[(f64, f64)]) -> Zone {
         crowd: None,
         occupancy: false,
         settle: Duration::from_millis(500),
+        snapshot: false,
     }
 }
 
@@ -40,6 +41,7 @@ fn middle_line() -> Line {
         anchor: Anchor::BottomCenter,
         directions: ["west".to_owned(), "east".to_owned()],
         count_every: None,
+        snapshot: false,
     }
 }
 

@@ -3,6 +3,7 @@
 mod end_to_end;
 mod events;
 mod orders;
+mod pictures;
 mod reload;
 mod shutdown;
 
