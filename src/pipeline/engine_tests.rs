@@ -272,7 +272,7 @@ fn tracks_of_a_camera_whose_detection_is_switched_off_end_and_begin_anew_once_it
     std::thread::scope(|s| {
         let (parts, over) = (parts(&seats, LONG, 1), stop.clone());
         s.spawn(move || run_engine(parts, &over, &mut |finding| tell(&say, finding)));
-        let mut next = || loop {
+        let next = || loop {
             if let Report::Track(t) = heard.recv_timeout(Duration::from_secs(60)).expect("it is told") {
                 return (t.phase, t.seq);
             }

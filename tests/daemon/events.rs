@@ -5,13 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::process::Command;
 use std::sync::OnceLock;
-use std::time::Instant;
 
 use serde_json::Value;
 
 use super::end_to_end::validate;
 use crate::store::disk::{Disk, may_mount};
-use crate::support::{Broker, Daemon, Message, PATIENCE, Subscriber, data, peregrine};
+use crate::support::{Broker, Daemon, Message, PATIENCE, Subscriber, comes, data, peregrine};
 
 const EVENTS: &str = "peregrine/box/camera/front/events";
 const LOITER: &str = "peregrine/box/alert/loiter";
@@ -127,15 +126,6 @@ fn ends(daemon: &mut Daemon, messages: &mut Subscriber) {
     daemon.process.signal("TERM");
     assert!(daemon.process.ends_within(PATIENCE).success(), "{}", daemon.process.output());
     messages.next("offline", |m| m.topic == "peregrine/box/status" && m.body["state"] == "offline");
-}
-
-/// A state that nobody announces: it is asked for until it is there.
-fn comes(what: &str, is_there: impl Fn() -> bool) {
-    let deadline = Instant::now() + PATIENCE;
-    while !is_there() {
-        assert!(Instant::now() < deadline, "{what} does not come");
-        std::thread::sleep(std::time::Duration::from_millis(20));
-    }
 }
 
 #[test]

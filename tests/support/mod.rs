@@ -329,3 +329,12 @@ impl Daemon {
 pub(crate) fn peregrine(args: &[&str]) -> std::process::Output {
     Command::new(env!("CARGO_BIN_EXE_peregrine")).args(args).output().expect("the binary runs")
 }
+
+/// A state that nobody announces: it is asked for until it is there.
+pub(crate) fn comes(what: &str, is_there: impl Fn() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !is_there() {
+        assert!(Instant::now() < deadline, "{what} does not come");
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+}

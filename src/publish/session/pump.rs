@@ -16,7 +16,7 @@ impl Session<'_> {
             return;
         }
         let is_wary = self.carried.blame.is_wary();
-        while self.alone.is_none() && self.flight.has_room() && !(is_wary && !self.flight.is_over()) {
+        while self.alone.is_none() && self.flight.has_room() && (!is_wary || self.flight.is_over()) {
             let Some(due) = self.next_due() else { break };
             if !self.hand_due(due) {
                 break;
