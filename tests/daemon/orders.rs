@@ -1,5 +1,5 @@
 //! What others may ask of the daemon over the broker, and what it tells those who look in: orders and their answers, states, Home Assistant,
-//! ONVIF. The tiny detector sees a person and a car in the middle of every frame.
+//! ONVIF. The tiny detector sees a person and, left of it, a car in every frame.
 
 use std::process::Command;
 
@@ -9,9 +9,9 @@ use super::{config, test_camera};
 use crate::support::{Broker, Daemon, Message, Subscriber};
 
 const RESULTS: &str = "/result";
-/// The middle of the picture, where both stand.
+/// A part of the picture in which both stand.
 const MIDDLE: &str =
-    "[camera.front.zone.middle]\npoints = [[0.2, 0.2], [0.8, 0.2], [0.8, 0.9], [0.2, 0.9]]\nsettle_ms = 0\n";
+    "[camera.front.zone.middle]\npoints = [[0.1, 0.2], [0.8, 0.2], [0.8, 0.9], [0.1, 0.9]]\nsettle_ms = 0\n";
 const COMMANDS: &str = "[commands]\nenabled = true\n";
 const HOME_ASSISTANT: &str = "[homeassistant]\nenabled = true\nhealth_secs = 5\n";
 
