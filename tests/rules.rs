@@ -14,7 +14,7 @@ use peregrine::types::{Captured, Detection, Event, Rect, Track, TrackEvent, Trac
 use serde_json::{Value, json};
 
 use crate::quality::python;
-use crate::support::shared;
+use crate::support::{peregrine, shared};
 
 type Seen = Vec<(u64, Rect)>;
 
@@ -104,6 +104,18 @@ fn truth() -> BTreeMap<(String, String), Vec<u64>> {
     seen.into_iter().map(|(l, d, frames)| ((l.to_owned(), d.to_owned()), frames.to_vec())).collect()
 }
 
+fn assert_as_seen(told: &BTreeMap<(String, String), Vec<u64>>) {
+    let truth = truth();
+    assert_eq!(told.keys().collect::<Vec<_>>(), truth.keys().collect::<Vec<_>>());
+    for (which, seen) in &truth {
+        let told = &told[which];
+        assert_eq!(told.len(), seen.len(), "{which:?}: told in {told:?}, seen in {seen:?}");
+        // Told once the walker is clear of the line; boxes are labelled by hand too, and a step takes half a second.
+        let off: Vec<_> = told.iter().zip(seen).map(|(t, s)| t.abs_diff(*s)).collect();
+        assert!(off.iter().all(|off| *off <= 10), "{which:?}: told in {told:?}, seen in {seen:?}");
+    }
+}
+
 /// Columns of a MOTChallenge file, frame by frame from 1.
 fn frames_of(path: &Path) -> Vec<Seen> {
     let text = std::fs::read_to_string(path).expect("a MOTChallenge file");
@@ -120,15 +132,37 @@ fn with_perfect_tracks_every_crossing_that_people_see_on_vtest_is_told_and_no_ot
     let Some(path) = shared("data/mot/PETS09-S2L1/gt.txt") else { return };
     let told = crossings(&played(&vtest(), &frames_of(&path)));
     println!("vtest, labelled tracks: {told:?}");
-    let truth = truth();
-    assert_eq!(told.keys().collect::<Vec<_>>(), truth.keys().collect::<Vec<_>>());
-    for (which, seen) in &truth {
-        let told = &told[which];
-        assert_eq!(told.len(), seen.len(), "{which:?}: told in {told:?}, seen in {seen:?}");
-        // Told once the walker is clear of the line; boxes are labelled by hand too, and a step takes half a second.
-        let off: Vec<_> = told.iter().zip(seen).map(|(t, s)| t.abs_diff(*s)).collect();
-        assert!(off.iter().all(|off| *off <= 10), "{which:?}: told in {told:?}, seen in {seen:?}");
+    assert_as_seen(&told);
+}
+
+#[test]
+fn a_replay_with_the_whole_pipeline_counts_on_vtest_what_people_see() {
+    let Some(clip) = shared("data/video/vtest.avi") else { return };
+    let Some(model) = shared("models/yolov8n_640_int8.onnx") else { return };
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    let (config, out) = (dir.path().join("lines.toml"), dir.path().join("messages.jsonl"));
+    let mut text = format!("[detect]\nmodel = \"{}\"\nclasses = [\"person\"]\n", model.display());
+    text += "[camera.clip]\nsource = \"test:ball\"\n";
+    for (name, Line { points, directions, .. }) in &vtest().lines {
+        let points: Vec<_> = points.iter().map(|(x, y)| [x, y]).collect();
+        text += &format!("[camera.clip.line.{name}]\npoints = {points:?}\ndirections = {directions:?}\n");
     }
+    std::fs::write(&config, text).expect("written");
+    let paths = [&clip, &config, &out].map(|path| path.display().to_string());
+    let ran = peregrine(&["replay", &paths[0], "--config", &paths[1], "--camera", "clip", "--out", &paths[2]]);
+    assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
+
+    let mut told = BTreeMap::<_, Vec<u64>>::new();
+    for message in std::fs::read_to_string(&out).expect("messages").lines() {
+        let message: Value = serde_json::from_str(message).expect("JSON Lines");
+        let event = &message["payload"];
+        if event["event"] == "crossed" {
+            let word = |key: &str| event[key].as_str().expect("a word").to_owned();
+            told.entry((word("line"), word("direction"))).or_default().extend(event["frame_seq"].as_u64());
+        }
+    }
+    println!("vtest, the whole pipeline: {told:?}");
+    assert_as_seen(&told);
 }
 
 #[test]
