@@ -5,11 +5,14 @@
 //! | appsink | decoder → `ingest-<camera>` | 1 | drops the oldest | `displaced_appsink` |
 //! | ring | `ingest-<camera>` → `engine-<n>` | `ingest.ring_capacity` (1) | displaces the oldest | `displaced_ring` |
 //! | offers | `engine-<n>`, `ingest-<camera>` → `publish` | [`crate::publish`]'s | QoS 0: drops the new one; QoS 1: the outbox drops its oldest | `dropped_qos0`, `dropped_outbox` |
-//! | orders | `engine-<n>` → `pictures` | 8 | the event goes without a picture | `pictures_dropped_total` |
+//! | events | `engine-<n>`, supervisor → `store` | 10,000 while the disk takes nothing | the oldest goes, alerts last | the event `lost`, `store_events_lost_total` |
+//! | backlog | `store`'s disk → `publish` | `store.max_mb`, `store.keep_days` | the oldest goes, alerts last | the event `lost`, `store_events_lost_total` |
+//! | orders | `publish` → supervisor | as many as 1024 ids within twice their window allow | refused as `busy` | the answer |
+//! | pictures | `engine-<n>` → `pictures` | 8 | the event goes without a picture | `pictures_dropped_total` |
 //!
 //! ```text
 //! ingest-front ─► ring ─┐          ┌─► engine-0: detect → track → classify → rules ─┐
-//! ingest-yard  ─► ring ─┼─► seats ─┤                                                ├─► publish ─► MQTT
+//! ingest-yard  ─► ring ─┼─► seats ─┤                                                ├─► alerts ─► store ─► publish ─► MQTT
 //! ingest-…     ─► ring ─┘          └─► engine-1: detect → track → classify → rules ─┘
 //! ```
 //!
