@@ -51,6 +51,16 @@ impl Segment {
     }
 }
 
+/// Where a record is.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Place {
+    pub(super) number: u64,
+    /// The file that it is in.
+    pub(super) path: Arc<Path>,
+    /// The number after the last record's that is durable in this file.
+    pub(super) durable_end: u64,
+}
+
 /// The segments of both lanes, oldest first. Ranges of numbers grow and do not overlap.
 #[derive(Debug, Default)]
 pub(super) struct Index {
@@ -78,13 +88,13 @@ impl Index {
         self.lanes[slot(lane)].push_back(segment);
     }
 
-    /// The oldest waiting record above this number, and the file that it is in.
-    pub(super) fn next(&self, lane: Lane, above: u64) -> Option<(u64, Arc<Path>)> {
+    /// The oldest waiting record above this number.
+    pub(super) fn next(&self, lane: Lane, above: u64) -> Option<Place> {
         let segments = &self.lanes[slot(lane)];
         let begin = segments.partition_point(|s| s.end <= above + 1);
         segments.range(begin..).find_map(|s| {
             let number = (s.first.max(above + 1)..s.end).find(|n| !s.is_done(*n))?;
-            Some((number, Arc::clone(&s.path)))
+            Some(Place { number, path: Arc::clone(&s.path), durable_end: s.end })
         })
     }
 
@@ -225,7 +235,7 @@ mod tests {
             prop_assert_eq!(index.waiting(), model.len() as u64);
             let mut above = 0;
             for number in model {
-                prop_assert_eq!(index.next(Lane::Events, above).map(|(n, _)| n), Some(number));
+                prop_assert_eq!(index.next(Lane::Events, above).map(|place| place.number), Some(number));
                 above = number;
             }
             prop_assert_eq!(index.next(Lane::Events, above), None);
@@ -239,7 +249,7 @@ mod tests {
         assert_eq!(index.waiting(), 2);
         index.durable(Lane::Alerts, 6, 0);
         assert_eq!(index.waiting(), 4);
-        assert_eq!(index.next(Lane::Alerts, 3).map(|(n, _)| n), Some(4));
+        assert_eq!(index.next(Lane::Alerts, 3).map(|place| place.number), Some(4));
     }
 
     #[test]

@@ -186,6 +186,7 @@ fn rot_that_is_only_found_when_the_record_is_read_is_told_too() {
     life.until("the loss", |s| s.waiting() == 4);
     assert!(matches!(life.backlog(Lane::Events)[3].1.event.what, What::Lost { count: 1, .. }));
     assert_eq!(life.metrics.store.rotten_total.get(), 1);
+    assert_eq!(fs::read_dir(dir.path().join("rotten")).expect("there").count(), 1);
     life.end();
 }
 
@@ -225,7 +226,7 @@ fn history_that_is_too_old_goes_when_the_broker_has_it() {
         let from = life.store.waiting();
         life.keep((from..from + 500).map(|n| event("front", n)));
     }
-    let (second, _) = life.store.shared.index().next(Lane::Events, 1700).expect("waits");
+    let second = life.store.shared.index().next(Lane::Events, 1700).expect("waits").number;
     (1..second).for_each(|n| life.store.acknowledged(Lane::Events, n));
     life.end();
     if !Clock::start().now().wall_synced {
