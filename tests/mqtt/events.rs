@@ -359,6 +359,22 @@ fn messages_of_others_are_heard_on_every_connection_and_answered() {
 }
 
 #[test]
+fn a_retained_message_that_is_too_large_for_us_holds_up_no_event() {
+    for version in [MqttVersion::V5, MqttVersion::V311] {
+        let broker = Broker::open();
+        broker.retain_bytes("peregrine/gate/cmd/reload", 2 << 20);
+        let inbox = Inbox { filters: vec!["peregrine/gate/cmd/+".to_owned()], hear: Arc::new(|_| ()) };
+        let store = Store::new();
+        let daemon = start(config::Mqtt { version, ..mqtt(broker.port) }, &store, Some(inbox));
+        store.crossed(500);
+        eventually("events go on", || store.waiting() == 0);
+        assert_eq!(store.refused(), []);
+        assert!(daemon.metrics.mqtt.connects_total.get() <= 2, "it is not tried again and again");
+        assert!(daemon.stop());
+    }
+}
+
+#[test]
 fn a_frozen_broker_is_noticed_while_events_are_on_their_way() {
     let broker = Broker::open();
     let store = Store::new();
