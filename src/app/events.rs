@@ -1,7 +1,6 @@
 //! The way of events through the daemon: engines and the supervisor tell them, alerts see them pass, the store keeps them, publishing takes
 //! them from there. Belongs here: how these parts are joined, begun and ended. Does not: what any of them decides.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -131,14 +130,7 @@ pub(super) fn history(config: &Config) -> crate::api::History {
     Arc::new(move |asked| {
         let query =
             store::Query { since: asked.since, camera: asked.camera.clone(), kind: asked.kind.map(str::to_owned) };
-        let events = store::history(&dir, &query).map_err(|e| format!("{}: {e}", dir.display()))?;
-        let mut newest = VecDeque::new();
-        for stored in events {
-            if newest.len() == asked.limit {
-                newest.pop_front();
-            }
-            newest.push_back(stored);
-        }
+        let newest = store::newest(&dir, &query, asked.limit).map_err(|e| format!("{}: {e}", dir.display()))?;
         Ok(newest.iter().map(|stored| wire_form(stored, &device)).collect())
     })
 }

@@ -286,6 +286,10 @@ fn history_is_read_beside_a_running_store_in_the_order_of_the_ids() {
     assert_eq!(ask(Query { camera: Some("back".to_owned()), ..Query::default() }), 4);
     assert_eq!(ask(Query { kind: Some("alert_raised".to_owned()), ..Query::default() }), 4);
     assert_eq!(ask(Query { since: Some(samples::at(2).wall), ..Query::default() }), 4);
+    for at_most in [0, 1, 5, 12, 20] {
+        let newest = newest(dir.path(), &Query::default(), at_most).expect("listed");
+        assert_eq!(newest, all[all.len().saturating_sub(at_most)..], "the last {at_most}");
+    }
     life.end();
 }
 
