@@ -15,7 +15,7 @@ use crate::publish::{self, payload};
 use crate::runtime::{Clock, Hearts};
 use crate::store::{self, Store};
 use crate::telemetry::Metrics;
-use crate::types::{Event, Measured, Report, Stored};
+use crate::types::{Backlog, Event, Measured, Report, Stored};
 
 /// The store does not beat while a disk takes its time to make something durable.
 const STORE_SILENCE: Duration = Duration::from_secs(60);
@@ -27,6 +27,7 @@ pub(super) struct Events {
     watch: Watch,
     gauges: Gauges,
     open_at_start: Vec<Stored>,
+    alerts: Vec<String>,
 }
 
 /// Where events go to; clones share the way.
@@ -82,7 +83,8 @@ impl Events {
         };
         let watch = Watch::new(&config.alerts, &open_at_start, clock, keep);
         let gauges = Gauges::new(Arc::clone(metrics), config.paths.state.clone());
-        Ok(Self { store, driver, watch, gauges, open_at_start })
+        let alerts = config.alerts.keys().cloned().collect();
+        Ok(Self { store, driver, watch, gauges, open_at_start, alerts })
     }
 
     /// For whoever tells events.
@@ -95,6 +97,7 @@ impl Events {
         publish::Outgoing {
             backlog: Arc::new(self.store.clone()),
             open_alerts: self.open_at_start.clone(),
+            alerts: self.alerts.clone(),
             boot: self.store.boot(),
         }
     }

@@ -17,7 +17,7 @@ pub(super) struct Shared {
     metrics: Arc<Metrics>,
     index: Mutex<Index>,
     reader: Mutex<Reader>,
-    open_alerts: Mutex<Vec<Stored>>,
+    open: Mutex<Vec<Stored>>,
     trouble: Mutex<[Option<String>; 2]>,
     listeners: Mutex<Vec<Wake>>,
 }
@@ -40,7 +40,7 @@ impl Shared {
             metrics,
             index: Mutex::default(),
             reader: Mutex::default(),
-            open_alerts: Mutex::default(),
+            open: Mutex::default(),
             trouble: Mutex::default(),
             listeners: Mutex::default(),
         }
@@ -50,8 +50,9 @@ impl Shared {
         lock(&self.index)
     }
 
-    pub(super) fn open_alerts(&self) -> MutexGuard<'_, Vec<Stored>> {
-        lock(&self.open_alerts)
+    /// Held while alerts become part of the backlog, so that nobody finds one there that is not here. Taken before the index.
+    pub(super) fn open(&self) -> MutexGuard<'_, Vec<Stored>> {
+        lock(&self.open)
     }
 
     /// A lane cannot be written; true when that is news.
@@ -130,6 +131,10 @@ impl Backlog for Shared {
 
     fn waiting(&self) -> u64 {
         self.index().waiting()
+    }
+
+    fn open_alerts(&self) -> Vec<Stored> {
+        self.open().clone()
     }
 
     fn on_news(&self, wake: Wake) {

@@ -86,8 +86,11 @@ impl Writer {
 
     fn take_over(&mut self, recovered: Recovered) {
         let Recovered { index, counters, logs, rotten, lost } = recovered;
-        *self.shared.index() = index;
-        *self.shared.open_alerts() = counters.open_alerts();
+        {
+            let mut open = self.shared.open();
+            *self.shared.index() = index;
+            *open = counters.open_alerts();
+        }
         self.shared.inbox.change(|contents| {
             contents.rotten.extend(rotten);
             contents.lose(lost, "records on the disk were damaged");
@@ -254,10 +257,13 @@ impl Writer {
         let Some(log) = &mut self.log else { return Ok(()) };
         let Some(durable) = log.lanes[lane as usize].sync(now)? else { return Ok(()) };
         self.context.metrics.store.syncs_total.inc();
-        self.shared.index().durable(lane, durable.end, durable.wall_ms);
         durable.kept.iter().for_each(|kept| log.durable.absorb(kept));
-        if lane == Lane::Alerts {
-            *self.shared.open_alerts() = log.durable.open_alerts();
+        {
+            let mut open = self.shared.open();
+            self.shared.index().durable(lane, durable.end, durable.wall_ms);
+            if lane == Lane::Alerts {
+                *open = log.durable.open_alerts();
+            }
         }
         self.shared.wake();
         Ok(())
