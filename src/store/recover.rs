@@ -120,7 +120,9 @@ fn read_segment(
 ) -> io::Result<Option<Read>> {
     let file = File::open(path)?;
     let Front { seal, bits } = segment::front(path, &file)?;
-    let known = seal.map_or(name.first, |s| s.end).clamp(name.first, limit.max(name.first));
+    // A segment is begun with what was not durable in the one before it: all below was there, whatever can be read of it now.
+    let at_least = if is_newest { name.first } else { limit };
+    let known = seal.map_or(at_least, |s| s.end).clamp(name.first, limit.max(name.first));
     if let (Some(seal), false, true) = (seal, is_newest, found.checkpoint.is_some()) {
         return Ok(Some(Read {
             segment: segment_of(name, path, known, bits, seal.last_wall_ms),
@@ -129,7 +131,7 @@ fn read_segment(
         }));
     }
     let (bytes, scan) = whole(&file)?;
-    if scan.records.is_empty() && scan.garbage.is_empty() && bits.is_empty() && seal.is_none() {
+    if known == name.first && scan.records.is_empty() && scan.garbage.is_empty() && bits.is_empty() && seal.is_none() {
         // Begun, and the power went before anything was in it.
         let _ = segment::remove(path);
         return Ok(None);

@@ -219,6 +219,32 @@ fn a_full_store_gives_up_its_oldest_events_counts_them_and_keeps_alerts() {
 }
 
 #[test]
+fn a_segment_of_which_nothing_is_left_is_told_as_lost_as_far_as_it_waited() {
+    for is_cut in [false, true] {
+        let dir = tempfile::tempdir().expect("a temporary folder");
+        let life = Life::begin(dir.path());
+        while segments(dir.path(), Lane::Events).len() < 3 {
+            let from = life.store.waiting();
+            life.keep((from..from + 500).map(|n| event("front", n)));
+        }
+        let waited = life.store.waiting();
+        life.end();
+        let victim = segments(dir.path(), Lane::Events).remove(1);
+        let bytes = fs::metadata(&victim).expect("there").len();
+        fs::write(&victim, vec![0; if is_cut { 0 } else { bytes as usize }]).expect("written");
+
+        let life = Life::begin(dir.path());
+        assert!(life.store.settle(PATIENCE));
+        let backlog = life.backlog(Lane::Events);
+        let Some(What::Lost { count, .. }) = backlog.last().map(|(_, s)| s.event.what.clone()) else {
+            panic!("it is told")
+        };
+        assert_eq!(count + backlog.len() as u64 - 1, waited);
+        life.end();
+    }
+}
+
+#[test]
 fn history_that_is_too_old_goes_when_the_broker_has_it() {
     let dir = tempfile::tempdir().expect("a temporary folder");
     let life = Life::begin(dir.path());
