@@ -12,6 +12,10 @@ use crate::types::{Event, Lane, Stored};
 /// Events that wait for a disk that takes nothing: some 10 MB of memory, more than an hour at 2 events a second.
 const CAPACITY: usize = 10_000;
 
+/// Refused records that wait to be set aside. A broker that refuses everything does so faster than a disk writes; what is beyond this stays
+/// in the backlog and goes with the next connection.
+const MOST_REFUSED: usize = 1000;
+
 /// Bytes of a segment that are no record, or one that cannot be read.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Rotten {
@@ -62,6 +66,13 @@ impl Contents {
         if losses.count > 0 {
             self.lost.add(losses);
             self.reasons.insert(reason);
+        }
+    }
+
+    /// A record is to be set aside.
+    pub(super) fn refuse(&mut self, refused: Refused) {
+        if self.refused.len() < MOST_REFUSED {
+            self.refused.push(refused);
         }
     }
 
@@ -129,7 +140,17 @@ mod tests {
         let mut contents = inbox.lock();
         assert_eq!(contents.lost, Losses { count: 5, alerts: 0 });
         assert_eq!(contents.len(Lane::Alerts), 1);
-        assert_eq!(contents.take(Lane::Events, 1)[0].frame_seq, Some(5));
+        assert_eq!(contents.take(Lane::Events, 1)[0].1.frame_seq, Some(5));
+    }
+
+    #[test]
+    fn what_a_broker_refuses_is_taken_no_faster_than_it_is_set_aside() {
+        let inbox = Inbox::default();
+        for number in 1..=MOST_REFUSED as u64 + 1 {
+            let refused = Refused { lane: Lane::Events, number, why: "no".to_owned(), stored: None };
+            inbox.change(|contents| contents.refuse(refused));
+        }
+        assert_eq!(inbox.lock().refused.len(), MOST_REFUSED);
     }
 
     #[test]

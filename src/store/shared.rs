@@ -126,7 +126,7 @@ impl Backlog for Shared {
         let Some(place) = self.index().next(lane, above).filter(|place| place.number == number) else { return };
         let stored = self.read(lane, &place).ok();
         let why = why.to_owned();
-        self.inbox.change(|contents| contents.refused.push(Refused { lane, number, why, stored }));
+        self.inbox.change(|contents| contents.refuse(Refused { lane, number, why, stored }));
     }
 
     fn waiting(&self) -> u64 {

@@ -298,6 +298,18 @@ fn what_the_broker_refuses_is_a_dead_letter_and_waits_no_more() {
 }
 
 #[test]
+fn what_the_broker_refuses_and_no_disk_takes_is_told_as_lost() {
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    let life = Life::begin(dir.path());
+    life.keep([event("front", 1), event("front", 2)]);
+    fs::create_dir(dir.path().join("refused.jsonl")).expect("in the way");
+    life.store.refused(Lane::Events, 1, "packet too large");
+    life.until("the loss", |s| s.waiting() == 2 && life.metrics.store.lost_total.get() == 1);
+    assert!(matches!(life.backlog(Lane::Events)[1].1.event.what, What::Lost { count: 1, .. }));
+    life.end();
+}
+
+#[test]
 fn history_is_read_beside_a_running_store_in_the_order_of_the_ids() {
     let dir = tempfile::tempdir().expect("a temporary folder");
     let life = Life::begin(dir.path());

@@ -320,14 +320,26 @@ impl Writer {
             }
             self.context.metrics.store.rotten_total.inc();
         }
-        for refused in &work.refused {
-            self.context.metrics.store.refused_total.inc();
-            if let Err(e) = aside::keep_refused(&self.context.dir, refused, self.context.clock.now()) {
-                log::warn!("store: a record that the broker refuses cannot be kept: {e}");
-            }
-            // Only now may it count as done on the disk.
-            if self.shared.index().done(refused.lane, refused.number) {
+        if !work.refused.is_empty() {
+            self.set_aside_refused(&work.refused);
+        }
+    }
+
+    fn set_aside_refused(&mut self, refused: &[Refused]) {
+        self.context.metrics.store.refused_total.add(refused.len() as u64);
+        let kept = aside::keep_refused(&self.context.dir, refused, self.context.clock.now());
+        if let Err(e) = &kept {
+            log::warn!("store: {} records that the broker refuses cannot be set aside: {e}", refused.len());
+        }
+        // Only now may they count as done on the disk.
+        for Refused { lane, number, .. } in refused {
+            let was_there = self.shared.index().done(*lane, *number);
+            if was_there {
                 self.acks_since.get_or_insert(self.context.clock.mono());
+            }
+            if was_there && kept.is_err() {
+                let lost = Losses::of(*lane, 1);
+                self.shared.inbox.change(|c| c.lose(lost, "the broker refused them, and the disk took no copy"));
             }
         }
     }
