@@ -33,10 +33,14 @@ pub(super) struct Refused {
     pub(super) stored: Option<Stored>,
 }
 
+/// An event, and the how manyth it is of both lanes.
+pub(super) type Arrived = (u64, Event);
+
 /// All that came.
 #[derive(Debug, Default)]
 pub(super) struct Contents {
-    queues: [VecDeque<Event>; 2],
+    queues: [VecDeque<Arrived>; 2],
+    arrivals: u64,
     /// Events that are gone, for whatever reason, since this was last asked.
     pub(super) lost: Losses,
     pub(super) reasons: BTreeSet<&'static str>,
@@ -51,7 +55,7 @@ pub(super) struct Contents {
 
 impl Contents {
     /// The oldest events of a lane, at most so many.
-    pub(super) fn take(&mut self, lane: Lane, at_most: usize) -> Vec<Event> {
+    pub(super) fn take(&mut self, lane: Lane, at_most: usize) -> Vec<Arrived> {
         let queue = &mut self.queues[lane as usize];
         queue.drain(..queue.len().min(at_most)).collect()
     }
@@ -79,7 +83,8 @@ impl Contents {
     /// Keeps the newest, and of those alerts rather than others.
     fn put(&mut self, event: Event) {
         let lane = if event.is_alert() { Lane::Alerts } else { Lane::Events };
-        self.queues[lane as usize].push_back(event);
+        self.arrivals += 1;
+        self.queues[lane as usize].push_back((self.arrivals, event));
         if self.queues.iter().map(VecDeque::len).sum::<usize>() > CAPACITY {
             let victim =
                 [Lane::Events, Lane::Alerts].into_iter().find(|l| self.queues[*l as usize].pop_front().is_some());

@@ -154,6 +154,21 @@ fn each_camera_and_the_device_have_counts_of_their_own_over_both_lanes() {
 }
 
 #[test]
+fn an_alert_counts_behind_what_gave_rise_to_it() {
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    let life = Life::begin(dir.path());
+    for n in 0..50 {
+        life.store.offer(event("front", n));
+        life.store.offer(alert_raised("front", "intruder"));
+    }
+    assert!(life.store.settle(PATIENCE));
+    let seqs = |lane| life.backlog(lane).into_iter().map(|(_, s)| s.seq).collect::<Vec<_>>();
+    assert_eq!(seqs(Lane::Events), (1..100).step_by(2).collect::<Vec<_>>());
+    assert_eq!(seqs(Lane::Alerts), (2..101).step_by(2).collect::<Vec<_>>());
+    life.end();
+}
+
+#[test]
 fn a_rotten_record_is_set_aside_and_told_and_the_rest_lives() {
     let dir = tempfile::tempdir().expect("a temporary folder");
     let life = Life::begin(dir.path());

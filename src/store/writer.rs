@@ -37,7 +37,7 @@ const RESERVE: u64 = 3 << 20;
 
 /// What the thread takes from the inbox in one turn.
 struct Work {
-    events: [Vec<Event>; 2],
+    events: [Vec<Arrived>; 2],
     rotten: Vec<Rotten>,
     refused: Vec<Refused>,
     settle: Vec<SyncSender<()>>,
@@ -168,15 +168,7 @@ impl Writer {
         if self.log.is_none() && self.failed.iter().flatten().all(|at| *at <= now.mono) {
             self.open();
         }
-        let [alerts, events] = work.events;
-        // A camera's count runs over both lanes. So that no power cut leaves a gap in it, what came before an alert is durable before the
-        // alert is, and the alert before anything is written that came after it.
-        if !alerts.is_empty() {
-            self.drive(Lane::Events, now.mono, true);
-        }
-        alerts.into_iter().for_each(|event| self.accept(Lane::Alerts, event, now.mono));
-        self.drive(Lane::Alerts, now.mono, true);
-        events.into_iter().for_each(|event| self.accept(Lane::Events, event, now.mono));
+        self.take_in(work.events, now.mono);
         self.tell_losses(now);
         self.drive(Lane::Events, now.mono, work.stop || !work.settle.is_empty());
         // Whoever asked may have given up meanwhile.
@@ -188,6 +180,25 @@ impl Writer {
         }
         self.keep_house(now);
         self.show();
+    }
+
+    /// A camera's count runs over both lanes. So that it is in the order of what happened, and no power cut leaves a gap in it, what came
+    /// before an alert is durable before the alert is, and the alert before anything is written that came after it.
+    fn take_in(&mut self, [alerts, events]: [Vec<Arrived>; 2], now: Duration) {
+        let mut events = events.into_iter().peekable();
+        for (arrival, alert) in alerts {
+            if events.peek().is_some_and(|(before, _)| *before < arrival) {
+                self.drive(Lane::Alerts, now, true);
+            }
+            while let Some((_, event)) = events.next_if(|(before, _)| *before < arrival) {
+                self.accept(Lane::Events, event, now);
+            }
+            self.drive(Lane::Events, now, true);
+            self.accept(Lane::Alerts, alert, now);
+            self.context.heart.beat();
+        }
+        self.drive(Lane::Alerts, now, true);
+        events.for_each(|(_, event)| self.accept(Lane::Events, event, now));
     }
 
     fn accept(&mut self, lane: Lane, event: Event, now: Duration) {
