@@ -3,8 +3,10 @@
 use std::collections::VecDeque;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
-use crate::types::Lane;
+use super::counters::wall_ms;
+use crate::types::{Captured, Lane};
 
 /// One segment, as far as it is durable.
 #[derive(Debug, Clone)]
@@ -20,6 +22,8 @@ pub(super) struct Segment {
     pub(super) bytes: u64,
     /// The latest wall time of an event in it, in milliseconds since 1970.
     pub(super) last_wall_ms: u64,
+    /// When it was begun, by the monotonic clock; None for one of an earlier life.
+    pub(super) begun: Option<Duration>,
     /// Whether nothing more comes.
     pub(super) sealed: bool,
     /// Whether the bits differ from those in the file.
@@ -27,7 +31,14 @@ pub(super) struct Segment {
 }
 
 impl Segment {
-    fn is_done(&self, number: u64) -> bool {
+    /// Whether all in it is older than this. A wall clock that was set only lately makes everything old that came before: what this life
+    /// began is no older than that.
+    pub(super) fn is_older_than(&self, keep: Duration, now: Captured) -> bool {
+        let oldest_ms = wall_ms(now.wall).saturating_sub(keep.as_millis() as u64);
+        self.last_wall_ms < oldest_ms && self.begun.is_none_or(|begun| now.mono.saturating_sub(begun) > keep)
+    }
+
+    pub(super) fn is_done(&self, number: u64) -> bool {
         let at = (number - self.first) as usize;
         self.bits.get(at / 8).is_some_and(|byte| byte >> (at % 8) & 1 == 1)
     }
@@ -190,6 +201,7 @@ impl Index {
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
+    use std::time::UNIX_EPOCH;
 
     use proptest::prelude::*;
 
@@ -203,6 +215,7 @@ mod tests {
             bits: bits.to_vec(),
             bytes: 100,
             last_wall_ms: 0,
+            begun: None,
             sealed: true,
             dirty: false,
         }
@@ -261,6 +274,16 @@ mod tests {
         let gone: Vec<_> = index.make_room(0).into_iter().map(|(lane, s)| (lane, s.first)).collect();
         assert_eq!(gone, [(Lane::Events, 1), (Lane::Alerts, 1)]);
         assert_eq!((index.bytes(), index.waiting()), (200, 8));
+    }
+
+    #[test]
+    fn what_this_life_kept_under_a_clock_of_1970_is_not_old_because_the_clock_is_set() {
+        let (keep, wall) = (Duration::from_secs(3600), UNIX_EPOCH + Duration::from_secs(1_772_366_400));
+        let now = |mono| Captured { mono: Duration::from_secs(mono), wall, wall_synced: true };
+        let young = Segment { begun: Some(Duration::from_secs(5)), ..segment(1, 3, &[]) };
+        assert!(!young.is_older_than(keep, now(60)));
+        assert!(young.is_older_than(keep, now(3700)));
+        assert!(segment(1, 3, &[]).is_older_than(keep, now(60)), "of an earlier life nothing else is known");
     }
 
     #[test]

@@ -11,11 +11,11 @@ use std::time::Duration;
 use uuid::Uuid;
 
 use super::aside;
-use super::counters::{Counters, Kept, Losses, wall_ms};
-use super::inbox::{Contents, Refused, Rotten};
+use super::counters::{Counters, Kept, Losses};
+use super::inbox::{Arrived, Contents, Refused, Rotten};
 use super::index::Segment;
 use super::lane::LaneLog;
-use super::recover::{Recovered, recover};
+use super::recover::{Recovered, recover, untold};
 use super::shared::Shared;
 use super::{Context, segment};
 use crate::types::{Captured, Event, Lane, What};
@@ -61,7 +61,11 @@ pub(super) struct Writer {
     /// When a lane that failed is tried again.
     failed: [Option<Duration>; 2],
     reasons: BTreeSet<&'static str>,
+    /// Losses that were counted when they were told first, and whose telling was lost itself.
+    told_before: Losses,
     acks_since: Option<Duration>,
+    /// When segments may be made ahead again after that failed: on a full disk each attempt takes what little room others have.
+    spares_at: Duration,
     prune_at: Duration,
     /// Files of segments that were given up; they go when that is durable.
     unlink: Vec<Arc<Path>>,
@@ -71,8 +75,19 @@ impl Writer {
     /// Reads what is on the disk, as far as that can be done.
     pub(super) fn new(shared: Arc<Shared>, context: Context, boot: Uuid) -> Self {
         let (failed, prune_at) = ([None; 2], context.clock.mono());
-        let (reasons, unlink) = (BTreeSet::new(), Vec::new());
-        let mut writer = Self { shared, context, boot, log: None, failed, reasons, acks_since: None, prune_at, unlink };
+        let mut writer = Self {
+            shared,
+            context,
+            boot,
+            log: None,
+            failed,
+            reasons: BTreeSet::new(),
+            told_before: Losses::default(),
+            acks_since: None,
+            spares_at: Duration::ZERO,
+            prune_at,
+            unlink: Vec::new(),
+        };
         writer.open();
         writer
     }
@@ -212,9 +227,10 @@ impl Writer {
         let Some(log) = self.log.as_mut().filter(|_| ready) else { return };
         let Some((losses, ever)) = log.counters.tell() else { return };
         let reason = std::mem::take(&mut self.reasons).into_iter().collect::<Vec<_>>().join("; ");
-        log::warn!("store: {} events are lost, {} of them alerts: {reason}", losses.count, losses.alerts);
-        self.context.metrics.store.lost_total.add(losses.count);
-        self.context.metrics.store.lost_alerts_total.add(losses.alerts);
+        let new = losses.beyond(std::mem::take(&mut self.told_before));
+        log::warn!("store: {} events are lost, {} of them alerts: {reason}", new.count, new.alerts);
+        self.context.metrics.store.lost_total.add(new.count);
+        self.context.metrics.store.lost_alerts_total.add(new.alerts);
         let what = What::Lost { count: losses.count, alerts: losses.alerts, reason };
         let event = Event { camera: None, at: now, frame_seq: None, what, subject: None, snapshots: Vec::new() };
         let kept = Kept { stored: log.counters.name(event, self.boot), told: Some(ever) };
@@ -227,7 +243,9 @@ impl Writer {
             return;
         }
         let tried = self.advance(lane, now, at_once).or_else(|e| {
-            log::warn!("store: a segment of {} is left: {e}", segment::folder(lane));
+            if self.is_ready(lane) {
+                log::warn!("store: a segment of {} is left: {e}", segment::folder(lane));
+            }
             self.abandon(lane);
             self.advance(lane, now, at_once)
         });
@@ -294,7 +312,10 @@ impl Writer {
             log.counters.gone_below[of as usize] = segment.end;
             let waiting = segment.waiting();
             if waiting > 0 {
+                let told_before = untold(&segment);
                 log.counters.lose(Losses::of(of, waiting));
+                log.counters.lose(told_before);
+                self.told_before.add(told_before);
                 self.reasons.insert("the store is full (store.max_mb)");
             }
             self.unlink.push(segment.path);
@@ -310,10 +331,18 @@ impl Writer {
         let begun = begun?;
         let (first, bytes) = (begun.first, begun.bytes);
         self.context.metrics.store.written_bytes_total.add(begun.written);
-        let (bits, last_wall_ms, sealed, dirty) = (Vec::new(), 0, false, false);
-        self.shared
-            .index()
-            .push(lane, Segment { path: begun.path, first, end: first, bits, bytes, last_wall_ms, sealed, dirty });
+        let segment = Segment {
+            path: begun.path,
+            first,
+            end: first,
+            bits: Vec::new(),
+            bytes,
+            last_wall_ms: 0,
+            begun: Some(self.context.clock.mono()),
+            sealed: false,
+            dirty: false,
+        };
+        self.shared.index().push(lane, segment);
         self.unlink.retain(|path| segment::remove(path).is_err_and(|e| e.kind() != io::ErrorKind::NotFound));
         Ok(())
     }
@@ -376,8 +405,9 @@ impl Writer {
     fn keep_house(&mut self, now: Captured) {
         for (lane, log) in self.log.iter().flat_map(|log| Lane::ALL.into_iter().zip(&log.lanes)) {
             // Where this fails, the next segment will, and that is dealt with.
-            if self.failed[lane as usize].is_none() && log.prepare().is_err() {
+            if self.failed[lane as usize].is_none() && self.spares_at <= now.mono && log.prepare().is_err() {
                 log::debug!("store: no spare segment for {}", segment::folder(lane));
+                self.spares_at = now.mono + PROBE;
             }
         }
         // A clock that was never set would make everything too old once it is.
@@ -385,9 +415,9 @@ impl Writer {
             return;
         }
         self.prune_at = now.mono + PRUNE;
-        let oldest_ms = wall_ms(now.wall).saturating_sub(self.context.settings.keep.as_millis() as u64);
+        let keep = self.context.settings.keep;
         loop {
-            let old = self.shared.index().pop_finished(|s| s.last_wall_ms < oldest_ms);
+            let old = self.shared.index().pop_finished(|s| s.is_older_than(keep, now));
             let Some(old) = old else { return };
             if let Err(e) = segment::remove(&old.path) {
                 log::warn!("store: {}: {e}", old.path.display());
@@ -415,6 +445,9 @@ impl Writer {
     fn is_finished(&self) -> bool {
         let contents = self.shared.inbox.lock();
         let Some(log) = &self.log else { return true };
+        if self.is_ready(Lane::Events) && log.counters.has_untold() {
+            return false;
+        }
         Lane::ALL
             .into_iter()
             .filter(|lane| self.is_ready(*lane))
