@@ -24,6 +24,7 @@ mod recover;
 mod samples;
 mod segment;
 mod shared;
+mod sole;
 #[cfg(test)]
 mod tests;
 mod writer;

@@ -301,6 +301,21 @@ fn a_folder_that_cannot_be_made_keeps_events_in_memory_until_it_can() {
 }
 
 #[test]
+fn a_second_process_on_the_same_folder_waits_until_the_first_has_ended() {
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    let first = Life::begin(dir.path());
+    first.keep([event("front", 0)]);
+    let second = Life::begin(dir.path());
+    second.store.offer(event("back", 0));
+    assert!(second.store.trouble().is_some_and(|why| why.contains("another process")));
+    first.keep([event("front", 1)]);
+    first.end();
+    second.until("its own event", |s| s.waiting() == 3);
+    assert_eq!(frames(&second.backlog(Lane::Events)), [0, 1, 0]);
+    second.end();
+}
+
+#[test]
 fn what_the_broker_refuses_is_a_dead_letter_and_waits_no_more() {
     let dir = tempfile::tempdir().expect("a temporary folder");
     let life = Life::begin(dir.path());

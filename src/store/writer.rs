@@ -2,6 +2,7 @@
 //! tells whoever brings it to the broker.
 
 use std::collections::BTreeSet;
+use std::fs::File;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
@@ -17,7 +18,7 @@ use super::index::Segment;
 use super::lane::LaneLog;
 use super::recover::{Recovered, recover, untold};
 use super::shared::Shared;
-use super::{Context, segment};
+use super::{Context, segment, sole};
 use crate::types::{Captured, Event, Lane, What};
 
 /// How long an event may gather others before it is made durable; the rest of the half second is the disk's. Alerts gather nothing. An SD card writes a block of 4 KiB at the least, however little there is to write.
@@ -56,7 +57,9 @@ pub(super) struct Writer {
     shared: Arc<Shared>,
     context: Context,
     boot: Uuid,
-    /// None while the folder cannot even be listed.
+    /// The folder, as long as nobody else may write to it.
+    held: Option<File>,
+    /// None while the folder cannot even be listed, or is another process's.
     log: Option<Log>,
     /// When a lane that failed is tried again.
     failed: [Option<Duration>; 2],
@@ -79,6 +82,7 @@ impl Writer {
             shared,
             context,
             boot,
+            held: None,
             log: None,
             failed,
             reasons: BTreeSet::new(),
@@ -93,8 +97,12 @@ impl Writer {
     }
 
     fn open(&mut self) {
-        match recover(&self.context.dir) {
-            Ok(recovered) => self.take_over(recovered),
+        let opened = sole::hold(&self.context.dir).and_then(|held| Ok((held, recover(&self.context.dir)?)));
+        match opened {
+            Ok((held, recovered)) => {
+                self.held = held;
+                self.take_over(recovered);
+            }
             Err(e) => Lane::ALL.into_iter().for_each(|lane| self.fail(lane, &e)),
         }
     }
