@@ -8,6 +8,7 @@ use std::time::SystemTime;
 
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use tokio::sync::Semaphore;
 
 use crate::types::What;
 
@@ -15,6 +16,9 @@ use crate::types::What;
 const USUAL: usize = 100;
 /// Events of one answer at most: about a megabyte.
 const AT_MOST: usize = 1000;
+
+/// One history is read at a time: a filter that hardly anything fits reads all that is kept, and cameras need the processors, too.
+static TURN: Semaphore = Semaphore::const_new(1);
 
 /// What is asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,7 +45,16 @@ pub(super) async fn answer(history: Option<History>, query: &str) -> Response {
         Ok(query) => query,
         Err(why) => return (StatusCode::BAD_REQUEST, why + "\n").into_response(),
     };
-    match tokio::task::spawn_blocking(move || history(&query)).await {
+    // Whoever has gone meanwhile is not read for.
+    let Ok(turn) = TURN.acquire().await else {
+        return (StatusCode::INTERNAL_SERVER_ERROR, "the events could not be read\n").into_response();
+    };
+    let read = move || {
+        let events = history(&query);
+        drop(turn);
+        events
+    };
+    match tokio::task::spawn_blocking(read).await {
         Ok(Ok(events)) => {
             let mut body = b"{\"events\":[".to_vec();
             body.extend(events.join(&b','));

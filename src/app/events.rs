@@ -1,7 +1,6 @@
 //! The way of events through the daemon: engines and the supervisor tell them, alerts see them pass, the store keeps them, publishing takes
 //! them from there. Belongs here: how these parts are joined, begun and ended. Does not: what any of them decides.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,7 +15,7 @@ use crate::publish::{self, payload};
 use crate::runtime::{Clock, Hearts};
 use crate::store::{self, Store};
 use crate::telemetry::Metrics;
-use crate::types::{Event, Measured, Report, Stored};
+use crate::types::{Backlog, Event, Measured, Report, Stored};
 
 /// The store does not beat while a disk takes its time to make something durable.
 const STORE_SILENCE: Duration = Duration::from_secs(60);
@@ -28,6 +27,7 @@ pub(super) struct Events {
     watch: Watch,
     gauges: Gauges,
     open_at_start: Vec<Stored>,
+    alerts: Vec<String>,
 }
 
 /// Where events go to; clones share the way.
@@ -83,7 +83,8 @@ impl Events {
         };
         let watch = Watch::new(&config.alerts, &open_at_start, clock, keep);
         let gauges = Gauges::new(Arc::clone(metrics), config.paths.state.clone());
-        Ok(Self { store, driver, watch, gauges, open_at_start })
+        let alerts = config.alerts.keys().cloned().collect();
+        Ok(Self { store, driver, watch, gauges, open_at_start, alerts })
     }
 
     /// For whoever tells events.
@@ -96,6 +97,7 @@ impl Events {
         publish::Outgoing {
             backlog: Arc::new(self.store.clone()),
             open_alerts: self.open_at_start.clone(),
+            alerts: self.alerts.clone(),
             boot: self.store.boot(),
         }
     }
@@ -131,14 +133,7 @@ pub(super) fn history(config: &Config) -> crate::api::History {
     Arc::new(move |asked| {
         let query =
             store::Query { since: asked.since, camera: asked.camera.clone(), kind: asked.kind.map(str::to_owned) };
-        let events = store::history(&dir, &query).map_err(|e| format!("{}: {e}", dir.display()))?;
-        let mut newest = VecDeque::new();
-        for stored in events {
-            if newest.len() == asked.limit {
-                newest.pop_front();
-            }
-            newest.push_back(stored);
-        }
+        let newest = store::newest(&dir, &query, asked.limit).map_err(|e| format!("{}: {e}", dir.display()))?;
         Ok(newest.iter().map(|stored| wire_form(stored, &device)).collect())
     })
 }

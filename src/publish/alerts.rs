@@ -1,9 +1,10 @@
 //! Which alerts the broker must retain. Pure: it follows the records of the store as they go to the broker.
 //!
 //! Records come again after a lost connection and after a restart, and then not all of them: one that was acknowledged stays away. A record
-//! is therefore applied once; and of those that an earlier life of the daemon left behind, what is open was told at the start.
+//! is therefore applied once; and of those that an earlier life of the daemon left behind, what is open was told at the start. A record may
+//! also be lost on the way, and with it that an alert is over: where all have gone, the store's own word counts.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use uuid::Uuid;
 
@@ -58,6 +59,32 @@ impl OpenAlerts {
         }
     }
 
+    /// All records have gone: what is open must be this, or some of them were lost. Which alert is another thing then; to be called until
+    /// there is none.
+    pub(super) fn agree(&mut self, with: &[Stored]) -> Option<(String, Retain)> {
+        let mut truth: BTreeMap<&str, Vec<&Stored>> = BTreeMap::new();
+        for stored in with {
+            if let What::AlertRaised { alert, .. } = &stored.event.what {
+                truth.entry(alert).or_default().push(stored);
+            }
+        }
+        let names = self.open.keys().map(String::as_str).chain(truth.keys().copied());
+        let ids = |of: &[&Stored]| of.iter().map(|s| s.id).collect::<BTreeSet<_>>();
+        let wrong = names.into_iter().find(|name| {
+            let (ours, theirs) = (self.open.get(*name), truth.get(name));
+            ids(&ours.into_iter().flatten().collect::<Vec<_>>()) != ids(theirs.map_or(&[], Vec::as_slice))
+        });
+        let name = wrong?.to_owned();
+        let mut open: Vec<Stored> = truth.remove(&*name).into_iter().flatten().cloned().collect();
+        open.sort_by_key(|s| s.id);
+        self.open.remove(&name);
+        if !open.is_empty() {
+            self.open.insert(name.clone(), open);
+        }
+        let retain = self.of(&name);
+        Some((name, retain))
+    }
+
     fn follow(&mut self, stored: &Stored) -> Option<(String, Retain)> {
         let (alert, raised) = match &stored.event.what {
             What::AlertRaised { alert, .. } => (alert, true),
@@ -75,7 +102,8 @@ impl OpenAlerts {
         Some((alert.clone(), self.of(alert)))
     }
 
-    fn of(&self, alert: &str) -> Retain {
+    /// What is to be retained of an alert now.
+    pub(super) fn of(&self, alert: &str) -> Retain {
         self.open.get(alert).and_then(|open| open.last()).map_or(Retain::Over, |s| Retain::Raised(Box::new(s.clone())))
     }
 }
@@ -116,6 +144,19 @@ mod tests {
         alerts.apply(1, &first);
         alerts.apply(2, &stored(2, Some("yard"), cleared("red_car")));
         assert_eq!(alerts.apply(1, &first), None);
+    }
+
+    #[test]
+    fn an_alert_whose_clearing_was_lost_is_over_once_all_that_is_left_has_gone() {
+        let mut alerts = OpenAlerts::new(Vec::new(), BOOT);
+        let (red, fire) = (stored(1, Some("yard"), raised("red_car")), stored(2, Some("yard"), raised("fire")));
+        alerts.apply(1, &red);
+        assert_eq!(alerts.agree(std::slice::from_ref(&red)), None);
+        // Its clearing and the raising of another one were on a piece of the disk that is damaged.
+        let open = [fire.clone()];
+        assert_eq!(alerts.agree(&open), Some((name(), Retain::Over)));
+        assert_eq!(alerts.agree(&open), Some(("fire".to_owned(), Retain::Raised(Box::new(fire)))));
+        assert_eq!(alerts.agree(&open), None);
     }
 
     #[test]

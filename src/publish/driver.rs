@@ -76,7 +76,7 @@ impl Shared {
 /// The body of the thread.
 pub(super) fn run(runtime: Runtime, shared: &Shared, events: Option<Events>) {
     let companions = shared.context.onvif.then(Companions::default);
-    runtime.block_on(drive(shared, Carried { events, companions, blame: Blame::default() }));
+    runtime.block_on(drive(shared, Carried { events, companions, blame: Blame::default(), deaf: false }));
     shared.context.metrics.mqtt.connected.set(0);
     shared.desk.close();
     let left = shared.desk.records_left();
@@ -92,6 +92,8 @@ pub(super) struct Carried {
     pub(super) events: Option<Events>,
     pub(super) companions: Option<Companions>,
     pub(super) blame: Blame,
+    /// The next connection subscribes to nothing: what was brought to this one is more than can be read.
+    pub(super) deaf: bool,
 }
 
 async fn drive(shared: &Shared, mut carried: Carried) {

@@ -25,6 +25,8 @@ pub(super) struct Events {
     news: Arc<AtomicBool>,
     lanes: [Reading; 2],
     open: OpenAlerts,
+    /// Whether what is retained is what the store says to be open, as of the last news.
+    agreed: bool,
 }
 
 impl Events {
@@ -36,7 +38,7 @@ impl Events {
             flag.store(true, Ordering::Release);
             wake();
         }));
-        Self { backlog, news, lanes: Default::default(), open }
+        Self { backlog, news, lanes: Default::default(), open, agreed: false }
     }
 
     /// The record of a lane that this connection was not given yet.
@@ -55,9 +57,27 @@ impl Events {
     /// What the broker must retain before it gets the next alert: thus whoever hears of the alert finds the state with it, and an
     /// acknowledged alert has left nothing behind. Says each thing once.
     pub(super) fn retain_first(&mut self) -> Option<(String, Retain)> {
-        self.next(Lane::Alerts)?;
+        if self.next(Lane::Alerts).is_none() {
+            return self.agree();
+        }
         let (number, stored) = self.lanes[index(Lane::Alerts)].ahead.as_ref()?;
         self.open.apply(*number, stored)
+    }
+
+    /// Where no alert waits to be sent, the store may still know of one that is over, or open: its record was lost.
+    fn agree(&mut self) -> Option<(String, Retain)> {
+        if self.agreed {
+            return None;
+        }
+        let open = self.backlog.open_alerts();
+        // One that has come meanwhile is among them, and is told when its turn comes.
+        self.lanes[index(Lane::Alerts)].dry = false;
+        if self.next(Lane::Alerts).is_some() {
+            return None;
+        }
+        let wrong = self.open.agree(&open);
+        self.agreed = wrong.is_none();
+        wrong
     }
 
     /// The connection took the record that [`Events::next`] gave.
@@ -88,6 +108,7 @@ impl Events {
         for reading in &mut self.lanes {
             reading.dry = false;
         }
+        self.agreed = false;
     }
 }
 
@@ -101,7 +122,7 @@ const fn index(lane: Lane) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::publish::samples::{BOOT, MemoryBacklog, raised, stored};
+    use crate::publish::samples::{BOOT, MemoryBacklog, cleared, raised, stored};
     use crate::types::What;
 
     fn events(backlog: &Arc<MemoryBacklog>) -> Events {
@@ -139,6 +160,21 @@ mod tests {
         backlog.offer(stored(1, Some("yard"), What::Appeared));
         assert_eq!(number(&mut events, Lane::Events), Some(1));
         assert_eq!(number(&mut events, Lane::Alerts), None, "each lane has its own records");
+    }
+
+    #[test]
+    fn an_alert_whose_clearing_is_lost_is_retained_no_more_once_the_others_have_gone() {
+        let backlog = Arc::new(MemoryBacklog::default());
+        backlog.offer(stored(1, Some("yard"), raised("red_car")));
+        let mut events = events(&backlog);
+        assert!(matches!(events.retain_first(), Some((_, Retain::Raised(_)))));
+        events.handed(Lane::Alerts);
+        events.acknowledged(Lane::Alerts, 1);
+        assert_eq!(events.retain_first(), None, "it is open");
+        backlog.offer(stored(2, Some("yard"), cleared("red_car")));
+        backlog.acknowledged(Lane::Alerts, 2);
+        assert_eq!(events.retain_first(), Some(("red_car".to_owned(), Retain::Over)));
+        assert_eq!(events.retain_first(), None);
     }
 
     #[test]

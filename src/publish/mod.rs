@@ -80,6 +80,9 @@ pub struct Outgoing {
     pub backlog: Arc<dyn Backlog>,
     /// Alerts that were open when this life of the daemon began, as the events that raised them.
     pub open_alerts: Vec<Stored>,
+    /// The names of all alerts that there are. Of those that are not open the broker may still retain that they are: from a life whose disk is
+    /// gone, say.
+    pub alerts: Vec<String>,
     /// The `boot` of what is stored from now on.
     pub boot: uuid::Uuid,
 }
@@ -161,6 +164,7 @@ pub fn start(context: Context) -> Result<(Publisher, Driver), PublishError> {
     ));
     let events = context.outgoing.clone().map(|outgoing| {
         let open = OpenAlerts::new(outgoing.open_alerts, outgoing.boot);
+        outgoing.alerts.iter().for_each(|name| desk.say_alert(name, open.of(name)));
         open.all().into_iter().for_each(|(name, retain)| desk.say_alert(&name, retain));
         let bell = Arc::clone(&desk);
         Events::new(outgoing.backlog, open, move || bell.ring())

@@ -26,8 +26,8 @@ use lost::{lost_v5, lost_v311};
 /// Longer than a TLS handshake over a bad mobile link, shorter than anybody's patience.
 const CONNECT_WITHIN_SECS: u64 = 10;
 /// Commands are short; our own announcements to Home Assistant, which the broker gives back, grow with a camera's zones and lines. With
-/// MQTT 5 the broker is told; with 3.1.1 a larger packet ends the connection, and one that is not retained is not sent again on the next
-/// one, whose session is a new one.
+/// MQTT 5 the broker is told; with 3.1.1 a larger packet ends the connection. On the next one, whose session is a new one, only what is
+/// retained comes again; that one therefore does not listen.
 const LARGEST_INCOMING_BYTES: u32 = 1 << 20;
 /// What we send at most: room for a picture; a message beyond it is a mistake, and many brokers would close the connection over it.
 pub(super) const LARGEST_OUTGOING_BYTES: usize = 4 << 20;

@@ -175,6 +175,7 @@ struct Kept {
     lanes: BTreeMap<(Lane, u64), Stored>,
     given: [u64; 2],
     asked: u64,
+    open: BTreeMap<String, Stored>,
 }
 
 impl std::fmt::Debug for MemoryBacklog {
@@ -191,6 +192,11 @@ impl MemoryBacklog {
         let given = &mut kept.given[usize::from(lane == Lane::Events)];
         *given += 1;
         let number = *given;
+        match &stored.event.what {
+            What::AlertRaised { alert, .. } => drop(kept.open.insert(alert.clone(), stored.clone())),
+            What::AlertCleared { alert, .. } => drop(kept.open.remove(alert)),
+            _ => {}
+        }
         kept.lanes.insert((lane, number), stored);
         drop(kept);
         if let Some(news) = &*self.news.lock().expect("no panic") {
@@ -218,6 +224,10 @@ impl Backlog for MemoryBacklog {
 
     fn refused(&self, lane: Lane, number: u64, _why: &str) {
         self.acknowledged(lane, number);
+    }
+
+    fn open_alerts(&self) -> Vec<Stored> {
+        self.kept.lock().expect("no panic").open.values().cloned().collect()
     }
 
     fn waiting(&self) -> u64 {

@@ -141,6 +141,7 @@ impl<'a> Session<'a> {
                 if lost.cut {
                     self.blame_the_oldest(now);
                 }
+                self.carried.deaf |= lost.choked;
                 return Some(self.lost(lost));
             }
         }
@@ -161,6 +162,13 @@ impl<'a> Session<'a> {
     /// Before anything else is sent: the subscription takes one of the packet identifiers that the window counts.
     fn subscribe(&mut self, now: Duration) -> Option<Ended> {
         let inbox = self.shared.context.inbox.as_ref().filter(|i| !i.filters.is_empty())?;
+        if std::mem::take(&mut self.carried.deaf) {
+            log::error!(
+                "mqtt: a retained message that is too large lies on a topic of {:?}; until the next connection nothing is listened to",
+                inbox.filters
+            );
+            return None;
+        }
         if !self.connection.subscribe(&inbox.filters) {
             return Some(self.lost(Lost::because("the client takes no subscription")));
         }

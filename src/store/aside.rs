@@ -1,12 +1,14 @@
 //! What is put where its owner finds it: bytes that are no record any more, and records that the broker does not take.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use serde::Serialize;
 
 use super::inbox::{Refused, Rotten};
+use super::segment::MODE;
 use crate::types::{Captured, Lane, Stored};
 
 /// Damaged pieces that are kept; the first ones tell as much as the later ones.
@@ -23,7 +25,7 @@ pub(super) fn keep_rotten(dir: &Path, rotten: &Rotten) -> io::Result<bool> {
         return Ok(false);
     }
     if fs::read_dir(&folder)?.count() < MAX_ROTTEN {
-        fs::write(path, &rotten.bytes)?;
+        OpenOptions::new().write(true).create_new(true).mode(MODE).open(path)?.write_all(&rotten.bytes)?;
     }
     Ok(true)
 }
@@ -37,18 +39,20 @@ struct DeadLetter<'a> {
     event: Option<&'a Stored>,
 }
 
-/// Adds a line to `refused.jsonl`.
-pub(super) fn keep_refused(dir: &Path, refused: &Refused, now: Captured) -> io::Result<()> {
+/// Adds a line for each to `refused.jsonl`. They are durable when this returns.
+pub(super) fn keep_refused(dir: &Path, refused: &[Refused], now: Captured) -> io::Result<()> {
     let path = dir.join("refused.jsonl");
     if path.metadata().is_ok_and(|m| m.len() > MAX_REFUSED_BYTES) {
         fs::rename(&path, dir.join("refused.1.jsonl"))?;
     }
-    let Refused { lane, number, why, stored } = refused;
-    let letter = DeadLetter { refused_at: now, lane: *lane, number: *number, why, event: stored.as_ref() };
-    let mut line = serde_json::to_vec(&letter)?;
-    line.push(b'\n');
-    let mut file: File = OpenOptions::new().create(true).append(true).open(path)?;
-    file.write_all(&line)?;
+    let mut lines = Vec::new();
+    for Refused { lane, number, why, stored } in refused {
+        let letter = DeadLetter { refused_at: now, lane: *lane, number: *number, why, event: stored.as_ref() };
+        serde_json::to_writer(&mut lines, &letter)?;
+        lines.push(b'\n');
+    }
+    let mut file = OpenOptions::new().create(true).append(true).mode(MODE).open(path)?;
+    file.write_all(&lines)?;
     file.sync_data()
 }
 
@@ -74,7 +78,7 @@ mod tests {
         let dir = tempfile::tempdir().expect("a temporary folder");
         for number in [4, 5] {
             let refused = Refused { lane: Lane::Alerts, number, why: "too large".to_owned(), stored: None };
-            keep_refused(dir.path(), &refused, at(1)).expect("written");
+            keep_refused(dir.path(), &[refused], at(1)).expect("written");
         }
         let text = fs::read_to_string(dir.path().join("refused.jsonl")).expect("read");
         let numbers: Vec<_> = text

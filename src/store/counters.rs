@@ -36,7 +36,7 @@ impl Losses {
         Self { count: self.count.max(other.count), alerts: self.alerts.max(other.alerts) }
     }
 
-    fn beyond(self, other: Self) -> Self {
+    pub(super) fn beyond(self, other: Self) -> Self {
         Self { count: self.count.saturating_sub(other.count), alerts: self.alerts.saturating_sub(other.alerts) }
     }
 }

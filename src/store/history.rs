@@ -1,6 +1,7 @@
 //! The history as it lies on disk, for people. Reads the files beside a running daemon, without its help and without a lock: a record is
 //! whole or it is not there.
 
+use std::collections::VecDeque;
 use std::iter::Peekable;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
@@ -35,11 +36,24 @@ impl Query {
 /// # Errors
 /// When a folder that is there cannot be listed.
 pub fn history(dir: &Path, query: &Query) -> std::io::Result<History> {
-    let lane = |lane| -> std::io::Result<_> {
-        let files = segment::list(&dir.join(segment::folder(lane)))?;
-        Ok(LaneHistory { files, since_ms: query.since.map(wall_ms), loaded: Vec::new() }.peekable())
-    };
-    Ok(History { lanes: [lane(Lane::Alerts)?, lane(Lane::Events)?], query: query.clone() })
+    History::begin(dir, query, Order::OldestFirst)
+}
+
+/// The newest so many of the events that were asked for, oldest first. Older segments than these need are not read.
+///
+/// # Errors
+/// When a folder that is there cannot be listed.
+pub fn newest(dir: &Path, query: &Query, at_most: usize) -> std::io::Result<Vec<Stored>> {
+    let mut events: Vec<Stored> = History::begin(dir, query, Order::NewestFirst)?.take(at_most).collect();
+    events.reverse();
+    Ok(events)
+}
+
+/// Which way to read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Order {
+    OldestFirst,
+    NewestFirst,
 }
 
 /// See [`history`].
@@ -47,6 +61,17 @@ pub fn history(dir: &Path, query: &Query) -> std::io::Result<History> {
 pub struct History {
     lanes: [Peekable<LaneHistory>; 2],
     query: Query,
+    order: Order,
+}
+
+impl History {
+    fn begin(dir: &Path, query: &Query, order: Order) -> std::io::Result<Self> {
+        let lane = |lane| -> std::io::Result<_> {
+            let files = files(&dir.join(segment::folder(lane)))?;
+            Ok(LaneHistory { files, since_ms: query.since.map(wall_ms), loaded: Vec::new(), order }.peekable())
+        };
+        Ok(Self { lanes: [lane(Lane::Alerts)?, lane(Lane::Events)?], query: query.clone(), order })
+    }
 }
 
 impl Iterator for History {
@@ -57,7 +82,7 @@ impl Iterator for History {
             let [alerts, events] = &mut self.lanes;
             // Ids sort by age, over both lanes.
             let stored = match (alerts.peek(), events.peek()) {
-                (Some(a), Some(e)) if a.id < e.id => alerts.next(),
+                (Some(a), Some(e)) if (a.id < e.id) == (self.order == Order::OldestFirst) => alerts.next(),
                 (Some(_), None) => alerts.next(),
                 _ => events.next(),
             }?;
@@ -68,14 +93,33 @@ impl Iterator for History {
     }
 }
 
+/// A segment and the numbers of its records.
+#[derive(Debug)]
+struct Piece {
+    path: PathBuf,
+    first: u64,
+    /// Records of a segment that failed stand in the next one too: there they count.
+    limit: u64,
+}
+
+/// Oldest first.
+fn files(folder: &Path) -> std::io::Result<VecDeque<Piece>> {
+    let (mut files, mut limit) = (VecDeque::new(), u64::MAX);
+    for (Name { first, .. }, path) in segment::list(folder)?.into_iter().rev() {
+        files.push_front(Piece { path, first, limit });
+        limit = limit.min(first);
+    }
+    Ok(files)
+}
+
 /// One lane, a segment in memory at a time.
 #[derive(Debug)]
 struct LaneHistory {
-    /// Oldest first.
-    files: Vec<(Name, PathBuf)>,
+    files: VecDeque<Piece>,
     since_ms: Option<u64>,
-    /// Newest first.
+    /// What comes next is the last one.
     loaded: Vec<Stored>,
+    order: Order,
 }
 
 impl Iterator for LaneHistory {
@@ -83,14 +127,14 @@ impl Iterator for LaneHistory {
 
     fn next(&mut self) -> Option<Stored> {
         while self.loaded.is_empty() {
-            if self.files.is_empty() {
-                return None;
+            let next = match self.order {
+                Order::OldestFirst => self.files.pop_front(),
+                Order::NewestFirst => self.files.pop_back(),
+            }?;
+            self.loaded = load(&next.path, next.first, next.limit, self.since_ms).unwrap_or_default();
+            if self.order == Order::OldestFirst {
+                self.loaded.reverse();
             }
-            let (name, path) = self.files.remove(0);
-            // Records of a segment that failed stand in the next one too.
-            let limit = self.files.iter().map(|(n, _)| n.first).min().unwrap_or(u64::MAX);
-            self.loaded = load(&path, name.first, limit, self.since_ms).unwrap_or_default();
-            self.loaded.reverse();
         }
         self.loaded.pop()
     }

@@ -12,6 +12,10 @@ use crate::types::{Event, Lane, Stored};
 /// Events that wait for a disk that takes nothing: some 10 MB of memory, more than an hour at 2 events a second.
 const CAPACITY: usize = 10_000;
 
+/// Refused records that wait to be set aside. A broker that refuses everything does so faster than a disk writes; what is beyond this stays
+/// in the backlog and goes with the next connection.
+const MOST_REFUSED: usize = 1000;
+
 /// Bytes of a segment that are no record, or one that cannot be read.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Rotten {
@@ -29,10 +33,14 @@ pub(super) struct Refused {
     pub(super) stored: Option<Stored>,
 }
 
+/// An event, and the how manyth it is of both lanes.
+pub(super) type Arrived = (u64, Event);
+
 /// All that came.
 #[derive(Debug, Default)]
 pub(super) struct Contents {
-    queues: [VecDeque<Event>; 2],
+    queues: [VecDeque<Arrived>; 2],
+    arrivals: u64,
     /// Events that are gone, for whatever reason, since this was last asked.
     pub(super) lost: Losses,
     pub(super) reasons: BTreeSet<&'static str>,
@@ -47,7 +55,7 @@ pub(super) struct Contents {
 
 impl Contents {
     /// The oldest events of a lane, at most so many.
-    pub(super) fn take(&mut self, lane: Lane, at_most: usize) -> Vec<Event> {
+    pub(super) fn take(&mut self, lane: Lane, at_most: usize) -> Vec<Arrived> {
         let queue = &mut self.queues[lane as usize];
         queue.drain(..queue.len().min(at_most)).collect()
     }
@@ -65,10 +73,18 @@ impl Contents {
         }
     }
 
+    /// A record is to be set aside.
+    pub(super) fn refuse(&mut self, refused: Refused) {
+        if self.refused.len() < MOST_REFUSED {
+            self.refused.push(refused);
+        }
+    }
+
     /// Keeps the newest, and of those alerts rather than others.
     fn put(&mut self, event: Event) {
         let lane = if event.is_alert() { Lane::Alerts } else { Lane::Events };
-        self.queues[lane as usize].push_back(event);
+        self.arrivals += 1;
+        self.queues[lane as usize].push_back((self.arrivals, event));
         if self.queues.iter().map(VecDeque::len).sum::<usize>() > CAPACITY {
             let victim =
                 [Lane::Events, Lane::Alerts].into_iter().find(|l| self.queues[*l as usize].pop_front().is_some());
@@ -129,7 +145,17 @@ mod tests {
         let mut contents = inbox.lock();
         assert_eq!(contents.lost, Losses { count: 5, alerts: 0 });
         assert_eq!(contents.len(Lane::Alerts), 1);
-        assert_eq!(contents.take(Lane::Events, 1)[0].frame_seq, Some(5));
+        assert_eq!(contents.take(Lane::Events, 1)[0].1.frame_seq, Some(5));
+    }
+
+    #[test]
+    fn what_a_broker_refuses_is_taken_no_faster_than_it_is_set_aside() {
+        let inbox = Inbox::default();
+        for number in 1..=MOST_REFUSED as u64 + 1 {
+            let refused = Refused { lane: Lane::Events, number, why: "no".to_owned(), stored: None };
+            inbox.change(|contents| contents.refuse(refused));
+        }
+        assert_eq!(inbox.lock().refused.len(), MOST_REFUSED);
     }
 
     #[test]

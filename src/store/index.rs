@@ -3,8 +3,10 @@
 use std::collections::VecDeque;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
-use crate::types::Lane;
+use super::counters::wall_ms;
+use crate::types::{Captured, Lane};
 
 /// One segment, as far as it is durable.
 #[derive(Debug, Clone)]
@@ -20,6 +22,8 @@ pub(super) struct Segment {
     pub(super) bytes: u64,
     /// The latest wall time of an event in it, in milliseconds since 1970.
     pub(super) last_wall_ms: u64,
+    /// When it was begun, by the monotonic clock; None for one of an earlier life.
+    pub(super) begun: Option<Duration>,
     /// Whether nothing more comes.
     pub(super) sealed: bool,
     /// Whether the bits differ from those in the file.
@@ -27,7 +31,14 @@ pub(super) struct Segment {
 }
 
 impl Segment {
-    fn is_done(&self, number: u64) -> bool {
+    /// Whether all in it is older than this. A wall clock that was set only lately makes everything old that came before: what this life
+    /// began is no older than that.
+    pub(super) fn is_older_than(&self, keep: Duration, now: Captured) -> bool {
+        let oldest_ms = wall_ms(now.wall).saturating_sub(keep.as_millis() as u64);
+        self.last_wall_ms < oldest_ms && self.begun.is_none_or(|begun| now.mono.saturating_sub(begun) > keep)
+    }
+
+    pub(super) fn is_done(&self, number: u64) -> bool {
         let at = (number - self.first) as usize;
         self.bits.get(at / 8).is_some_and(|byte| byte >> (at % 8) & 1 == 1)
     }
@@ -49,6 +60,16 @@ impl Segment {
     pub(super) fn waiting(&self) -> u64 {
         (self.end - self.first) - (self.bits.iter().map(|b| u64::from(b.count_ones())).sum::<u64>())
     }
+}
+
+/// Where a record is.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Place {
+    pub(super) number: u64,
+    /// The file that it is in.
+    pub(super) path: Arc<Path>,
+    /// The number after the last record's that is durable in this file.
+    pub(super) durable_end: u64,
 }
 
 /// The segments of both lanes, oldest first. Ranges of numbers grow and do not overlap.
@@ -78,13 +99,13 @@ impl Index {
         self.lanes[slot(lane)].push_back(segment);
     }
 
-    /// The oldest waiting record above this number, and the file that it is in.
-    pub(super) fn next(&self, lane: Lane, above: u64) -> Option<(u64, Arc<Path>)> {
+    /// The oldest waiting record above this number.
+    pub(super) fn next(&self, lane: Lane, above: u64) -> Option<Place> {
         let segments = &self.lanes[slot(lane)];
         let begin = segments.partition_point(|s| s.end <= above + 1);
         segments.range(begin..).find_map(|s| {
             let number = (s.first.max(above + 1)..s.end).find(|n| !s.is_done(*n))?;
-            Some((number, Arc::clone(&s.path)))
+            Some(Place { number, path: Arc::clone(&s.path), durable_end: s.end })
         })
     }
 
@@ -180,6 +201,7 @@ impl Index {
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
+    use std::time::UNIX_EPOCH;
 
     use proptest::prelude::*;
 
@@ -193,6 +215,7 @@ mod tests {
             bits: bits.to_vec(),
             bytes: 100,
             last_wall_ms: 0,
+            begun: None,
             sealed: true,
             dirty: false,
         }
@@ -225,7 +248,7 @@ mod tests {
             prop_assert_eq!(index.waiting(), model.len() as u64);
             let mut above = 0;
             for number in model {
-                prop_assert_eq!(index.next(Lane::Events, above).map(|(n, _)| n), Some(number));
+                prop_assert_eq!(index.next(Lane::Events, above).map(|place| place.number), Some(number));
                 above = number;
             }
             prop_assert_eq!(index.next(Lane::Events, above), None);
@@ -239,7 +262,7 @@ mod tests {
         assert_eq!(index.waiting(), 2);
         index.durable(Lane::Alerts, 6, 0);
         assert_eq!(index.waiting(), 4);
-        assert_eq!(index.next(Lane::Alerts, 3).map(|(n, _)| n), Some(4));
+        assert_eq!(index.next(Lane::Alerts, 3).map(|place| place.number), Some(4));
     }
 
     #[test]
@@ -251,6 +274,16 @@ mod tests {
         let gone: Vec<_> = index.make_room(0).into_iter().map(|(lane, s)| (lane, s.first)).collect();
         assert_eq!(gone, [(Lane::Events, 1), (Lane::Alerts, 1)]);
         assert_eq!((index.bytes(), index.waiting()), (200, 8));
+    }
+
+    #[test]
+    fn what_this_life_kept_under_a_clock_of_1970_is_not_old_because_the_clock_is_set() {
+        let (keep, wall) = (Duration::from_secs(3600), UNIX_EPOCH + Duration::from_secs(1_772_366_400));
+        let now = |mono| Captured { mono: Duration::from_secs(mono), wall, wall_synced: true };
+        let young = Segment { begun: Some(Duration::from_secs(5)), ..segment(1, 3, &[]) };
+        assert!(!young.is_older_than(keep, now(60)));
+        assert!(young.is_older_than(keep, now(3700)));
+        assert!(segment(1, 3, &[]).is_older_than(keep, now(60)), "of an earlier life nothing else is known");
     }
 
     #[test]

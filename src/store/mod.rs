@@ -24,6 +24,7 @@ mod recover;
 mod samples;
 mod segment;
 mod shared;
+mod sole;
 #[cfg(test)]
 mod tests;
 mod writer;
@@ -35,7 +36,7 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
-pub use history::{Query, history};
+pub use history::{Query, history, newest};
 
 use crate::config;
 use crate::runtime::{Clock, Heart, Worker};
@@ -88,11 +89,6 @@ impl Store {
         settled.recv_timeout(at_most).is_ok() && self.trouble().is_none()
     }
 
-    /// Alerts that were raised and not cleared, in this life or an earlier one; as far as they are durable.
-    pub fn open_alerts(&self) -> Vec<Stored> {
-        self.shared.open_alerts().clone()
-    }
-
     /// Why the disk takes nothing; None while it does.
     pub fn trouble(&self) -> Option<String> {
         self.shared.trouble()
@@ -119,6 +115,10 @@ impl Backlog for Store {
 
     fn waiting(&self) -> u64 {
         self.shared.waiting()
+    }
+
+    fn open_alerts(&self) -> Vec<Stored> {
+        self.shared.open().clone()
     }
 
     fn on_news(&self, wake: Box<dyn Fn() + Send + Sync>) {

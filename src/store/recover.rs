@@ -14,7 +14,7 @@ use super::index::{Index, Segment};
 use super::lane::{LaneLog, Tail};
 use super::record::{self, Kind, Scan};
 use super::segment::{self, Front, Name, RECORDS_AT, Seal};
-use crate::types::Lane;
+use crate::types::{Lane, What};
 
 /// All that is known at the start.
 #[derive(Debug)]
@@ -107,7 +107,8 @@ fn unreadable(name: &Name, path: &Path, limit: u64) -> Read {
 
 fn segment_of(name: &Name, path: &Path, end: u64, bits: Vec<u8>, last_wall_ms: u64) -> Segment {
     let bytes = path.metadata().map_or(0, |m| m.len());
-    Segment { path: path.into(), first: name.first, end, bits, bytes, last_wall_ms, sealed: true, dirty: false }
+    let (first, begun) = (name.first, None);
+    Segment { path: path.into(), first, end, bits, bytes, last_wall_ms, begun, sealed: true, dirty: false }
 }
 
 fn read_segment(
@@ -120,7 +121,9 @@ fn read_segment(
 ) -> io::Result<Option<Read>> {
     let file = File::open(path)?;
     let Front { seal, bits } = segment::front(path, &file)?;
-    let known = seal.map_or(name.first, |s| s.end).clamp(name.first, limit.max(name.first));
+    // A segment is begun with what was not durable in the one before it: all below was there, whatever can be read of it now.
+    let at_least = if is_newest { name.first } else { limit };
+    let known = seal.map_or(at_least, |s| s.end).clamp(name.first, limit.max(name.first));
     if let (Some(seal), false, true) = (seal, is_newest, found.checkpoint.is_some()) {
         return Ok(Some(Read {
             segment: segment_of(name, path, known, bits, seal.last_wall_ms),
@@ -129,7 +132,7 @@ fn read_segment(
         }));
     }
     let (bytes, scan) = whole(&file)?;
-    if scan.records.is_empty() && scan.garbage.is_empty() && bits.is_empty() && seal.is_none() {
+    if known == name.first && scan.records.is_empty() && scan.garbage.is_empty() && bits.is_empty() && seal.is_none() {
         // Begun, and the power went before anything was in it.
         let _ = segment::remove(path);
         return Ok(None);
@@ -176,6 +179,21 @@ fn whole(file: &File) -> io::Result<(Vec<u8>, Scan)> {
     file.read_exact_at(&mut bytes, 0)?;
     let scan = record::scan(&bytes, RECORDS_AT);
     Ok((bytes, scan))
+}
+
+/// What those records of a segment have to tell of losses that wait still: it goes with the segment, and must be told anew.
+pub(super) fn untold(segment: &Segment) -> Losses {
+    let mut untold = Losses::default();
+    // What cannot be read cannot be told.
+    let Ok((bytes, scan)) = File::open(&segment.path).and_then(|file| whole(&file)) else { return untold };
+    for (number, kept) in numbered(&bytes, &scan, segment.first..segment.end) {
+        if let Some(What::Lost { count, alerts, .. }) = kept.map(|k| k.stored.event.what)
+            && !segment.is_done(number)
+        {
+            untold.add(Losses { count, alerts });
+        }
+    }
+    untold
 }
 
 /// Numbers of the records that are there, ascending, with their bodies where those can be read.

@@ -11,7 +11,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use super::crc::crc32c;
@@ -26,6 +26,9 @@ const SEAL_BYTES: usize = 24;
 pub(super) const RECORDS_AT: usize = 4096;
 /// Bits beyond this are damage: no segment has room for so many records.
 const MAX_BITS_BYTES: usize = 4096;
+
+/// Who went where is nobody's business but the owner's and his group's.
+pub(super) const MODE: u32 = 0o640;
 
 /// The file that is made ahead, to be there when it is needed.
 const SPARE: &str = "spare";
@@ -101,7 +104,7 @@ fn fill(path: &Path, size: u64) -> io::Result<()> {
     let partial = path.with_extension("new");
     let zeros = [0; 64 << 10];
     let filled = (|| {
-        let mut file = File::create(&partial)?;
+        let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(MODE).open(&partial)?;
         file.write_all(&MAGIC)?;
         let mut left = size - MAGIC.len() as u64;
         while left > 0 {
@@ -172,7 +175,7 @@ pub(super) fn write_bits(path: &Path, bits: &[u8]) -> io::Result<usize> {
     bytes.extend_from_slice(&crc32c(&[&length, bits]).to_le_bytes());
     bytes.extend_from_slice(&length);
     bytes.extend_from_slice(bits);
-    let file = OpenOptions::new().write(true).create(true).truncate(false).open(bits_file(path))?;
+    let file = OpenOptions::new().write(true).create(true).truncate(false).mode(MODE).open(bits_file(path))?;
     file.write_all_at(&bytes, 0)?;
     Ok(bytes.len())
 }
@@ -240,6 +243,17 @@ mod tests {
         seal(&file, mark).expect("written");
         write_bits(&path, &[0xff, 0x01]).expect("written");
         assert_eq!(front(&path, &file).expect("read"), Front { seal: Some(mark), bits: vec![0xff, 0x01] });
+    }
+
+    #[test]
+    fn what_is_kept_is_not_for_everybody() {
+        use std::os::unix::fs::PermissionsExt;
+        let (dir, _file, path) = made();
+        write_bits(&path, &[1]).expect("written");
+        for entry in std::fs::read_dir(dir.path()).expect("listed").flatten() {
+            let mode = entry.metadata().expect("there").permissions().mode();
+            assert_eq!(mode & 0o027, 0, "{:?}: {mode:o}", entry.file_name());
+        }
     }
 
     #[test]

@@ -1,11 +1,10 @@
 //! What the store's thread and its callers both hold.
 
-use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::counters::Losses;
 use super::inbox::{Inbox, Refused};
-use super::index::Index;
+use super::index::{Index, Place};
 use super::reader::{ReadError, Reader};
 use crate::telemetry::Metrics;
 use crate::types::{Backlog, Lane, Stored};
@@ -18,7 +17,7 @@ pub(super) struct Shared {
     metrics: Arc<Metrics>,
     index: Mutex<Index>,
     reader: Mutex<Reader>,
-    open_alerts: Mutex<Vec<Stored>>,
+    open: Mutex<Vec<Stored>>,
     trouble: Mutex<[Option<String>; 2]>,
     listeners: Mutex<Vec<Wake>>,
 }
@@ -41,7 +40,7 @@ impl Shared {
             metrics,
             index: Mutex::default(),
             reader: Mutex::default(),
-            open_alerts: Mutex::default(),
+            open: Mutex::default(),
             trouble: Mutex::default(),
             listeners: Mutex::default(),
         }
@@ -51,8 +50,9 @@ impl Shared {
         lock(&self.index)
     }
 
-    pub(super) fn open_alerts(&self) -> MutexGuard<'_, Vec<Stored>> {
-        lock(&self.open_alerts)
+    /// Held while alerts become part of the backlog, so that nobody finds one there that is not here. Taken before the index.
+    pub(super) fn open(&self) -> MutexGuard<'_, Vec<Stored>> {
+        lock(&self.open)
     }
 
     /// A lane cannot be written; true when that is news.
@@ -79,37 +79,37 @@ impl Shared {
         lock(&self.listeners).iter().for_each(|wake| wake());
     }
 
-    fn read(&self, lane: Lane, path: &Arc<Path>, number: u64) -> Result<Stored, ReadError> {
-        lock(&self.reader).read(lane, path, number)
+    fn read(&self, lane: Lane, place: &Place) -> Result<Stored, ReadError> {
+        lock(&self.reader).read(lane, &place.path, place.number, place.durable_end)
     }
 
     /// The record is not there any more. Told as a loss, unless its segment went on purpose in the meantime.
     fn strike_rotten(&self, lane: Lane, number: u64, error: ReadError) {
         let was_there = self.index().done(lane, number);
         self.inbox.change(|contents| {
-            if let ReadError::Rotten(Some(rotten)) = error {
-                contents.rotten.push(rotten);
+            match error {
+                ReadError::Rotten(Some(rotten)) => contents.rotten.push(rotten),
+                // Nothing is there to be set aside, which is where it would be counted.
+                _ if was_there => self.metrics.store.rotten_total.inc(),
+                _ => {}
             }
             contents.lose(Losses::of(lane, u64::from(was_there)), "records on the disk were damaged");
             contents.acknowledged = true;
         });
-        if was_there {
-            self.metrics.store.rotten_total.inc();
-        }
     }
 }
 
 impl Backlog for Shared {
     fn next(&self, lane: Lane, above: u64) -> Option<(u64, Stored)> {
         loop {
-            let (number, path) = self.index().next(lane, above)?;
-            match self.read(lane, &path, number) {
-                Ok(stored) => return Some((number, stored)),
+            let place = self.index().next(lane, above)?;
+            match self.read(lane, &place) {
+                Ok(stored) => return Some((place.number, stored)),
                 Err(ReadError::Later(e)) => {
-                    log::warn!("store: {}: {e}; it is read later", path.display());
+                    log::warn!("store: {}: {e}; it is read later", place.path.display());
                     return None;
                 }
-                Err(rotten) => self.strike_rotten(lane, number, rotten),
+                Err(rotten) => self.strike_rotten(lane, place.number, rotten),
             }
         }
     }
@@ -123,15 +123,18 @@ impl Backlog for Shared {
 
     fn refused(&self, lane: Lane, number: u64, why: &str) {
         let above = number.saturating_sub(1);
-        let path = self.index().next(lane, above).filter(|(n, _)| *n == number).map(|(_, path)| path);
-        let Some(path) = path else { return };
-        let stored = self.read(lane, &path, number).ok();
+        let Some(place) = self.index().next(lane, above).filter(|place| place.number == number) else { return };
+        let stored = self.read(lane, &place).ok();
         let why = why.to_owned();
-        self.inbox.change(|contents| contents.refused.push(Refused { lane, number, why, stored }));
+        self.inbox.change(|contents| contents.refuse(Refused { lane, number, why, stored }));
     }
 
     fn waiting(&self) -> u64 {
         self.index().waiting()
+    }
+
+    fn open_alerts(&self) -> Vec<Stored> {
+        self.open().clone()
     }
 
     fn on_news(&self, wake: Wake) {

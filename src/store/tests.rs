@@ -154,6 +154,21 @@ fn each_camera_and_the_device_have_counts_of_their_own_over_both_lanes() {
 }
 
 #[test]
+fn an_alert_counts_behind_what_gave_rise_to_it() {
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    let life = Life::begin(dir.path());
+    for n in 0..50 {
+        life.store.offer(event("front", n));
+        life.store.offer(alert_raised("front", "intruder"));
+    }
+    assert!(life.store.settle(PATIENCE));
+    let seqs = |lane| life.backlog(lane).into_iter().map(|(_, s)| s.seq).collect::<Vec<_>>();
+    assert_eq!(seqs(Lane::Events), (1..100).step_by(2).collect::<Vec<_>>());
+    assert_eq!(seqs(Lane::Alerts), (2..101).step_by(2).collect::<Vec<_>>());
+    life.end();
+}
+
+#[test]
 fn a_rotten_record_is_set_aside_and_told_and_the_rest_lives() {
     let dir = tempfile::tempdir().expect("a temporary folder");
     let life = Life::begin(dir.path());
@@ -186,7 +201,34 @@ fn rot_that_is_only_found_when_the_record_is_read_is_told_too() {
     life.until("the loss", |s| s.waiting() == 4);
     assert!(matches!(life.backlog(Lane::Events)[3].1.event.what, What::Lost { count: 1, .. }));
     assert_eq!(life.metrics.store.rotten_total.get(), 1);
+    assert_eq!(fs::read_dir(dir.path().join("rotten")).expect("there").count(), 1);
     life.end();
+}
+
+#[test]
+fn a_segment_of_which_nothing_is_left_is_told_as_lost_as_far_as_it_waited() {
+    for is_cut in [false, true] {
+        let dir = tempfile::tempdir().expect("a temporary folder");
+        let life = Life::begin(dir.path());
+        while segments(dir.path(), Lane::Events).len() < 3 {
+            let from = life.store.waiting();
+            life.keep((from..from + 500).map(|n| event("front", n)));
+        }
+        let waited = life.store.waiting();
+        life.end();
+        let victim = segments(dir.path(), Lane::Events).remove(1);
+        let bytes = fs::metadata(&victim).expect("there").len();
+        fs::write(&victim, vec![0; if is_cut { 0 } else { bytes as usize }]).expect("written");
+
+        let life = Life::begin(dir.path());
+        assert!(life.store.settle(PATIENCE));
+        let backlog = life.backlog(Lane::Events);
+        let Some(What::Lost { count, .. }) = backlog.last().map(|(_, s)| s.event.what.clone()) else {
+            panic!("it is told")
+        };
+        assert_eq!(count + backlog.len() as u64 - 1, waited);
+        life.end();
+    }
 }
 
 #[test]
@@ -195,7 +237,7 @@ fn a_full_store_gives_up_its_oldest_events_counts_them_and_keeps_alerts() {
     let life = Life::with(dir.path(), config::Store { max_bytes: 8 << 20, ..config::Store::default() });
     life.keep([alert_raised("front", "intruder")]);
     let mut offered = 0;
-    while life.metrics.store.lost_total.get() < 3000 {
+    while life.metrics.store.lost_total.get() < 12_000 {
         (0..500).for_each(|n| life.store.offer(event("front", offered + n)));
         offered += 500;
         let at_least = offered;
@@ -207,8 +249,11 @@ fn a_full_store_gives_up_its_oldest_events_counts_them_and_keeps_alerts() {
     let told = metrics.store.lost_total.get();
 
     let life = Life::with(dir.path(), config::Store { max_bytes: 8 << 20, ..config::Store::default() });
+    assert!(life.store.settle(PATIENCE));
     let backlog = life.backlog(Lane::Events);
     let (oldest, newest) = (backlog[0].0, backlog.last().expect("some").0);
+    let counts = backlog.iter().map(|(_, s)| if let What::Lost { count, .. } = s.event.what { count } else { 0 });
+    assert_eq!(counts.sum::<u64>(), oldest - 1, "a loss whose telling was lost is told again");
     assert_eq!(backlog.len() as u64, newest - oldest + 1, "without a gap");
     assert_eq!(told + life.metrics.store.lost_total.get(), oldest - 1, "each loss is told once");
     let frames = frames(&backlog);
@@ -225,7 +270,7 @@ fn history_that_is_too_old_goes_when_the_broker_has_it() {
         let from = life.store.waiting();
         life.keep((from..from + 500).map(|n| event("front", n)));
     }
-    let (second, _) = life.store.shared.index().next(Lane::Events, 1700).expect("waits");
+    let second = life.store.shared.index().next(Lane::Events, 1700).expect("waits").number;
     (1..second).for_each(|n| life.store.acknowledged(Lane::Events, n));
     life.end();
     if !Clock::start().now().wall_synced {
@@ -256,6 +301,21 @@ fn a_folder_that_cannot_be_made_keeps_events_in_memory_until_it_can() {
 }
 
 #[test]
+fn a_second_process_on_the_same_folder_waits_until_the_first_has_ended() {
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    let first = Life::begin(dir.path());
+    first.keep([event("front", 0)]);
+    let second = Life::begin(dir.path());
+    second.store.offer(event("back", 0));
+    assert!(second.store.trouble().is_some_and(|why| why.contains("another process")));
+    first.keep([event("front", 1)]);
+    first.end();
+    second.until("its own event", |s| s.waiting() == 3);
+    assert_eq!(frames(&second.backlog(Lane::Events)), [0, 1, 0]);
+    second.end();
+}
+
+#[test]
 fn what_the_broker_refuses_is_a_dead_letter_and_waits_no_more() {
     let dir = tempfile::tempdir().expect("a temporary folder");
     let life = Life::begin(dir.path());
@@ -267,6 +327,18 @@ fn what_the_broker_refuses_is_a_dead_letter_and_waits_no_more() {
     assert!(letters.contains("packet too large") && letters.contains("\"crossed\""));
     let life = Life::begin(dir.path());
     assert_eq!(frames(&life.backlog(Lane::Events)), [2]);
+    life.end();
+}
+
+#[test]
+fn what_the_broker_refuses_and_no_disk_takes_is_told_as_lost() {
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    let life = Life::begin(dir.path());
+    life.keep([event("front", 1), event("front", 2)]);
+    fs::create_dir(dir.path().join("refused.jsonl")).expect("in the way");
+    life.store.refused(Lane::Events, 1, "packet too large");
+    life.until("the loss", |s| s.waiting() == 2 && life.metrics.store.lost_total.get() == 1);
+    assert!(matches!(life.backlog(Lane::Events)[1].1.event.what, What::Lost { count: 1, .. }));
     life.end();
 }
 
@@ -285,6 +357,10 @@ fn history_is_read_beside_a_running_store_in_the_order_of_the_ids() {
     assert_eq!(ask(Query { camera: Some("back".to_owned()), ..Query::default() }), 4);
     assert_eq!(ask(Query { kind: Some("alert_raised".to_owned()), ..Query::default() }), 4);
     assert_eq!(ask(Query { since: Some(samples::at(2).wall), ..Query::default() }), 4);
+    for at_most in [0, 1, 5, 12, 20] {
+        let newest = newest(dir.path(), &Query::default(), at_most).expect("listed");
+        assert_eq!(newest, all[all.len().saturating_sub(at_most)..], "the last {at_most}");
+    }
     life.end();
 }
 

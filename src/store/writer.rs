@@ -2,6 +2,7 @@
 //! tells whoever brings it to the broker.
 
 use std::collections::BTreeSet;
+use std::fs::File;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
@@ -11,13 +12,13 @@ use std::time::Duration;
 use uuid::Uuid;
 
 use super::aside;
-use super::counters::{Counters, Kept, Losses, wall_ms};
-use super::inbox::{Contents, Refused, Rotten};
+use super::counters::{Counters, Kept, Losses};
+use super::inbox::{Arrived, Contents, Refused, Rotten};
 use super::index::Segment;
 use super::lane::LaneLog;
-use super::recover::{Recovered, recover};
+use super::recover::{Recovered, recover, untold};
 use super::shared::Shared;
-use super::{Context, segment};
+use super::{Context, segment, sole};
 use crate::types::{Captured, Event, Lane, What};
 
 /// How long an event may gather others before it is made durable; the rest of the half second is the disk's. Alerts gather nothing. An SD card writes a block of 4 KiB at the least, however little there is to write.
@@ -37,7 +38,7 @@ const RESERVE: u64 = 3 << 20;
 
 /// What the thread takes from the inbox in one turn.
 struct Work {
-    events: [Vec<Event>; 2],
+    events: [Vec<Arrived>; 2],
     rotten: Vec<Rotten>,
     refused: Vec<Refused>,
     settle: Vec<SyncSender<()>>,
@@ -56,12 +57,18 @@ pub(super) struct Writer {
     shared: Arc<Shared>,
     context: Context,
     boot: Uuid,
-    /// None while the folder cannot even be listed.
+    /// The folder, as long as nobody else may write to it.
+    held: Option<File>,
+    /// None while the folder cannot even be listed, or is another process's.
     log: Option<Log>,
     /// When a lane that failed is tried again.
     failed: [Option<Duration>; 2],
     reasons: BTreeSet<&'static str>,
+    /// Losses that were counted when they were told first, and whose telling was lost itself.
+    told_before: Losses,
     acks_since: Option<Duration>,
+    /// When segments may be made ahead again after that failed: on a full disk each attempt takes what little room others have.
+    spares_at: Duration,
     prune_at: Duration,
     /// Files of segments that were given up; they go when that is durable.
     unlink: Vec<Arc<Path>>,
@@ -71,23 +78,42 @@ impl Writer {
     /// Reads what is on the disk, as far as that can be done.
     pub(super) fn new(shared: Arc<Shared>, context: Context, boot: Uuid) -> Self {
         let (failed, prune_at) = ([None; 2], context.clock.mono());
-        let (reasons, unlink) = (BTreeSet::new(), Vec::new());
-        let mut writer = Self { shared, context, boot, log: None, failed, reasons, acks_since: None, prune_at, unlink };
+        let mut writer = Self {
+            shared,
+            context,
+            boot,
+            held: None,
+            log: None,
+            failed,
+            reasons: BTreeSet::new(),
+            told_before: Losses::default(),
+            acks_since: None,
+            spares_at: Duration::ZERO,
+            prune_at,
+            unlink: Vec::new(),
+        };
         writer.open();
         writer
     }
 
     fn open(&mut self) {
-        match recover(&self.context.dir) {
-            Ok(recovered) => self.take_over(recovered),
+        let opened = sole::hold(&self.context.dir).and_then(|held| Ok((held, recover(&self.context.dir)?)));
+        match opened {
+            Ok((held, recovered)) => {
+                self.held = held;
+                self.take_over(recovered);
+            }
             Err(e) => Lane::ALL.into_iter().for_each(|lane| self.fail(lane, &e)),
         }
     }
 
     fn take_over(&mut self, recovered: Recovered) {
         let Recovered { index, counters, logs, rotten, lost } = recovered;
-        *self.shared.index() = index;
-        *self.shared.open_alerts() = counters.open_alerts();
+        {
+            let mut open = self.shared.open();
+            *self.shared.index() = index;
+            *open = counters.open_alerts();
+        }
         self.shared.inbox.change(|contents| {
             contents.rotten.extend(rotten);
             contents.lose(lost, "records on the disk were damaged");
@@ -165,15 +191,7 @@ impl Writer {
         if self.log.is_none() && self.failed.iter().flatten().all(|at| *at <= now.mono) {
             self.open();
         }
-        let [alerts, events] = work.events;
-        // A camera's count runs over both lanes. So that no power cut leaves a gap in it, what came before an alert is durable before the
-        // alert is, and the alert before anything is written that came after it.
-        if !alerts.is_empty() {
-            self.drive(Lane::Events, now.mono, true);
-        }
-        alerts.into_iter().for_each(|event| self.accept(Lane::Alerts, event, now.mono));
-        self.drive(Lane::Alerts, now.mono, true);
-        events.into_iter().for_each(|event| self.accept(Lane::Events, event, now.mono));
+        self.take_in(work.events, now.mono);
         self.tell_losses(now);
         self.drive(Lane::Events, now.mono, work.stop || !work.settle.is_empty());
         // Whoever asked may have given up meanwhile.
@@ -187,6 +205,25 @@ impl Writer {
         self.show();
     }
 
+    /// A camera's count runs over both lanes. So that it is in the order of what happened, and no power cut leaves a gap in it, what came
+    /// before an alert is durable before the alert is, and the alert before anything is written that came after it.
+    fn take_in(&mut self, [alerts, events]: [Vec<Arrived>; 2], now: Duration) {
+        let mut events = events.into_iter().peekable();
+        for (arrival, alert) in alerts {
+            if events.peek().is_some_and(|(before, _)| *before < arrival) {
+                self.drive(Lane::Alerts, now, true);
+            }
+            while let Some((_, event)) = events.next_if(|(before, _)| *before < arrival) {
+                self.accept(Lane::Events, event, now);
+            }
+            self.drive(Lane::Events, now, true);
+            self.accept(Lane::Alerts, alert, now);
+            self.context.heart.beat();
+        }
+        self.drive(Lane::Alerts, now, true);
+        events.for_each(|(_, event)| self.accept(Lane::Events, event, now));
+    }
+
     fn accept(&mut self, lane: Lane, event: Event, now: Duration) {
         let Some(log) = &mut self.log else { return };
         let kept = Kept { stored: log.counters.name(event, self.boot), told: None };
@@ -198,9 +235,10 @@ impl Writer {
         let Some(log) = self.log.as_mut().filter(|_| ready) else { return };
         let Some((losses, ever)) = log.counters.tell() else { return };
         let reason = std::mem::take(&mut self.reasons).into_iter().collect::<Vec<_>>().join("; ");
-        log::warn!("store: {} events are lost, {} of them alerts: {reason}", losses.count, losses.alerts);
-        self.context.metrics.store.lost_total.add(losses.count);
-        self.context.metrics.store.lost_alerts_total.add(losses.alerts);
+        let new = losses.beyond(std::mem::take(&mut self.told_before));
+        log::warn!("store: {} events are lost, {} of them alerts: {reason}", new.count, new.alerts);
+        self.context.metrics.store.lost_total.add(new.count);
+        self.context.metrics.store.lost_alerts_total.add(new.alerts);
         let what = What::Lost { count: losses.count, alerts: losses.alerts, reason };
         let event = Event { camera: None, at: now, frame_seq: None, what, subject: None, snapshots: Vec::new() };
         let kept = Kept { stored: log.counters.name(event, self.boot), told: Some(ever) };
@@ -213,7 +251,9 @@ impl Writer {
             return;
         }
         let tried = self.advance(lane, now, at_once).or_else(|e| {
-            log::warn!("store: a segment of {} is left: {e}", segment::folder(lane));
+            if self.is_ready(lane) {
+                log::warn!("store: a segment of {} is left: {e}", segment::folder(lane));
+            }
             self.abandon(lane);
             self.advance(lane, now, at_once)
         });
@@ -254,10 +294,13 @@ impl Writer {
         let Some(log) = &mut self.log else { return Ok(()) };
         let Some(durable) = log.lanes[lane as usize].sync(now)? else { return Ok(()) };
         self.context.metrics.store.syncs_total.inc();
-        self.shared.index().durable(lane, durable.end, durable.wall_ms);
         durable.kept.iter().for_each(|kept| log.durable.absorb(kept));
-        if lane == Lane::Alerts {
-            *self.shared.open_alerts() = log.durable.open_alerts();
+        {
+            let mut open = self.shared.open();
+            self.shared.index().durable(lane, durable.end, durable.wall_ms);
+            if lane == Lane::Alerts {
+                *open = log.durable.open_alerts();
+            }
         }
         self.shared.wake();
         Ok(())
@@ -277,7 +320,10 @@ impl Writer {
             log.counters.gone_below[of as usize] = segment.end;
             let waiting = segment.waiting();
             if waiting > 0 {
+                let told_before = untold(&segment);
                 log.counters.lose(Losses::of(of, waiting));
+                log.counters.lose(told_before);
+                self.told_before.add(told_before);
                 self.reasons.insert("the store is full (store.max_mb)");
             }
             self.unlink.push(segment.path);
@@ -293,10 +339,18 @@ impl Writer {
         let begun = begun?;
         let (first, bytes) = (begun.first, begun.bytes);
         self.context.metrics.store.written_bytes_total.add(begun.written);
-        let (bits, last_wall_ms, sealed, dirty) = (Vec::new(), 0, false, false);
-        self.shared
-            .index()
-            .push(lane, Segment { path: begun.path, first, end: first, bits, bytes, last_wall_ms, sealed, dirty });
+        let segment = Segment {
+            path: begun.path,
+            first,
+            end: first,
+            bits: Vec::new(),
+            bytes,
+            last_wall_ms: 0,
+            begun: Some(self.context.clock.mono()),
+            sealed: false,
+            dirty: false,
+        };
+        self.shared.index().push(lane, segment);
         self.unlink.retain(|path| segment::remove(path).is_err_and(|e| e.kind() != io::ErrorKind::NotFound));
         Ok(())
     }
@@ -314,14 +368,26 @@ impl Writer {
             }
             self.context.metrics.store.rotten_total.inc();
         }
-        for refused in &work.refused {
-            self.context.metrics.store.refused_total.inc();
-            if let Err(e) = aside::keep_refused(&self.context.dir, refused, self.context.clock.now()) {
-                log::warn!("store: a record that the broker refuses cannot be kept: {e}");
-            }
-            // Only now may it count as done on the disk.
-            if self.shared.index().done(refused.lane, refused.number) {
+        if !work.refused.is_empty() {
+            self.set_aside_refused(&work.refused);
+        }
+    }
+
+    fn set_aside_refused(&mut self, refused: &[Refused]) {
+        self.context.metrics.store.refused_total.add(refused.len() as u64);
+        let kept = aside::keep_refused(&self.context.dir, refused, self.context.clock.now());
+        if let Err(e) = &kept {
+            log::warn!("store: {} records that the broker refuses cannot be set aside: {e}", refused.len());
+        }
+        // Only now may they count as done on the disk.
+        for Refused { lane, number, .. } in refused {
+            let was_there = self.shared.index().done(*lane, *number);
+            if was_there {
                 self.acks_since.get_or_insert(self.context.clock.mono());
+            }
+            if was_there && kept.is_err() {
+                let lost = Losses::of(*lane, 1);
+                self.shared.inbox.change(|c| c.lose(lost, "the broker refused them, and the disk took no copy"));
             }
         }
     }
@@ -347,8 +413,9 @@ impl Writer {
     fn keep_house(&mut self, now: Captured) {
         for (lane, log) in self.log.iter().flat_map(|log| Lane::ALL.into_iter().zip(&log.lanes)) {
             // Where this fails, the next segment will, and that is dealt with.
-            if self.failed[lane as usize].is_none() && log.prepare().is_err() {
+            if self.failed[lane as usize].is_none() && self.spares_at <= now.mono && log.prepare().is_err() {
                 log::debug!("store: no spare segment for {}", segment::folder(lane));
+                self.spares_at = now.mono + PROBE;
             }
         }
         // A clock that was never set would make everything too old once it is.
@@ -356,9 +423,9 @@ impl Writer {
             return;
         }
         self.prune_at = now.mono + PRUNE;
-        let oldest_ms = wall_ms(now.wall).saturating_sub(self.context.settings.keep.as_millis() as u64);
+        let keep = self.context.settings.keep;
         loop {
-            let old = self.shared.index().pop_finished(|s| s.last_wall_ms < oldest_ms);
+            let old = self.shared.index().pop_finished(|s| s.is_older_than(keep, now));
             let Some(old) = old else { return };
             if let Err(e) = segment::remove(&old.path) {
                 log::warn!("store: {}: {e}", old.path.display());
@@ -386,6 +453,9 @@ impl Writer {
     fn is_finished(&self) -> bool {
         let contents = self.shared.inbox.lock();
         let Some(log) = &self.log else { return true };
+        if self.is_ready(Lane::Events) && log.counters.has_untold() {
+            return false;
+        }
         Lane::ALL
             .into_iter()
             .filter(|lane| self.is_ready(*lane))

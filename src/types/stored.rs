@@ -51,6 +51,9 @@ pub trait Backlog: Send + Sync + std::fmt::Debug {
     /// How many records wait.
     fn waiting(&self) -> u64;
 
+    /// Alerts that are raised and not cleared, as of all records that [`Backlog::next`] gives: also of those that are lost.
+    fn open_alerts(&self) -> Vec<Stored>;
+
     /// Calls this, from whichever thread, whenever something became durable that can be sent.
     fn on_news(&self, wake: Box<dyn Fn() + Send + Sync>);
 }

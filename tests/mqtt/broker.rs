@@ -99,6 +99,14 @@ impl Broker {
         run(self.dir.path(), "mosquitto_pub", &args);
     }
 
+    /// Retains so many bytes, as somebody else.
+    pub(super) fn retain_bytes(&self, topic: &str, count: usize) {
+        std::fs::write(self.dir.path().join("body"), vec![b'x'; count]).expect("written");
+        let port = self.port.to_string();
+        let args = ["-h", "127.0.0.1", "-p", &port, "-q", "1", "-t", topic, "-f", "body", "-r"];
+        run(self.dir.path(), "mosquitto_pub", &args);
+    }
+
     pub(super) fn subscribe(&self, extra: &[&str]) -> Subscriber {
         Subscriber::start(self.port, extra)
     }

@@ -30,6 +30,7 @@ struct State {
     offered: HashMap<(Lane, u64), Duration>,
     delays: Vec<(Lane, Duration)>,
     refused: Vec<(Lane, u64, String)>,
+    open: BTreeMap<String, Stored>,
     news: Option<Box<dyn Fn() + Send + Sync>>,
 }
 
@@ -59,7 +60,13 @@ impl Store {
         state.numbers.insert(lane, number);
         let seq = state.numbers.values().sum();
         let id = Uuid::from_u128((u128::from(lane == Lane::Alerts) << 64) + u128::from(number));
-        state.waiting.insert((lane, number), Stored { id, boot: BOOT, seq, event });
+        let stored = Stored { id, boot: BOOT, seq, event };
+        match &stored.event.what {
+            What::AlertRaised { alert, .. } => drop(state.open.insert(alert.clone(), stored.clone())),
+            What::AlertCleared { alert, .. } => drop(state.open.remove(alert)),
+            _ => {}
+        }
+        state.waiting.insert((lane, number), stored);
         state.offered.insert((lane, number), self.clock.mono());
         if let Some(news) = &state.news {
             news();
@@ -71,7 +78,8 @@ impl Store {
     }
 
     fn outgoing(self: &Arc<Self>) -> Option<Outgoing> {
-        Some(Outgoing { backlog: Arc::clone(self) as _, open_alerts: Vec::new(), boot: BOOT })
+        let (backlog, open_alerts, alerts) = (Arc::clone(self) as _, Vec::new(), Vec::new());
+        Some(Outgoing { backlog, open_alerts, alerts, boot: BOOT })
     }
 
     fn refused(&self) -> Vec<(Lane, u64, String)> {
@@ -106,6 +114,10 @@ impl Backlog for Store {
         let mut state = self.state.lock().expect("no panic");
         state.waiting.remove(&(lane, number));
         state.refused.push((lane, number, why.to_owned()));
+    }
+
+    fn open_alerts(&self) -> Vec<Stored> {
+        self.state.lock().expect("no panic").open.values().cloned().collect()
     }
 
     fn waiting(&self) -> u64 {
@@ -182,6 +194,29 @@ fn an_alert_that_was_open_before_a_restart_is_said_again_and_taken_back() {
     assert_eq!(said.body["id"], open.id.to_string());
     store.offer(cleared("fire"));
     assert!(subscriber.find(|s| s.topic == "peregrine/gate/alert/fire").body.is_null());
+    assert!(daemon.stop());
+}
+
+#[test]
+fn an_alert_that_the_broker_retains_of_a_life_whose_disk_is_gone_is_taken_back() {
+    let broker = Broker::open();
+    for alert in ["fire", "flood"] {
+        broker.publish(&format!("peregrine/gate/alert/{alert}"), "{\"state\":\"raised\"}", true);
+    }
+    let store = Store::new();
+    store.offer(raised("flood"));
+    let daemon = Daemon::with(|metrics, clock| {
+        let alerts = vec!["fire".to_owned(), "flood".to_owned()];
+        let outgoing = Outgoing { alerts, ..store.outgoing().expect("some") };
+        peregrine::publish::Context { outgoing: Some(outgoing), ..context(mqtt(broker.port), metrics, clock) }
+    })
+    .unwrap_or_else(|e| panic!("{e}"));
+    eventually("the broker has the alert", || store.waiting() == 0);
+    let late = broker.subscribe(&[]);
+    broker.publish("peregrine/all/was/said", "{}", false);
+    let retained = std::iter::repeat_with(|| late.next()).take_while(|seen| seen.retained).map(|seen| seen.topic);
+    let retained: std::collections::BTreeSet<_> = retained.collect();
+    assert_eq!(retained, ["peregrine/gate/alert/flood", "peregrine/gate/status"].map(str::to_owned).into());
     assert!(daemon.stop());
 }
 
@@ -354,6 +389,22 @@ fn messages_of_others_are_heard_on_every_connection_and_answered() {
             expires_secs: None,
         });
         assert_eq!(subscriber.find(|s| s.topic.ends_with("/result")).body["ok"], true);
+        assert!(daemon.stop());
+    }
+}
+
+#[test]
+fn a_retained_message_that_is_too_large_for_us_holds_up_no_event() {
+    for version in [MqttVersion::V5, MqttVersion::V311] {
+        let broker = Broker::open();
+        broker.retain_bytes("peregrine/gate/cmd/reload", 2 << 20);
+        let inbox = Inbox { filters: vec!["peregrine/gate/cmd/+".to_owned()], hear: Arc::new(|_| ()) };
+        let store = Store::new();
+        let daemon = start(config::Mqtt { version, ..mqtt(broker.port) }, &store, Some(inbox));
+        store.crossed(500);
+        eventually("events go on", || store.waiting() == 0);
+        assert_eq!(store.refused(), []);
+        assert!(daemon.metrics.mqtt.connects_total.get() <= 2, "it is not tried again and again");
         assert!(daemon.stop());
     }
 }

@@ -14,11 +14,13 @@ pub(in crate::publish) struct Lost {
     pub(in crate::publish) unwelcome: bool,
     /// Whether the other side ended it and named no reason of its own: the reason may be what we sent last.
     pub(in crate::publish) cut: bool,
+    /// Whether it brought a message that is too large for us: one that it retains, it will bring again.
+    pub(in crate::publish) choked: bool,
 }
 
 impl Lost {
     pub(in crate::publish) fn because(why: impl Into<String>) -> Self {
-        Self { why: why.into(), unwelcome: false, cut: false }
+        Self { why: why.into(), unwelcome: false, cut: false, choked: false }
     }
 
     pub(super) fn unwelcome(why: impl Into<String>) -> Self {
@@ -27,6 +29,10 @@ impl Lost {
 
     fn cut(why: impl Into<String>) -> Self {
         Self { cut: true, ..Self::because(why) }
+    }
+
+    fn choked(bytes: usize) -> Self {
+        Self { choked: true, ..Self::because(format!("the broker brought a message of {bytes} bytes")) }
     }
 }
 
@@ -61,6 +67,10 @@ pub(super) fn lost_v5(error: &v5::ConnectionError) -> Lost {
         Error::MqttState(StateError::Deserialization(v5::mqttbytes::Error::InvalidConnectReturnCode(code))) => {
             Lost::cut(format!("the broker answered with code {code}, which is none of an answer's"))
         }
+        Error::MqttState(StateError::Deserialization(v5::mqttbytes::Error::PayloadSizeLimitExceeded {
+            pkt_size,
+            ..
+        })) => Lost::choked(*pkt_size),
         Error::Tls(v5::TlsError::Io(e)) => io_lost(e),
         Error::Timeout(_) => Lost::because(timeout_words()),
         e => Lost::because(e.to_string()),
@@ -79,6 +89,9 @@ pub(super) fn lost_v311(error: &rumqttc::ConnectionError) -> Lost {
         Error::MqttState(StateError::AwaitPingResp) => Lost::because("the broker does not answer"),
         Error::MqttState(StateError::Io(e)) | Error::Io(e) => io_lost(e),
         Error::MqttState(StateError::Deserialization(rumqttc::mqttbytes::Error::Io(e))) => io_lost(e),
+        Error::MqttState(StateError::Deserialization(rumqttc::mqttbytes::Error::PayloadSizeLimitExceeded(bytes))) => {
+            Lost::choked(*bytes)
+        }
         Error::Tls(rumqttc::TlsError::Io(e)) => io_lost(e),
         Error::NetworkTimeout | Error::FlushTimeout => Lost::because(timeout_words()),
         e => Lost::because(e.to_string()),
