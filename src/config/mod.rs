@@ -167,7 +167,7 @@ pub struct Mqtt {
     pub login: Option<Login>,
     /// Keep-alive.
     pub keep_alive: Duration,
-    /// QoS 1 messages kept while the broker is away; the oldest goes when one more comes.
+    /// Tracks' steps kept while the broker is away; the oldest goes when one more comes.
     pub outbox_capacity: usize,
 }
 
