@@ -35,7 +35,7 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
-pub use history::{Query, history};
+pub use history::{Query, history, is_store};
 
 use crate::config;
 use crate::runtime::{Clock, Heart, Worker};
