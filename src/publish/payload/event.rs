@@ -12,13 +12,12 @@ use crate::types::{Severity, Stored, Subject, What};
 /// The track that an event is about, as of the event.
 #[derive(Debug, Serialize, JsonSchema)]
 struct EventTrack<'a> {
-    /// Unique over all devices and restarts (UUIDv7): that of the first step on `tracks` of whom the event is about. The same in what
-    /// begins and in what ends, also where the tracker lost somebody and found them under another number.
+    /// Unique over all devices and restarts (UUIDv7), from the first event about somebody to the last, whatever the tracker calls them.
     #[schemars(extend("format" = "uuid"))]
     uid: String,
     /// Unique within the camera until the daemon restarts; belongs to `uid`.
     id: u64,
-    /// The `uid` of the steps that are now on `tracks`, where that is another one.
+    /// Their `uid` on `tracks`, where that is another one by now.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(extend("format" = "uuid"))]
     tracked_as: Option<String>,
