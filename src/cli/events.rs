@@ -11,7 +11,7 @@ use super::Failure;
 use super::configuration::{self, ConfigArg};
 use super::output::stream;
 use crate::app::wire_form;
-use crate::config::Config;
+use crate::config::{Config, Secrets};
 use crate::runtime::Clock;
 use crate::store::{Query, history, is_store};
 use crate::types::{Captured, Stored, What};
@@ -58,7 +58,7 @@ fn config(args: &Args) -> Result<Config, Failure> {
     if args.dir.is_some() && !args.file.config.exists() {
         return configuration::defaults();
     }
-    Ok(configuration::load(&args.file.config)?.config)
+    Ok(configuration::load(&args.file.config, Secrets::None)?.config)
 }
 
 fn query(args: &Args, now: SystemTime) -> Result<Query, Failure> {

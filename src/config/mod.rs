@@ -45,7 +45,7 @@ pub use load::{Loaded, defaults, load};
 pub use masks::{Mask, Snapshots, SnapshotsMqtt};
 pub use redact::redacted;
 pub use render::{json_schema, reference, render};
-pub use resolve::Surroundings;
+pub use resolve::{Secrets, Surroundings};
 pub use store::Store;
 pub use zones::{Anchor, Crowd, Line, Zone};
 

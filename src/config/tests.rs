@@ -11,7 +11,12 @@ use super::load::parse;
 use super::*;
 
 fn around() -> Surroundings {
-    Surroundings { hostname: Some("gate.example".to_owned()), credentials_dir: None, processors: 4 }
+    Surroundings {
+        hostname: Some("gate.example".to_owned()),
+        credentials_dir: None,
+        processors: 4,
+        secrets: Secrets::All,
+    }
 }
 
 fn no_secret(path: &Path) -> io::Result<String> {
@@ -129,6 +134,26 @@ fn secrets_come_from_files_and_credentials_and_a_missing_one_is_named() {
     ] {
         assert!(told.contains(part), "{part:?} is not told:\n{told}");
     }
+}
+
+#[test]
+fn a_command_that_uses_no_secret_does_not_ask_for_one() {
+    let text = "[mqtt]\nusername = \"u\"\npassword = \"${credential:mqtt}\"\n\
+                [camera.a]\nsource = \"rtsp://h/\"\nusername = \"v\"\npassword_file = \"/nowhere\"\n";
+    let nothing = |_: &Path| Err(io::Error::from(io::ErrorKind::NotFound));
+    let wrong = |secrets| match parse(text, &Surroundings { secrets, ..around() }, &nothing) {
+        Ok((loaded, _)) => {
+            loaded.warnings.into_iter().map(|w| w.split(':').next().unwrap_or_default().to_owned()).collect()
+        }
+        Err(errors) => errors.into_iter().map(|e| e.key).collect::<Vec<_>>(),
+    };
+    assert_eq!(wrong(Secrets::All), ["mqtt.password", "camera.a.password_file"]);
+    assert_eq!(wrong(Secrets::InFiles), ["camera.a.password_file"]);
+    assert_eq!(wrong(Secrets::None), [""; 0]);
+    let (loaded, _) =
+        parse(&text.replace("password_file", "#"), &Surroundings { secrets: Secrets::InFiles, ..around() }, &nothing)
+            .expect("valid");
+    assert!(loaded.warnings.iter().any(|w| w.contains("\"mqtt\" was not looked at")), "{:?}", loaded.warnings);
 }
 
 #[test]
