@@ -6,11 +6,15 @@ here=$(cd "$(dirname "$0")" && pwd)
 # shellcheck source=scripts/lib.sh
 . "$here/lib.sh"
 
-if [ "${1:-}" = --help ]; then
-  say "usage: measure-writes.sh [EVENTS]   (needs root for a loop device; 5000 events if not said)"
-  exit 0
-fi
+usage() {
+  echo "Usage: scripts/measure-writes.sh [EVENTS]   (needs root for a loop device; 5000 events if not said)"
+}
+
+case ${1:-} in
+  -h | --help) usage; exit 0 ;;
+esac
 events=${1:-5000}
+[[ $events =~ ^[0-9]+$ ]] || usage_error "$events is no number of events"
 work=$(mktemp -d)
 loop=
 clean() {

@@ -6,10 +6,17 @@ here=$(cd "$(dirname "$0")" && pwd)
 # shellcheck source=scripts/lib.sh
 . "$here/lib.sh"
 
-if [ "${1:-}" = --help ]; then
-  say "usage: power-cuts.sh [CUTS [KILLS]]   (300 and 100 if not said)"
-  exit 0
-fi
+usage() {
+  echo "Usage: scripts/power-cuts.sh [CUTS [KILLS]]   (300 and 100 if not said)"
+}
+
+case ${1:-} in
+  -h | --help) usage; exit 0 ;;
+esac
+for number in "$@"; do
+  [[ $number =~ ^[0-9]+$ ]] || usage_error "$number is no number of cuts or kills"
+done
+[ $# -le 2 ] || usage_error "two numbers at most"
 cd "$here/.."
 PEREGRINE_POWER_CUTS=${1:-300} PEREGRINE_KILLS=${2:-100} \
   cargo test --test main store::losses -- --nocapture

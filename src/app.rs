@@ -373,7 +373,11 @@ impl App {
 
     /// Takes what the file says now: cameras that changed are opened anew, all others go on undisturbed.
     fn reload(&mut self, read: Result<Loaded, ConfigErrors>) -> Result<(), String> {
-        let new = match read {
+        let examined = read.map_err(|e| e.to_string()).and_then(|loaded| match pipeline::examine(&loaded.config).0 {
+            wrong if wrong.is_empty() => Ok(loaded),
+            wrong => Err(wrong.join("; ")),
+        });
+        let new = match examined {
             Ok(loaded) => loaded,
             Err(e) => {
                 self.metrics.reloads_refused_total.inc();

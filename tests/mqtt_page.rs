@@ -146,7 +146,8 @@ fn every_topic_stands_on_the_page_with_its_qos_and_retention() {
         addresses.insert(address.to_owned());
         let cells = rows.get(address).unwrap_or_else(|| panic!("docs/mqtt.md has no row for {address}"));
         let mqtt = &operation["bindings"]["mqtt"];
-        assert_eq!(cells[3], mqtt["qos"].to_string(), "{address}");
+        let qos = mqtt["qos"].to_string();
+        assert!(cells[3].split(" / ").any(|word| word == qos), "{address}: {qos}, not {}", cells[3]);
         let retained = if mqtt["retain"].as_bool().expect("yes or no") { "yes" } else { "no" };
         assert!(cells[4].split(" / ").any(|word| word == retained), "{address}: {retained}, not {}", cells[4]);
         let message = channel["messages"].as_object().and_then(|m| m.keys().next()).expect("a message");

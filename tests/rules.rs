@@ -46,6 +46,7 @@ fn step(id: u64, bbox: Rect, captured: Captured, seq: usize) -> TrackEvent {
         width_px: SIZE_PX.0,
         height_px: SIZE_PX.1,
         uid: uuid::Uuid::from_u128(u128::from(id)),
+        known_as: uuid::Uuid::from_u128(u128::from(id)),
         track: Track { id, bbox, class: 0, score: 0.9, age_frames: 9, lost_frames: 0 },
         class_name: "person".to_owned(),
         first_seen: captured,

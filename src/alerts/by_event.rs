@@ -87,10 +87,12 @@ impl ByEvent {
 
     /// A track's labels change, or it ends.
     pub(super) fn track(&mut self, track: &TrackEvent, now: Now) -> Option<Event> {
-        if track.phase == TrackPhase::End {
-            self.forsake(track.uid, now);
+        match track.phase {
+            TrackPhase::New => self.find_again(track.known_as),
+            TrackPhase::Update => {}
+            TrackPhase::End => self.forsake(track.known_as, now),
         }
-        let labelled = |(matter, _): &(Matter, Event)| matter.track == Some(track.uid);
+        let labelled = |(matter, _): &(Matter, Event)| matter.track == Some(track.known_as);
         if !self.candidates.iter().any(labelled) {
             return None;
         }
@@ -192,6 +194,13 @@ impl ByEvent {
     fn forsake(&mut self, uid: Uuid, now: Now) {
         for (_, gone) in self.matters.iter_mut().filter(|(matter, _)| matter.track == Some(uid)) {
             gone.get_or_insert(now.at.mono);
+        }
+    }
+
+    /// It is there after all, under another number.
+    fn find_again(&mut self, uid: Uuid) {
+        for (_, gone) in self.matters.iter_mut().filter(|(matter, _)| matter.track == Some(uid)) {
+            *gone = None;
         }
     }
 

@@ -49,6 +49,7 @@ fn event(secs: f64, track: u64, what: What) -> Event {
     let subject = Subject {
         uid: uid(track),
         track_id: track,
+        tracked_as: None,
         class: "person".to_owned(),
         score: 0.8,
         bbox: Rect { x1: 1.0, y1: 1.0, x2: 9.0, y2: 9.0 },
@@ -253,11 +254,36 @@ fn track(secs: f64, track: u64, phase: TrackPhase, labels: &[(&str, &str)]) -> R
         width_px: 100,
         height_px: 100,
         uid: uid(track),
+        known_as: uid(track),
         track: Track { id: track, bbox, class: 0, score: 0.8, age_frames: 9, lost_frames: 0 },
         class_name: "person".to_owned(),
         first_seen: captured(0.0),
         labels: labels.iter().map(label).collect(),
     })
+}
+
+/// A step of a track that goes on with another one.
+fn heir(secs: f64, of: u64, phase: TrackPhase, labels: &[(&str, &str)]) -> Report {
+    let Report::Track(step) = track(secs, 99, phase, labels) else { unreachable!("a track's step") };
+    Report::Track(TrackEvent { known_as: uid(of), ..step })
+}
+
+#[test]
+fn who_is_lost_and_found_under_another_number_keeps_the_alert_open_until_they_leave() {
+    let mut alerts = watching("[alert.a]\non = \"entered\"\n");
+    assert_eq!(feed(&mut alerts, &entered(0.0, 1)), ["+a"]);
+    assert_eq!(told(&alerts.report(&track(5.0, 1, TrackPhase::End, &[]), at(5.0))), NOTHING);
+    assert_eq!(told(&alerts.report(&heir(6.0, 1, TrackPhase::New, &[]), at(6.0))), NOTHING);
+    assert_eq!(told(&alerts.tick(at(300.0))), NOTHING, "somebody is still there");
+    assert_eq!(feed(&mut alerts, &left(301.0, 1)), ["-a"]);
+}
+
+#[test]
+fn labels_under_another_number_count_for_the_same_thing() {
+    let mut alerts = watching("[alert.a]\non = \"entered\"\nattributes = { \"vehicle.color\" = \"red\" }\n");
+    assert_eq!(feed(&mut alerts, &entered(0.0, 1)), NOTHING);
+    let red = [("vehicle.color", "red")];
+    assert_eq!(told(&alerts.report(&heir(2.0, 1, TrackPhase::Update, &red), at(2.0))), ["+a"]);
 }
 
 #[test]

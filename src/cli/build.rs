@@ -8,7 +8,7 @@ use clap::Args as ClapArgs;
 use super::model_choice::{GpuChoice, config_failure};
 use super::output::say;
 use super::{Failure, calibrate, configuration, pictures, progress};
-use crate::config::{Config, EngineChoice};
+use crate::config::{Config, EngineChoice, Secrets};
 use crate::infer::{self, FillPicture, Gpu, ModelCard, Options, catalog};
 use crate::runtime::Clock;
 
@@ -38,7 +38,7 @@ pub(super) struct Args {
 
 pub(super) fn run(args: &Args, models_dir: &Path) -> Result<(), Failure> {
     if let Some(file) = &args.config {
-        let loaded = configuration::load(file)?;
+        let loaded = configuration::load(file, Secrets::None)?;
         return of_config(&loaded.config);
     }
     for model in &args.names {

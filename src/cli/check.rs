@@ -21,7 +21,7 @@ pub(super) struct Args {
 /// When the file is wrong.
 #[allow(clippy::print_stderr, reason = "warnings are for whoever typed the command")]
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
-    let loaded = configuration::load(&args.file.config)?;
+    let loaded = configuration::load(&args.file.config, config::Secrets::InFiles)?;
     let (errors, absent) = pipeline::examine(&loaded.config);
     for warning in loaded.warnings.iter().chain(&absent) {
         eprintln!("warning: {warning}");

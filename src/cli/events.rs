@@ -11,9 +11,9 @@ use super::Failure;
 use super::configuration::{self, ConfigArg};
 use super::output::stream;
 use crate::app::wire_form;
-use crate::config::Config;
+use crate::config::{Config, Secrets};
 use crate::runtime::Clock;
-use crate::store::{Query, history};
+use crate::store::{Query, history, is_store};
 use crate::types::{Captured, Stored, What};
 
 /// Shows events that are kept on this device, oldest first: whether or not the broker has them, whether or not the daemon runs.
@@ -58,7 +58,7 @@ fn config(args: &Args) -> Result<Config, Failure> {
     if args.dir.is_some() && !args.file.config.exists() {
         return configuration::defaults();
     }
-    Ok(configuration::load(&args.file.config)?.config)
+    Ok(configuration::load(&args.file.config, Secrets::None)?.config)
 }
 
 fn query(args: &Args, now: SystemTime) -> Result<Query, Failure> {
@@ -90,6 +90,10 @@ fn show(dir: &Path, query: &Query, device: Option<&str>, out: &mut impl Write) -
     let unreadable = |e: std::io::Error| Failure::Input(format!("{}: {e}", dir.display()));
     // A folder that is not there is more likely a mistake than a store without events.
     std::fs::metadata(dir).map_err(unreadable)?;
+    if !is_store(dir) {
+        let what = "no events are kept in this folder; the one that is meant holds alerts/ and events/";
+        return Err(Failure::Input(format!("{}: {what}", dir.display())));
+    }
     for stored in history(dir, query).map_err(unreadable)? {
         let mut line = device.map_or_else(|| text(&stored).into_bytes(), |device| wire_form(&stored, device));
         line.push(b'\n');
@@ -147,6 +151,19 @@ mod tests {
         for typed in ["", "h", "2", "2 weeks", "yesterday", "99999999999999999999d", "3é"] {
             assert_eq!(instant(typed, now), None, "{typed}");
         }
+    }
+
+    #[test]
+    fn a_folder_without_a_store_is_a_mistake_and_no_empty_history() {
+        let state = tempfile::tempdir().expect("a folder");
+        let events = state.path().join("events");
+        for lane in ["alerts", "events"] {
+            std::fs::create_dir_all(events.join(lane)).expect("a folder");
+        }
+        let shown = |dir: &Path| show(dir, &Query::default(), None, &mut Vec::new());
+        assert!(shown(&events).is_ok(), "nothing has happened yet");
+        let Err(Failure::Input(told)) = shown(state.path()) else { panic!("the folder above is not it") };
+        assert!(told.contains("holds alerts/ and events/"), "{told}");
     }
 
     #[test]

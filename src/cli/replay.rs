@@ -12,7 +12,7 @@ use uuid::{Builder, Uuid};
 
 use super::{Failure, configuration, output, progress, table};
 use crate::annotate::{self, Mark, VideoWriter};
-use crate::config::{Camera, Config, Source};
+use crate::config::{Camera, Config, Secrets, Source};
 use crate::pipeline::{Board, Loading, Replay, ReplayError, Step};
 use crate::pixels::Cover;
 use crate::publish::{Message, pace::Pace, payload};
@@ -56,7 +56,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     }
     refuse_to_overwrite(args)?;
     let mut config = match &args.config {
-        Some(file) => configuration::load(file)?.config,
+        Some(file) => configuration::load(file, Secrets::None)?.config,
         None => configuration::defaults()?,
     };
     if let Some(model) = &args.model {

@@ -3,6 +3,7 @@
 use super::Failure;
 use super::configuration::{self, ConfigArg};
 use crate::app::{self, AppError};
+use crate::config::Secrets;
 use crate::runtime::Clock;
 use crate::telemetry::logging;
 
@@ -15,7 +16,7 @@ pub(super) struct Args {
 
 /// Runs it.
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
-    let loaded = configuration::load(&args.file.config)?;
+    let loaded = configuration::load(&args.file.config, Secrets::All)?;
     let clock = Clock::start();
     logging::init(loaded.config.log.level, clock);
     let ended = app::run(loaded, clock, &|| configuration::read(&args.file.config));

@@ -145,6 +145,10 @@ pub(super) fn check_names(
             let known = watched().flat_map(|(_, c)| c.lines.keys());
             missing(r, &key("line"), &format!("none of its cameras has a line {line:?}"), line, known);
         }
+        let cameras: Vec<&Camera> = watched().map(|(_, camera)| camera).collect();
+        if let Some(what) = never_told(event, &cameras) {
+            r.warn(&key("on"), &format!("{:?} is never told: {what}", event.kind));
+        }
         for attribute in event.attributes.keys() {
             let classifier = attribute.split('.').next().unwrap_or_default();
             if !classifiers.contains_key(classifier) {
@@ -153,6 +157,30 @@ pub(super) fn check_names(
             }
         }
     }
+}
+
+/// What its cameras lack, if none of them ever tells the event: the alert is not wrong, but it would wait in vain.
+fn never_told(event: &OnEvent, cameras: &[&Camera]) -> Option<&'static str> {
+    let zones = || {
+        let all = cameras.iter().flat_map(|c| &c.zones);
+        all.filter(|(name, _)| event.zone.as_ref().is_none_or(|zone| zone == *name)).map(|(_, zone)| zone)
+    };
+    let lines = || {
+        let all = cameras.iter().flat_map(|c| &c.lines);
+        all.filter(|(name, _)| event.line.as_ref().is_none_or(|line| line == *name)).map(|(_, line)| line)
+    };
+    let (is_told, lacking) = match event.kind.as_str() {
+        "appeared" | "gone" => (cameras.iter().any(|c| c.appearances), "none of its cameras has appearances = true"),
+        "stopped" | "moving" => (cameras.iter().any(|c| c.stopped.is_some()), "none of its cameras has stopped_secs"),
+        "entered" | "left" => (zones().next().is_some(), "none of its cameras has a zone"),
+        "dwell" | "dwell_end" => (zones().any(|z| z.dwell.is_some()), "no zone of it has dwell_secs"),
+        "occupancy" => (zones().any(|z| z.occupancy), "no zone of it has occupancy = true"),
+        "crowd" | "crowd_end" => (zones().any(|z| z.crowd.is_some()), "no zone of it has crowd_count and crowd_secs"),
+        "crossed" => (lines().next().is_some(), "none of its cameras has a line"),
+        "count" => (lines().any(|l| l.count_every.is_some()), "no line of it has count_secs"),
+        _ => (true, ""),
+    };
+    (!is_told).then_some(lacking)
 }
 
 fn missing<'k>(r: &mut Resolver<'_>, key: &str, problem: &str, typed: &str, known: impl Iterator<Item = &'k String>) {

@@ -124,3 +124,27 @@ fn a_zone_of_another_camera_than_the_alerts_is_no_zone() {
     assert!(!told("") && !told("cameras = [\"yard\"]\n"));
     assert!(told("cameras = [\"front\"]\n"));
 }
+
+#[test]
+fn an_alert_that_waits_for_what_nobody_tells_is_warned_of_with_what_is_lacking() {
+    let warned = |sections: &str| {
+        let text = format!("{AROUND}{sections}");
+        parse(&text, &Surroundings::default(), &no_secret).unwrap_or_else(|e| panic!("{e:?}\n{text}")).0.warnings
+    };
+    let zone = "[camera.front.zone.door]\npoints = [[0.1, 0.2], [0.5, 0.2], [0.5, 0.9]]\n";
+    let line = "[camera.front.line.gate]\npoints = [[0.1, 0.2], [0.5, 0.2]]\n";
+    for (on, lacking, with) in [
+        ("appeared", "appearances = true", "[camera.c]\nsource = \"test:\"\nappearances = true\n".to_owned()),
+        ("stopped", "stopped_secs", "[camera.c]\nsource = \"test:\"\nstopped_secs = 2\n".to_owned()),
+        ("entered", "a zone", zone.to_owned()),
+        ("dwell", "dwell_secs", format!("{zone}dwell_secs = 5\n")),
+        ("crowd", "crowd_count", format!("{zone}crowd_count = 5\ncrowd_secs = 1\n")),
+        ("crossed", "a line", line.to_owned()),
+        ("count", "count_secs", format!("{line}count_secs = 60\n")),
+    ] {
+        let alert = format!("[alert.a]\non = \"{on}\"\n");
+        let told = warned(&alert);
+        assert!(told.iter().any(|w| w.starts_with("alert.a.on: ") && w.contains(lacking)), "{on}: {told:?}");
+        assert_eq!(warned(&(alert + &with)), [""; 0], "{on}");
+    }
+}

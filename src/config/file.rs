@@ -105,7 +105,7 @@ pub struct PathsFile {
     /// The folder of the models and, if there is one, of a manifest.toml that overrides the built-in one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub models: Option<String>,
-    /// The folder of what the daemon keeps between two starts: TensorRT's engines, in engines/.
+    /// The folder of what the daemon keeps between two starts: events in events/, pictures in snapshots/, TensorRT's engines in engines/.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub state: Option<String>,
 }
@@ -155,7 +155,7 @@ pub struct MqttFile {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 3600))]
     pub keep_alive_secs: Option<u64>,
-    /// Messages that must arrive (QoS 1) kept while the broker is away; the oldest goes when one more comes.
+    /// Tracks' steps kept in memory while the broker is away; the oldest goes when one more comes. Events wait on disk: see `[store]`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 1_000_000))]
     pub outbox_capacity: Option<u64>,

@@ -5,7 +5,7 @@
 use std::path::Path;
 
 use super::resolve::Resolver;
-use super::{Login, Secret};
+use super::{Login, Secret, Secrets};
 
 /// The three keys that make a login, and the section in which they stand.
 pub(super) struct LoginKeys<'a> {
@@ -59,6 +59,15 @@ impl Resolver<'_> {
             return String::new();
         }
         let Some(dir) = self.around.credentials_dir.clone() else {
+            match self.around.secrets {
+                Secrets::All => {}
+                Secrets::InFiles => {
+                    let what = format!("the credential {name:?} was not looked at: only the service is given it");
+                    self.warn(key, &what);
+                    return String::new();
+                }
+                Secrets::None => return String::new(),
+            }
             let problem = format!(
                 "the credential {name:?} is asked for, but the service has none (CREDENTIALS_DIRECTORY is not set); add LoadCredential={name}:FILE to the unit"
             );
@@ -69,6 +78,9 @@ impl Resolver<'_> {
     }
 
     fn secret(&mut self, key: &str, path: &Path) -> String {
+        if self.around.secrets == Secrets::None {
+            return String::new();
+        }
         match (self.read)(path) {
             Ok(text) => text.trim_end_matches(['\r', '\n']).to_owned(),
             Err(e) => {

@@ -45,7 +45,7 @@ pub use load::{Loaded, defaults, load};
 pub use masks::{Mask, Snapshots, SnapshotsMqtt};
 pub use redact::redacted;
 pub use render::{json_schema, reference, render};
-pub use resolve::Surroundings;
+pub use resolve::{Secrets, Surroundings};
 pub use store::Store;
 pub use zones::{Anchor, Crowd, Line, Zone};
 
@@ -167,7 +167,7 @@ pub struct Mqtt {
     pub login: Option<Login>,
     /// Keep-alive.
     pub keep_alive: Duration,
-    /// QoS 1 messages kept while the broker is away; the oldest goes when one more comes.
+    /// Tracks' steps kept while the broker is away; the oldest goes when one more comes.
     pub outbox_capacity: usize,
 }
 

@@ -45,7 +45,7 @@ impl Resolver<'_> {
     /// What crosses or covers itself has no inside, and no left and right.
     pub(super) fn refuse_crossings(&mut self, section: &str, points: &[(f64, f64)], closed: bool) {
         let key = format!("{section}.points");
-        if closed && area(points) < 1e-6 {
+        if closed && are_on_one_line(points) {
             self.error(&key, "all points lie on one line; a zone needs an area");
             return;
         }
@@ -67,9 +67,12 @@ impl Resolver<'_> {
 type Point = (f64, f64);
 type Side = (Point, Point);
 
-fn area(points: &[Point]) -> f64 {
-    let next = points.iter().cycle().skip(1);
-    (points.iter().zip(next).map(|(a, b)| a.0 * b.1 - b.0 * a.1).sum::<f64>() / 2.0).abs()
+/// Whether no three points make a triangle of more than a millionth of the picture. The polygon's own area does not tell: the two halves
+/// of one that crosses itself may cancel each other.
+fn are_on_one_line(points: &[Point]) -> bool {
+    let far = |from: Point, p: &Point| (p.0 - from.0).hypot(p.1 - from.1);
+    let ends = points.iter().max_by(|a, b| far(points[0], a).total_cmp(&far(points[0], b)));
+    ends.is_none_or(|end| points.iter().all(|p| turn(points[0], *end, *p).abs() / 2.0 < 1e-6))
 }
 
 /// On which side of a → b a point lies: positive is right, as seen by a walker in a picture whose y grows downwards.

@@ -28,6 +28,20 @@ pub struct Surroundings {
     pub credentials_dir: Option<PathBuf>,
     /// How many processors there are.
     pub processors: usize,
+    /// Which passwords and user names must be there.
+    pub secrets: Secrets,
+}
+
+/// Which secrets must be there: not every command is run by who may read them.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Secrets {
+    /// All: the daemon's own case.
+    #[default]
+    All,
+    /// Those in files; those that the service manager gives only where it does, and a warning elsewhere.
+    InFiles,
+    /// None is read: the command uses none.
+    None,
 }
 
 /// What resolving gives beside the configuration.

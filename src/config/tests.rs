@@ -11,7 +11,12 @@ use super::load::parse;
 use super::*;
 
 fn around() -> Surroundings {
-    Surroundings { hostname: Some("gate.example".to_owned()), credentials_dir: None, processors: 4 }
+    Surroundings {
+        hostname: Some("gate.example".to_owned()),
+        credentials_dir: None,
+        processors: 4,
+        secrets: Secrets::All,
+    }
 }
 
 fn no_secret(path: &Path) -> io::Result<String> {
@@ -132,6 +137,26 @@ fn secrets_come_from_files_and_credentials_and_a_missing_one_is_named() {
 }
 
 #[test]
+fn a_command_that_uses_no_secret_does_not_ask_for_one() {
+    let text = "[mqtt]\nusername = \"u\"\npassword = \"${credential:mqtt}\"\n\
+                [camera.a]\nsource = \"rtsp://h/\"\nusername = \"v\"\npassword_file = \"/nowhere\"\n";
+    let nothing = |_: &Path| Err(io::Error::from(io::ErrorKind::NotFound));
+    let wrong = |secrets| match parse(text, &Surroundings { secrets, ..around() }, &nothing) {
+        Ok((loaded, _)) => {
+            loaded.warnings.into_iter().map(|w| w.split(':').next().unwrap_or_default().to_owned()).collect()
+        }
+        Err(errors) => errors.into_iter().map(|e| e.key).collect::<Vec<_>>(),
+    };
+    assert_eq!(wrong(Secrets::All), ["mqtt.password", "camera.a.password_file"]);
+    assert_eq!(wrong(Secrets::InFiles), ["camera.a.password_file"]);
+    assert_eq!(wrong(Secrets::None), [""; 0]);
+    let (loaded, _) =
+        parse(&text.replace("password_file", "#"), &Surroundings { secrets: Secrets::InFiles, ..around() }, &nothing)
+            .expect("valid");
+    assert!(loaded.warnings.iter().any(|w| w.contains("\"mqtt\" was not looked at")), "{:?}", loaded.warnings);
+}
+
+#[test]
 fn zones_and_lines_that_cannot_be_drawn_are_refused_with_what_would_be_right() {
     let told = refused(concat!(
         "[camera.a]\nsource = \"test:\"\n",
@@ -140,6 +165,9 @@ fn zones_and_lines_that_cannot_be_drawn_are_refused_with_what_would_be_right() {
         "[camera.a.zone.pixels]\npoints = [[10, 20], [300, 20], [300, 200]]\n",
         "[camera.a.zone.odd]\npoints = [[0.1, 0.2, 0.3], [0.5, 0.2], [0.5, 0.9]]\n",
         "[camera.a.zone.bow]\npoints = [[0.1, 0.1], [0.9, 0.9], [0.9, 0.1], [0.1, 0.8]]\n",
+        "[camera.a.zone.even]\npoints = [[0.1, 0.1], [0.5, 0.5], [0.5, 0.1], [0.1, 0.5]]\n",
+        "[camera.a.zone.text]\npoints = \"0.1,0.1\"\n",
+        "[camera.a.zone.nan]\npoints = [[nan, 0.1], [0.5, 0.5], [0.5, 0.1]]\n",
         "[camera.a.zone.thin]\npoints = [[0.1, 0.1], [0.5, 0.5], [0.9, 0.9]]\n",
         "[camera.a.zone.crowd]\npoints = [[0.1, 0.2], [0.5, 0.2], [0.5, 0.9]]\ncrowd_count = 3\nanchor = \"middle\"\n",
         "[camera.a.line.still]\npoints = [[0.1, 0.1], [0.1, 0.1]]\n",
@@ -154,6 +182,9 @@ fn zones_and_lines_that_cannot_be_drawn_are_refused_with_what_would_be_right() {
         "camera.a.zone.pixels.points: point 1 is [10, 20]; points are fractions of the picture, from 0 to 1, not pixels",
         "camera.a.zone.odd.points: point 1 has 3 numbers; write two, [x, y]",
         "camera.a.zone.bow.points: sides 1 and 3 cross or touch",
+        "camera.a.zone.even.points: sides 1 and 3 cross or touch",
+        "camera.a.zone.text.points: a list expected ([[…, …], …]), found a text",
+        "camera.a.zone.nan.points[0][0]: nan is no number to reckon with",
         "camera.a.zone.thin.points: all points lie on one line",
         "camera.a.zone.crowd.crowd_secs: missing; crowd_count is set",
         "camera.a.zone.crowd.anchor: \"middle\" is not known; write one of \"bottom_center\"",

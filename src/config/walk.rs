@@ -86,7 +86,7 @@ impl Walk {
                 let hint = if schema.get("enum").or(schema.get("oneOf")).is_some() {
                     format!(", one of {}", quoted(&choices(schema)))
                 } else {
-                    example(kind).to_owned()
+                    example(kind, schema).to_owned()
                 };
                 self.fault(path, format!("{} expected{hint}, found {}", article(kind), article(other.type_str())));
                 None
@@ -109,7 +109,13 @@ impl Walk {
     }
 
     fn in_range(&mut self, number: Option<f64>, typed: &str, schema: &Json, path: &str) -> Option<f64> {
-        let (low, high) = range(schema).unwrap_or((f64::MIN, f64::MAX));
+        let Some((low, high)) = range(schema) else {
+            let finite = number.filter(|n| n.is_finite());
+            if finite.is_none() {
+                self.fault(path, format!("{typed} is no number to reckon with"));
+            }
+            return finite;
+        };
         let fits = number.filter(|n| (low..=high).contains(n));
         if fits.is_none() {
             self.fault(path, format!("{typed} is out of range; write a value from {low} to {high}"));
@@ -175,10 +181,11 @@ fn article(kind: &str) -> &'static str {
     }
 }
 
-fn example(kind: &str) -> &'static str {
+fn example(kind: &str, schema: &Json) -> &'static str {
     match kind {
         "object" => " ([section])",
-        "array" => " ([\"…\", \"…\"])",
+        "array" if schema.pointer("/items/type") == Some(&Json::from("array")) => " ([[…, …], …])",
+        "array" if schema.pointer("/items/type") == Some(&Json::from("string")) => " ([\"…\", \"…\"])",
         "string" => " (\"…\")",
         _ => "",
     }

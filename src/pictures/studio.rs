@@ -176,8 +176,10 @@ impl Studio {
             if !state.arranged.wishes.ask(event) {
                 return;
             }
-            if let Some((subject, shot)) = event.subject.as_ref().and_then(|s| Some((s, state.album.get_mut(s.uid)?))) {
-                event.snapshots = self.names_of(subject.uid, shot);
+            if let Some((subject, shot)) =
+                event.subject.as_ref().and_then(|s| Some((s, state.album.get_mut(s.track_uid())?)))
+            {
+                event.snapshots = self.names_of(subject.track_uid(), shot);
                 return;
             }
             Arc::clone(&state.arranged)

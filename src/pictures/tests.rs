@@ -103,6 +103,7 @@ fn step(track: u8, frame: &Frame, bbox: Rect, phase: TrackPhase) -> TrackEvent {
         width_px: SIZE_PX.0,
         height_px: SIZE_PX.1,
         uid: uid(track),
+        known_as: uid(track),
         track: Track { id: 1, bbox, class: 0, score: 0.9, age_frames: 3, lost_frames: 0 },
         class_name: "person".to_owned(),
         first_seen: frame.captured,
@@ -118,6 +119,7 @@ fn entered(track: Option<u8>) -> Event {
     let subject = track.map(|track| Subject {
         uid: uid(track),
         track_id: 1,
+        tracked_as: None,
         class: "person".to_owned(),
         score: 0.9,
         bbox: BOX,
@@ -131,6 +133,18 @@ fn entered(track: Option<u8>) -> Event {
 
 fn decoded(jpeg: &[u8]) -> image::RgbImage {
     image::load_from_memory_with_format(jpeg, image::ImageFormat::Jpeg).expect("a JPEG").into_rgb8()
+}
+
+#[test]
+fn an_event_about_who_goes_on_under_another_number_has_a_view_of_the_track_that_they_are_now() {
+    let rig = rig(Snapshots::default());
+    let frame = frame(0, 90);
+    rig.studio.look(&frame, &[step(1, &frame, BOX, TrackPhase::Update)]);
+    let mut event = entered(Some(0));
+    let subject = event.subject.as_mut().expect("a track");
+    subject.tracked_as = Some(uid(1));
+    rig.studio.attach(&mut event, None);
+    assert_eq!(event.snapshots, [rig.made().name, rig.made().name]);
 }
 
 #[test]

@@ -216,6 +216,7 @@ impl Analyst {
             width_px: moment.size_px.0,
             height_px: moment.size_px.1,
             uid: known.uid,
+            known_as: known.uid,
             track: *track,
             class_name: self.detector.classes().name(track.class).to_owned(),
             first_seen: known.first_seen,
@@ -241,7 +242,13 @@ impl Follow {
     }
 
     /// Tells the steps of a frame, then what follows from them by the rules. Without a frame the tracks have ended unseen.
-    fn judge(&mut self, moment: &Moment, steps: Vec<TrackEvent>, frame: Option<&Frame>, emit: &mut dyn FnMut(Finding)) {
+    fn judge(
+        &mut self,
+        moment: &Moment,
+        mut steps: Vec<TrackEvent>,
+        frame: Option<&Frame>,
+        emit: &mut dyn FnMut(Finding),
+    ) {
         let studio = self.studio.as_ref();
         match (studio, frame) {
             (Some(studio), Some(frame)) => studio.look(frame, &steps),
@@ -250,6 +257,9 @@ impl Follow {
         }
         let mut events: Vec<Event> = Vec::new();
         self.rules.see(moment.of_rules(), &steps, &mut |event| events.push(shown_by(studio, event, frame)));
+        for step in &mut steps {
+            step.known_as = self.rules.known_as(step);
+        }
         steps.into_iter().for_each(|step| emit(Finding::Report(Report::Track(step))));
         events.into_iter().for_each(|event| emit(Finding::Event(event)));
     }

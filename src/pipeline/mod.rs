@@ -24,6 +24,7 @@ mod board;
 mod engine;
 mod lanes;
 mod models;
+mod names;
 mod recording;
 mod seats;
 

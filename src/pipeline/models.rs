@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::analyst::Analyst;
 use super::board::Board;
+use super::names::strangers;
 use crate::classify::{Classifier, ClassifyError};
 use crate::config::{self, Config, EngineChoice};
 use crate::detect::{self, DetectError, Detector};
@@ -43,6 +44,9 @@ pub enum LoadError {
         /// What is wrong.
         cause: Box<ClassifyError>,
     },
+    /// Zones, lines or alerts are about classes that the detector has not; each with its key.
+    #[error("{}", .0.join("; "))]
+    Strangers(Vec<String>),
 }
 
 impl LoadError {
@@ -114,6 +118,10 @@ impl Loading<'_> {
         let (card, engine) = open("detect", &config.detect.model, detects_on, 1)?;
         let detector =
             Detector::new(engine, &card, &detect::Settings::from(&config.detect)).map_err(LoadError::Detector)?;
+        let strangers = strangers(config, &card.name, detector.classes());
+        if !strangers.is_empty() {
+            return Err(LoadError::Strangers(strangers));
+        }
         // Workers that have a GPU share the processor for what does not run there.
         let share = if detector.engine_name() == infer::TENSORRT { gpus.len() } else { 1 };
         let mut classifiers = Vec::with_capacity(config.classify.len());
@@ -212,6 +220,9 @@ pub fn examine(config: &Config) -> (Vec<String>, Vec<String>) {
     for (name, settings) in &config.classify {
         card(&format!("classify.{name}.model"), &settings.model, &mut errors);
         errors.extend(unknown(&format!("classify.{name}.classes"), &settings.classes));
+    }
+    if let Some(card) = &detector {
+        errors.extend(strangers(config, &card.name, &card.classes));
     }
     (errors, warnings)
 }

@@ -27,7 +27,7 @@ impl Companions {
         prefix: &str,
     ) -> Option<Message> {
         let is_done = self.handed[index(lane)] == Some(number) || self.given_up == Some((lane, number));
-        (!is_done).then(|| self.writer.render(&stored.event, device, prefix))
+        (!is_done).then(|| self.writer.render(stored, device, prefix))
     }
 
     /// The connection took it, or it is too large for any.

@@ -8,11 +8,13 @@
 
 use std::collections::BTreeMap;
 
+use serde::Serialize;
 use serde_json::{Map, Value, json};
+use uuid::Uuid;
 
 use super::payload::{Kind, Message, Qos, rfc3339};
 use super::topics;
-use crate::types::{CameraId, Captured, Event, Subject, What};
+use crate::types::{CameraId, Captured, Event, Stored, Subject, What};
 
 /// What stands for the configuration of analytics: there is one.
 const CONFIGURATION: &str = "peregrine";
@@ -20,12 +22,23 @@ const CONFIGURATION: &str = "peregrine";
 type Place = (CameraId, String);
 /// Tracks by their number, with the time at which they came.
 type Present = BTreeMap<u64, Captured>;
+/// Of one life of the daemon: what began in a life that was killed has no end, and the next one begins from nothing.
+type PresentIn = BTreeMap<Place, (Uuid, Present)>;
 
 /// Writes events in the form of ONVIF.
 #[derive(Debug, Default)]
 pub struct Onvif {
-    inside: BTreeMap<Place, Present>,
-    loitering: BTreeMap<Place, Present>,
+    inside: PresentIn,
+    loitering: PresentIn,
+}
+
+/// A message, in the order of the specification's grammar.
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Body {
+    utc_time: String,
+    source: Map<String, Value>,
+    data: Map<String, Value>,
 }
 
 /// What an event is to ONVIF.
@@ -41,8 +54,9 @@ struct Told {
 
 impl Onvif {
     /// An event as ONVIF tells it; `device` and `prefix` make the beginning of its topic.
-    pub fn render(&mut self, event: &Event, device: &str, prefix: &str) -> Message {
-        let told = self.told(event);
+    pub fn render(&mut self, stored: &Stored, device: &str, prefix: &str) -> Message {
+        let event = &stored.event;
+        let told = self.told(event, stored.boot);
         let mut topic = format!("{}/onvif-ej/{}", topics::of_device(prefix, device), told.topic);
         for (n, (_, value)) in told.source.iter().enumerate() {
             topic.push_str(if n == 0 { "/&" } else { "/" });
@@ -51,22 +65,22 @@ impl Onvif {
         let body = told.data.map_or_else(Vec::new, |data| {
             let source: Map<String, Value> =
                 told.source.into_iter().map(|(name, value)| (name.to_owned(), value.into())).collect();
-            let body = json!({ "UtcTime": rfc3339(event.at.wall), "Source": source, "Data": data });
-            // A tree of JSON always has a JSON form.
+            let body = Body { utc_time: rfc3339(event.at.wall), source, data };
+            // Texts and trees of JSON always have a JSON form.
             serde_json::to_vec(&body).unwrap_or_default()
         });
         Message { topic, body, retain: told.property, qos: Qos::AtLeastOnce, kind: Kind::Onvif, expires_secs: None }
     }
 
-    fn told(&mut self, event: &Event) -> Told {
+    fn told(&mut self, event: &Event, boot: Uuid) -> Told {
         let who = event.subject.as_ref();
         match &event.what {
             What::Crossed { line, direction } => {
                 let data = with(object(who), [("Direction", direction.as_str().into())]);
                 rule("RuleEngine/LineDetector/Crossed", event, line, data, false)
             }
-            What::Entered { zone } | What::Left { zone, .. } => self.field(event, zone),
-            What::Dwell { zone, .. } | What::DwellEnd { zone, .. } => self.loiterers(event, zone),
+            What::Entered { zone } | What::Left { zone, .. } => self.field(event, boot, zone),
+            What::Dwell { zone, .. } | What::DwellEnd { zone, .. } => self.loiterers(event, boot, zone),
             What::Occupancy { zone, count, .. } => {
                 let data = of([("Count", (*count).into())]);
                 rule("RuleEngine/CountAggregation/OccupancyCounter", event, zone, data, true)
@@ -101,24 +115,34 @@ impl Onvif {
     }
 
     /// A field's property: true while somebody is in it.
-    fn field(&mut self, event: &Event, zone: &str) -> Told {
+    fn field(&mut self, event: &Event, boot: Uuid, zone: &str) -> Told {
         let came = matches!(event.what, What::Entered { .. });
-        let present = self.inside.entry(place(event, zone)).or_default();
+        let present = present(&mut self.inside, event, boot, zone);
         update(present, event, came);
         let data = of([("IsInside", (!present.is_empty()).into()), ("ObjectId", ids(present).into())]);
         rule("RuleEngine/FieldDetector/ObjectsInside", event, zone, data, true)
     }
 
     /// A zone's property of who stays too long, there while somebody does.
-    fn loiterers(&mut self, event: &Event, zone: &str) -> Told {
+    fn loiterers(&mut self, event: &Event, boot: Uuid, zone: &str) -> Told {
         let begins = matches!(event.what, What::Dwell { .. });
-        let present = self.loitering.entry(place(event, zone)).or_default();
+        let present = present(&mut self.loitering, event, boot, zone);
         update(present, event, begins);
         let since = present.values().min_by_key(|at| at.mono);
         let data = since.map(|at| of([("ObjectId", ids(present).into()), ("Since", json!(rfc3339(at.wall)))]));
         let told = rule("RuleEngine/LoiteringDetector/ObjectIsLoitering", event, zone, Map::new(), true);
         Told { data, ..told }
     }
+}
+
+/// Who is known to be there, by the life of the daemon that this event comes from.
+fn present<'a>(all: &'a mut PresentIn, event: &Event, boot: Uuid, zone: &str) -> &'a mut Present {
+    let camera = event.camera.clone().unwrap_or_else(|| CameraId::from(""));
+    let (of, present) = all.entry((camera, zone.to_owned())).or_default();
+    if *of != boot {
+        (*of, *present) = (boot, Present::new());
+    }
+    present
 }
 
 fn update(present: &mut Present, event: &Event, came: bool) {
@@ -128,10 +152,6 @@ fn update(present: &mut Present, event: &Event, came: bool) {
     } else {
         present.remove(&subject.track_id);
     }
-}
-
-fn place(event: &Event, zone: &str) -> Place {
-    (event.camera.clone().unwrap_or_else(|| CameraId::from("")), zone.to_owned())
 }
 
 /// ONVIF's list of texts: values with spaces between.

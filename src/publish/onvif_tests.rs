@@ -26,7 +26,13 @@ fn body(message: &Message) -> Value {
 }
 
 fn render(onvif: &mut Onvif, event: &Event) -> Message {
-    onvif.render(event, "gate", "peregrine")
+    render_of(1, onvif, event)
+}
+
+/// In which life of the daemon it happened.
+fn render_of(life: u128, onvif: &mut Onvif, event: &Event) -> Message {
+    let stored = Stored { id: Uuid::nil(), boot: Uuid::from_u128(life), seq: 1, event: event.clone() };
+    onvif.render(&stored, "gate", "peregrine")
 }
 
 /// One of every kind.
@@ -84,6 +90,23 @@ fn a_field_is_occupied_until_the_last_one_left() {
     assert_eq!(inside(by(2, entered(), 2)), (true, "1 2".to_owned()), "shown again, after a lost connection");
     assert_eq!(inside(by(1, left(), 3)), (true, "2".to_owned()));
     assert_eq!(inside(by(2, left(), 4)), (false, String::new()));
+}
+
+#[test]
+fn who_was_inside_when_the_daemon_was_killed_is_not_inside_for_ever() {
+    let mut onvif = Onvif::default();
+    render(&mut onvif, &by(1, What::Entered { zone: zone() }, 1));
+    let next = render_of(2, &mut onvif, &by(9, What::Entered { zone: zone() }, 5));
+    assert_eq!(body(&next)["Data"], json!({"IsInside": true, "ObjectId": "9"}));
+    let over = render_of(2, &mut onvif, &by(9, What::Left { zone: zone(), inside_ms: 1 }, 6));
+    assert_eq!(body(&over)["Data"], json!({"IsInside": false, "ObjectId": ""}));
+}
+
+#[test]
+fn a_message_has_the_order_of_the_specification_s_grammar() {
+    let message = render(&mut Onvif::default(), &crossed("yard", "way", "in", "person", at(1)));
+    let text = String::from_utf8(message.body).expect("text");
+    assert!(text.starts_with("{\"UtcTime\":\"2026-03-01T12:00:01.000Z\",\"Source\":{"), "{text}");
 }
 
 #[test]

@@ -45,6 +45,7 @@ pub(super) fn track_of(camera: &str, uid: uuid::Uuid, phase: TrackPhase, at: Dur
         width_px: 1280,
         height_px: 720,
         uid,
+        known_as: uid,
         track: Track {
             id: 17,
             bbox: Rect::new(320.0, 180.0, 640.0, 540.0),
@@ -100,6 +101,7 @@ pub(super) fn stored(n: u64, camera: Option<&str>, what: What) -> Stored {
     let subject = Subject {
         uid: uid(1),
         track_id: 17,
+        tracked_as: None,
         class: "car".to_owned(),
         score: 0.87,
         bbox: Rect::new(320.0, 180.0, 640.0, 540.0),

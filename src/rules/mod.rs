@@ -14,6 +14,8 @@ mod zone;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use uuid::Uuid;
+
 use crate::config;
 use crate::types::{CameraId, Captured, Event, Subject, TrackEvent, TrackId, TrackPhase, What};
 use geometry::Scale;
@@ -135,7 +137,7 @@ impl Rules {
                 known
             }
             None => {
-                let new = Present::new(step, now, self.zones.len(), self.lines.len());
+                let new = Present::new(step, self.free_name(step), now, self.zones.len(), self.lines.len());
                 if self.appearances {
                     teller.tell(What::Appeared, Some(&new.subject));
                 }
@@ -147,6 +149,21 @@ impl Rules {
             self.look_at(&mut present, teller);
         }
         self.present.insert(step.track.id, present);
+    }
+
+    /// Who a track is: [`Subject::uid`] of the events about it. To be asked once the frame of this step was seen.
+    pub fn known_as(&self, step: &TrackEvent) -> Uuid {
+        self.present.get(&step.track.id).map_or_else(|| self.free_name(step).0, |present| present.subject.uid)
+    }
+
+    /// The track's own name. Where somebody goes on with that, the track being back that was lost: the name that they do not need.
+    fn free_name(&self, step: &TrackEvent) -> (Uuid, TrackId) {
+        let mut name = (step.uid, step.track.id);
+        // Each step leads to another one who is there, and to nobody twice: names and tracks are in use once each.
+        while let Some((id, user)) = self.present.iter().find(|(_, present)| present.subject.uid == name.0) {
+            name = (user.subject.track_uid(), *id);
+        }
+        name
     }
 
     /// Takes out the one that a track goes on with which nobody knows.

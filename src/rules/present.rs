@@ -5,12 +5,14 @@
 
 use std::time::Duration;
 
+use uuid::Uuid;
+
 use super::geometry::{Point, Scale, anchor};
 use super::line::Path;
 use super::still::Stillness;
 use super::zone::Stay;
 use crate::config::Anchor;
-use crate::types::{Rect, Subject, TrackEvent};
+use crate::types::{Captured, Rect, Subject, TrackEvent, TrackId};
 
 /// How long after a track was seen last another one may go on with it. At the default of three hits in a row before a track is
 /// reported, that is time enough at three frames a second; and nobody takes somebody's place faster.
@@ -23,7 +25,7 @@ const HEIR_SIZE: f64 = 2.0;
 /// One track, as the rules know it.
 #[derive(Debug, Clone)]
 pub(super) struct Present {
-    /// As of the last sighting.
+    /// As of the last sighting, under the name that it had first.
     pub(super) subject: Subject,
     /// When it was seen first, under whichever number.
     pub(super) first_seen: Duration,
@@ -39,9 +41,9 @@ pub(super) struct Present {
 }
 
 impl Present {
-    pub(super) fn new(event: &TrackEvent, now: Duration, zones: usize, lines: usize) -> Self {
+    pub(super) fn new(event: &TrackEvent, name: (Uuid, TrackId), now: Duration, zones: usize, lines: usize) -> Self {
         Self {
-            subject: subject(event),
+            subject: subject(event, name, event.first_seen),
             first_seen: now,
             last_seen: now,
             is_over: false,
@@ -53,7 +55,7 @@ impl Present {
 
     /// It was seen, perhaps under another number than before.
     pub(super) fn see(&mut self, event: &TrackEvent, now: Duration) {
-        self.subject = subject(event);
+        self.subject = subject(event, (self.subject.uid, self.subject.track_id), self.subject.first_seen);
         (self.last_seen, self.is_over) = (now, false);
     }
 
@@ -82,15 +84,16 @@ fn share(b: &Rect, width_px: u32, height_px: u32) -> f64 {
     f64::from(b.area()) / (f64::from(width_px.max(1)) * f64::from(height_px.max(1)))
 }
 
-fn subject(event: &TrackEvent) -> Subject {
+fn subject(event: &TrackEvent, (uid, track_id): (Uuid, TrackId), first_seen: Captured) -> Subject {
     Subject {
-        uid: event.uid,
-        track_id: event.track.id,
+        uid,
+        track_id,
+        tracked_as: (event.uid != uid).then_some(event.uid),
         class: event.class_name.clone(),
         score: event.track.score,
         bbox: event.track.bbox,
         frame_px: (event.width_px, event.height_px),
-        first_seen: event.first_seen,
+        first_seen,
         labels: event.labels.clone(),
     }
 }

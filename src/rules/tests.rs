@@ -94,6 +94,7 @@ impl Scene {
             width_px,
             height_px,
             uid: Uuid::from_u128(u128::from(id)),
+            known_as: Uuid::from_u128(u128::from(id)),
             track: Track { id, bbox, class: 0, score: 0.9, age_frames: 5, lost_frames: 0 },
             class_name: class.to_owned(),
             first_seen: self.captured(),
@@ -251,6 +252,21 @@ fn a_new_number_where_another_one_vanished_is_not_counted_again() {
         scene.kinds(),
         ["appeared", "crossed", "entered", "occupancy", "dwell", "dwell_end", "left", "gone", "occupancy"]
     );
+    let about: Vec<_> = scene.told.iter().filter_map(|e| Some((e.what.kind(), e.subject.as_ref()?))).collect();
+    assert!(about.iter().all(|(_, who)| (who.uid, who.track_id) == (Uuid::from_u128(1), 1)), "{about:?}");
+    let tracked_as = |kind| about.iter().find(|(k, _)| *k == kind).and_then(|(_, who)| who.tracked_as);
+    assert_eq!(tracked_as("appeared"), None);
+    assert_eq!((tracked_as("entered"), tracked_as("left")), (Some(Uuid::from_u128(2)), Some(Uuid::from_u128(3))));
+}
+
+#[test]
+fn who_goes_on_under_another_number_is_known_by_the_first_and_the_lost_number_is_nobody() {
+    let mut scene = Scene::of(&with_zone(right_half()));
+    let known_as =
+        |scene: &Scene, id| scene.rules.known_as(&scene.step(At(id, 0.8, 0.5), "person", TrackPhase::Update)).as_u128();
+    scene.frames(10, &[At(1, 0.8, 0.5)]).frames(5, &[At(2, 0.8, 0.5)]);
+    assert_eq!((known_as(&scene, 2), known_as(&scene, 3)), (1, 3));
+    assert_eq!(known_as(&scene, 1), 2, "its end is not the end of who is known by it");
 }
 
 #[test]
@@ -273,6 +289,8 @@ fn one_that_is_found_again_after_another_number_took_its_place_is_somebody_else(
     scene.frames(10, &[At(1, 0.8, 0.5)]).frames(5, &[At(2, 0.8, 0.5)]);
     scene.frames(10, &[At(1, 0.8, 0.5), At(2, 0.82, 0.5)]);
     assert_eq!(scene.kinds(), ["appeared", "entered", "appeared", "entered"]);
+    let who: Vec<_> = scene.told.iter().map(|e| e.subject.as_ref().expect("a track").uid.as_u128()).collect();
+    assert_eq!(who, [1, 1, 2, 2], "two people, two names");
 }
 
 #[test]

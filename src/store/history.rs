@@ -31,6 +31,11 @@ impl Query {
     }
 }
 
+/// Whether events are kept in this folder, or would be.
+pub fn is_store(dir: &Path) -> bool {
+    Lane::ALL.into_iter().all(|lane| dir.join(segment::folder(lane)).is_dir())
+}
+
 /// The events that were asked for, of both lanes, oldest first. What cannot be read is passed over.
 ///
 /// # Errors

@@ -36,7 +36,7 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
-pub use history::{Query, history, newest};
+pub use history::{Query, history, is_store, newest};
 
 use crate::config;
 use crate::runtime::{Clock, Heart, Worker};

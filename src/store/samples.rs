@@ -25,6 +25,7 @@ pub(super) fn event(camera: &str, n: u64) -> Event {
         subject: Some(Subject {
             uid: Uuid::from_u128(u128::from(n)),
             track_id: n,
+            tracked_as: None,
             class: "person".to_owned(),
             score: 0.87,
             bbox: Rect { x1: 100.5, y1: 50.25, x2: 140.5, y2: 140.25 },

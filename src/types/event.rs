@@ -39,10 +39,14 @@ impl Event {
 /// The track that an event is about, as of the event.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Subject {
-    /// The track's name that is unique over all devices and restarts.
+    /// Who it is, unique over all devices and restarts: the name of the track with which it was told of first. A tracker that loses
+    /// somebody and finds them under another number does not change it, so that beginnings and ends have the same.
     pub uid: Uuid,
-    /// The track's number within the camera.
+    /// The number within the camera that belongs to `uid`.
     pub track_id: u64,
+    /// The name of the track that it is now, where that is another one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tracked_as: Option<Uuid>,
     /// The name of its class.
     pub class: String,
     /// The score of the detection last matched.
@@ -56,6 +60,13 @@ pub struct Subject {
     /// What classifiers say about it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub labels: Vec<Label>,
+}
+
+impl Subject {
+    /// The name that the tracker's own messages give it.
+    pub fn track_uid(&self) -> Uuid {
+        self.tracked_as.unwrap_or(self.uid)
+    }
 }
 
 /// How bad an alert is.

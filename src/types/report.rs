@@ -69,6 +69,8 @@ pub struct TrackEvent {
     pub height_px: u32,
     /// A name for the track that is unique over all devices and restarts (UUIDv7).
     pub uid: uuid::Uuid,
+    /// Who it is to the rules ([`Subject::uid`](super::Subject::uid)); the same as `uid` unless it goes on under another track's name.
+    pub known_as: uuid::Uuid,
     /// The track.
     pub track: Track,
     /// The name of the track's class.

@@ -131,6 +131,7 @@ fn step(frame: &Frame, id: u128) -> TrackEvent {
         width_px: WIDTH as u32,
         height_px: HEIGHT as u32,
         uid: uuid::Uuid::from_u128(id),
+        known_as: uuid::Uuid::from_u128(id),
         track: Track { id: 1, bbox, class: 0, score: 0.8, age_frames: 5, lost_frames: 0 },
         class_name: "person".to_owned(),
         first_seen: frame.captured,

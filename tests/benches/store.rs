@@ -26,6 +26,7 @@ fn event(n: u64) -> Event {
         subject: Some(Subject {
             uid: uuid::Uuid::now_v7(),
             track_id: n,
+            tracked_as: None,
             class: "person".to_owned(),
             score: 0.87,
             bbox: Rect { x1: 100.5, y1: 50.25, x2: 140.5, y2: 140.25 },

@@ -88,6 +88,7 @@ impl Daemon {
             width_px: 640,
             height_px: 480,
             uid: uuid::Uuid::from_u128(u128::from(n)),
+            known_as: uuid::Uuid::from_u128(u128::from(n)),
             track: Track {
                 id: n,
                 bbox: Rect::new(1.0, 2.0, 30.0, 40.0),

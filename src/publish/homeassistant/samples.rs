@@ -30,6 +30,7 @@ pub(crate) fn subject(n: u32, class: &str) -> Subject {
     Subject {
         uid: uid(n),
         track_id: n.into(),
+        tracked_as: None,
         class: class.to_owned(),
         score: 0.87,
         bbox: Rect::new(320.0, 180.0, 640.0, 540.0),

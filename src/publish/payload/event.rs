@@ -12,11 +12,15 @@ use crate::types::{Severity, Stored, Subject, What};
 /// The track that an event is about, as of the event.
 #[derive(Debug, Serialize, JsonSchema)]
 struct EventTrack<'a> {
-    /// Unique over all devices and restarts (UUIDv7); the same as on `tracks`.
+    /// Unique over all devices and restarts (UUIDv7), from the first event about somebody to the last, whatever the tracker calls them.
     #[schemars(extend("format" = "uuid"))]
     uid: String,
-    /// Unique within the camera until the daemon restarts.
+    /// Unique within the camera until the daemon restarts; belongs to `uid`.
     id: u64,
+    /// Their `uid` on `tracks`, where that is another one by now.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("format" = "uuid"))]
+    tracked_as: Option<String>,
     /// The class's name.
     class: &'a str,
     /// The score of the detection last matched.
@@ -241,6 +245,7 @@ fn track(subject: &Subject) -> EventTrack<'_> {
     EventTrack {
         uid: subject.uid.to_string(),
         id: subject.track_id,
+        tracked_as: subject.tracked_as.map(|uid| uid.to_string()),
         class: &subject.class,
         score: share(subject.score),
         frame,

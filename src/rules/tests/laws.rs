@@ -43,6 +43,12 @@ proptest! {
         let count = |kind: &str| scene.told.iter().filter(|event| event.what.kind() == kind).count();
         for (begin, end) in [("appeared", "gone"), ("entered", "left"), ("dwell", "dwell_end"), ("stopped", "moving"), ("crowd", "crowd_end")] {
             prop_assert_eq!(count(begin), count(end), "{} and {}", begin, end);
+            let mut open = std::collections::BTreeSet::new();
+            for event in &scene.told {
+                let (kind, who) = (event.what.kind(), event.subject.as_ref().map(|s| s.uid));
+                prop_assert!(kind != begin || open.insert(who), "{:?} {} twice", who, begin);
+                prop_assert!(kind != end || open.remove(&who), "{:?} {} before {}", who, end, begin);
+            }
         }
         let (mut told, mut inside, mut crossed, mut totals) = (0, 0i32, 0u64, 0u64);
         for event in &scene.told {
