@@ -46,8 +46,6 @@ pub(super) struct Contents {
     pub(super) reasons: BTreeSet<&'static str>,
     pub(super) rotten: Vec<Rotten>,
     pub(super) refused: Vec<Refused>,
-    /// Whether something was acknowledged.
-    pub(super) acknowledged: bool,
     /// Who waits until all that is in the box is durable.
     pub(super) settle: Vec<SyncSender<()>>,
     pub(super) stop: bool,

@@ -10,6 +10,7 @@
 //! Belongs here: durability, order, what is given up when. Does not: what is worth an event (see `rules`), how it is sent (see `publish`).
 //! The form on disk and the reasons for it: docs/decisions/0017-event-store.md.
 
+mod acks;
 mod aside;
 mod counters;
 mod crc;
@@ -132,25 +133,30 @@ pub struct Driver {
     shared: Arc<Shared>,
     clock: Clock,
     worker: Worker,
+    acks: Worker,
 }
 
 impl Driver {
-    /// Makes durable what was offered, writes down what was acknowledged, and ends the thread, within this time. True when nothing was left
+    /// Makes durable what was offered, writes down what was acknowledged, and ends the threads, within this time. True when nothing was left
     /// behind. Stop it after those who offer and those who acknowledge.
     pub fn stop(self, at_most: Duration) -> bool {
         self.shared.inbox.change(|contents| contents.stop = true);
+        let deadline = self.clock.mono() + at_most;
         let ended = self.worker.join_within(&self.clock, at_most);
+        // After the last who strikes something from the backlog.
+        self.shared.acks.stop();
+        let ended = self.acks.join_within(&self.clock, deadline.saturating_sub(self.clock.mono())) && ended;
         let contents = self.shared.inbox.lock();
         ended && self.shared.trouble().is_none() && Lane::ALL.into_iter().all(|lane| contents.len(lane) == 0)
     }
 
-    /// Whether the thread has ended, which it does not do by itself.
+    /// Whether one of the threads has ended, which they do not do by themselves.
     pub fn is_finished(&self) -> bool {
-        self.worker.is_finished()
+        self.worker.is_finished() || self.acks.is_finished()
     }
 }
 
-/// Reads what an earlier life left and starts the thread "store". What can be read is in the backlog when this returns.
+/// Reads what an earlier life left and starts the threads "store" and "store-acks". What can be read is in the backlog when this returns.
 ///
 /// # Errors
 /// When the system gives no thread.
@@ -160,5 +166,9 @@ pub fn start(context: Context) -> Result<(Store, Driver), StoreError> {
     let shared = Arc::new(Shared::new(Arc::clone(&context.metrics)));
     let writer = Writer::new(Arc::clone(&shared), context, boot);
     let worker = Worker::spawn("store", move || writer.run())?;
-    Ok((Store { shared: Arc::clone(&shared), boot }, Driver { shared, clock, worker }))
+    let acks = Worker::spawn("store-acks", {
+        let shared = Arc::clone(&shared);
+        move || acks::run(&shared)
+    })?;
+    Ok((Store { shared: Arc::clone(&shared), boot }, Driver { shared, clock, worker, acks }))
 }

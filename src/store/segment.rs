@@ -162,6 +162,11 @@ fn bits_file(path: &Path) -> PathBuf {
 /// Removes a segment.
 pub(super) fn remove(path: &Path) -> io::Result<()> {
     std::fs::remove_file(path)?;
+    remove_bits(path)
+}
+
+/// Removes what is written down of a segment that is not there any more.
+pub(super) fn remove_bits(path: &Path) -> io::Result<()> {
     match std::fs::remove_file(bits_file(path)) {
         Err(e) if e.kind() != io::ErrorKind::NotFound => Err(e),
         _ => Ok(()),

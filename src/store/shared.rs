@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use super::acks::Acks;
 use super::counters::Losses;
 use super::inbox::{Inbox, Refused};
 use super::index::{Index, Place};
@@ -14,7 +15,8 @@ type Wake = Box<dyn Fn() + Send + Sync>;
 /// No lock here is held while something is written.
 pub(super) struct Shared {
     pub(super) inbox: Inbox,
-    metrics: Arc<Metrics>,
+    pub(super) acks: Acks,
+    pub(super) metrics: Arc<Metrics>,
     index: Mutex<Index>,
     reader: Mutex<Reader>,
     open: Mutex<Vec<Stored>>,
@@ -37,6 +39,7 @@ impl Shared {
     pub(super) fn new(metrics: Arc<Metrics>) -> Self {
         Self {
             inbox: Inbox::default(),
+            acks: Acks::default(),
             metrics,
             index: Mutex::default(),
             reader: Mutex::default(),
@@ -94,8 +97,8 @@ impl Shared {
                 _ => {}
             }
             contents.lose(Losses::of(lane, u64::from(was_there)), "records on the disk were damaged");
-            contents.acknowledged = true;
         });
+        self.acks.ring();
     }
 }
 
@@ -117,7 +120,7 @@ impl Backlog for Shared {
     fn acknowledged(&self, lane: Lane, number: u64) {
         if self.index().done(lane, number) {
             self.metrics.store.waiting.set(self.waiting() as i64);
-            self.inbox.change(|contents| contents.acknowledged = true);
+            self.acks.ring();
         }
     }
 

@@ -23,8 +23,6 @@ use crate::types::{Captured, Event, Lane, What};
 
 /// How long an event may gather others before it is made durable; the rest of the half second is the disk's. Alerts gather nothing. An SD card writes a block of 4 KiB at the least, however little there is to write.
 const EVENTS_GATHER: Duration = Duration::from_millis(300);
-/// How long acknowledgements gather; those that are lost by a kill cost a duplicate each.
-const ACKS_GATHER: Duration = Duration::from_millis(5);
 /// A disk that takes nothing is asked so often whether it does again.
 const PROBE: Duration = Duration::from_secs(2);
 /// Events taken from the inbox at once, and records that wait for `fdatasync` at most.
@@ -66,7 +64,6 @@ pub(super) struct Writer {
     reasons: BTreeSet<&'static str>,
     /// Losses that were counted when they were told first, and whose telling was lost itself.
     told_before: Losses,
-    acks_since: Option<Duration>,
     /// When segments may be made ahead again after that failed: on a full disk each attempt takes what little room others have.
     spares_at: Duration,
     prune_at: Duration,
@@ -87,7 +84,6 @@ impl Writer {
             failed,
             reasons: BTreeSet::new(),
             told_before: Losses::default(),
-            acks_since: None,
             spares_at: Duration::ZERO,
             prune_at,
             unlink: Vec::new(),
@@ -133,7 +129,6 @@ impl Writer {
             let stop = work.stop;
             self.turn(work);
             if stop && self.is_finished() {
-                self.write_bits();
                 return;
             }
         }
@@ -146,21 +141,12 @@ impl Writer {
     fn next_work(&mut self) -> Work {
         let now = self.context.clock.mono();
         let ready = Lane::ALL.map(|lane| self.is_ready(lane));
-        let acks_known = self.acks_since.is_some();
         let is_work = |c: &Contents| {
             let events = Lane::ALL.into_iter().any(|lane| ready[lane as usize] && c.len(lane) > 0);
-            events
-                || c.stop
-                || !c.settle.is_empty()
-                || !c.rotten.is_empty()
-                || !c.refused.is_empty()
-                || (c.acknowledged && !acks_known)
+            events || c.stop || !c.settle.is_empty() || !c.rotten.is_empty() || !c.refused.is_empty()
         };
         let mut contents = self.shared.inbox.wait(self.deadline(now).saturating_sub(now), is_work);
         let events = Lane::ALL.map(|lane| if ready[lane as usize] { contents.take(lane, BATCH) } else { Vec::new() });
-        if std::mem::take(&mut contents.acknowledged) {
-            self.acks_since.get_or_insert(now);
-        }
         // Losses are only taken over where they can be told; until then the inbox adds them up.
         if let (Some(log), true) = (&mut self.log, ready[Lane::Events as usize]) {
             log.counters.lose(std::mem::take(&mut contents.lost));
@@ -180,8 +166,7 @@ impl Writer {
             .filter(|(lane, _)| self.is_ready(*lane))
             .filter_map(|(lane, log)| Some(log.waits_since()? + gather(lane)));
         let untold = self.log.as_ref().is_some_and(|log| log.counters.has_untold()) && self.is_ready(Lane::Events);
-        let acks = self.acks_since.map(|since| since + ACKS_GATHER);
-        let others = [Some(now + TURN), acks, untold.then_some(now)];
+        let others = [Some(now + TURN), untold.then_some(now)];
         syncs.chain(self.failed.into_iter().flatten()).chain(others.into_iter().flatten()).min().unwrap_or(now)
     }
 
@@ -197,9 +182,6 @@ impl Writer {
         // Whoever asked may have given up meanwhile.
         for asked in &work.settle {
             let _ = asked.try_send(());
-        }
-        if work.stop || self.acks_since.is_some_and(|since| since + ACKS_GATHER <= now.mono) {
-            self.write_bits();
         }
         self.keep_house(now);
         self.show();
@@ -383,28 +365,11 @@ impl Writer {
         for Refused { lane, number, .. } in refused {
             let was_there = self.shared.index().done(*lane, *number);
             if was_there {
-                self.acks_since.get_or_insert(self.context.clock.mono());
+                self.shared.acks.ring();
             }
             if was_there && kept.is_err() {
                 let lost = Losses::of(*lane, 1);
                 self.shared.inbox.change(|c| c.lose(lost, "the broker refused them, and the disk took no copy"));
-            }
-        }
-    }
-
-    /// Writes acknowledgements to their segments. Nobody waits for them to be durable: the kernel brings them to the disk within half a minute.
-    fn write_bits(&mut self) {
-        self.acks_since = None;
-        let dirty = self.shared.index().take_dirty();
-        for (path, bits) in dirty {
-            match segment::write_bits(&path, &bits) {
-                Ok(bytes) => self.context.metrics.store.written_bytes_total.add(bytes as u64),
-                Err(e) if e.kind() == io::ErrorKind::NotFound => {}
-                Err(e) => {
-                    log::debug!("store: {}: acknowledgements are not written: {e}", path.display());
-                    self.shared.index().still_dirty(&path);
-                    self.acks_since = Some(self.context.clock.mono() + PROBE);
-                }
             }
         }
     }
