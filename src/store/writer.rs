@@ -11,7 +11,6 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
-use super::aside;
 use super::counters::{Counters, Kept, Losses};
 use super::inbox::{Arrived, Contents, Refused, Rotten};
 use super::index::Segment;
@@ -21,10 +20,12 @@ use super::shared::Shared;
 use super::{Context, segment, sole};
 use crate::types::{Captured, Event, Lane, What};
 
+mod beside;
+
+use beside::ACKS_GATHER;
+
 /// How long an event may gather others before it is made durable; the rest of the half second is the disk's. Alerts gather nothing. An SD card writes a block of 4 KiB at the least, however little there is to write.
 const EVENTS_GATHER: Duration = Duration::from_millis(300);
-/// How long acknowledgements gather; those that are lost by a kill cost a duplicate each.
-const ACKS_GATHER: Duration = Duration::from_millis(5);
 /// A disk that takes nothing is asked so often whether it does again.
 const PROBE: Duration = Duration::from_secs(2);
 /// Events taken from the inbox at once, and records that wait for `fdatasync` at most.
@@ -191,6 +192,11 @@ impl Writer {
         if self.log.is_none() && self.failed.iter().flatten().all(|at| *at <= now.mono) {
             self.open();
         }
+        // Not after the disk has taken its time; but what was struck out for a loss is so only once that is told.
+        let has_untold = self.log.as_ref().is_some_and(|log| log.counters.has_untold());
+        if !has_untold && self.are_acks_due(now.mono) {
+            self.write_bits();
+        }
         self.take_in(work.events, now.mono);
         self.tell_losses(now);
         self.drive(Lane::Events, now.mono, work.stop || !work.settle.is_empty());
@@ -198,7 +204,7 @@ impl Writer {
         for asked in &work.settle {
             let _ = asked.try_send(());
         }
-        if work.stop || self.acks_since.is_some_and(|since| since + ACKS_GATHER <= now.mono) {
+        if work.stop || self.are_acks_due(now.mono) {
             self.write_bits();
         }
         self.keep_house(now);
@@ -353,60 +359,6 @@ impl Writer {
         self.shared.index().push(lane, segment);
         self.unlink.retain(|path| segment::remove(path).is_err_and(|e| e.kind() != io::ErrorKind::NotFound));
         Ok(())
-    }
-
-    fn set_aside(&mut self, work: &Work) {
-        for rotten in &work.rotten {
-            match aside::keep_rotten(&self.context.dir, rotten) {
-                Ok(false) => continue,
-                Ok(true) => log::warn!(
-                    "store: {} bytes of {} are no record, they are in rotten/",
-                    rotten.bytes.len(),
-                    rotten.from
-                ),
-                Err(e) => log::warn!("store: {} bytes of {} are no record: {e}", rotten.bytes.len(), rotten.from),
-            }
-            self.context.metrics.store.rotten_total.inc();
-        }
-        if !work.refused.is_empty() {
-            self.set_aside_refused(&work.refused);
-        }
-    }
-
-    fn set_aside_refused(&mut self, refused: &[Refused]) {
-        self.context.metrics.store.refused_total.add(refused.len() as u64);
-        let kept = aside::keep_refused(&self.context.dir, refused, self.context.clock.now());
-        if let Err(e) = &kept {
-            log::warn!("store: {} records that the broker refuses cannot be set aside: {e}", refused.len());
-        }
-        // Only now may they count as done on the disk.
-        for Refused { lane, number, .. } in refused {
-            let was_there = self.shared.index().done(*lane, *number);
-            if was_there {
-                self.acks_since.get_or_insert(self.context.clock.mono());
-            }
-            if was_there && kept.is_err() {
-                let lost = Losses::of(*lane, 1);
-                self.shared.inbox.change(|c| c.lose(lost, "the broker refused them, and the disk took no copy"));
-            }
-        }
-    }
-
-    /// Writes acknowledgements to their segments. Nobody waits for them to be durable: the kernel brings them to the disk within half a minute.
-    fn write_bits(&mut self) {
-        self.acks_since = None;
-        let dirty = self.shared.index().take_dirty();
-        for (path, bits) in dirty {
-            match segment::write_bits(&path, &bits) {
-                Ok(bytes) => self.context.metrics.store.written_bytes_total.add(bytes as u64),
-                Err(e) if e.kind() == io::ErrorKind::NotFound => {}
-                Err(e) => {
-                    log::debug!("store: {}: acknowledgements are not written: {e}", path.display());
-                    self.shared.index().still_dirty(&path);
-                    self.acks_since = Some(self.context.clock.mono() + PROBE);
-                }
-            }
-        }
     }
 
     /// What nobody waits for: the next segments' files, and history that is too old.
