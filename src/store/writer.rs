@@ -11,7 +11,6 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
-use super::aside;
 use super::counters::{Counters, Kept, Losses};
 use super::inbox::{Arrived, Contents, Refused, Rotten};
 use super::index::Segment;
@@ -20,6 +19,8 @@ use super::recover::{Recovered, recover, untold};
 use super::shared::Shared;
 use super::{Context, segment, sole};
 use crate::types::{Captured, Event, Lane, What};
+
+mod beside;
 
 /// How long an event may gather others before it is made durable; the rest of the half second is the disk's. Alerts gather nothing. An SD card writes a block of 4 KiB at the least, however little there is to write.
 const EVENTS_GATHER: Duration = Duration::from_millis(300);
@@ -335,43 +336,6 @@ impl Writer {
         self.shared.index().push(lane, segment);
         self.unlink.retain(|path| segment::remove(path).is_err_and(|e| e.kind() != io::ErrorKind::NotFound));
         Ok(())
-    }
-
-    fn set_aside(&mut self, work: &Work) {
-        for rotten in &work.rotten {
-            match aside::keep_rotten(&self.context.dir, rotten) {
-                Ok(false) => continue,
-                Ok(true) => log::warn!(
-                    "store: {} bytes of {} are no record, they are in rotten/",
-                    rotten.bytes.len(),
-                    rotten.from
-                ),
-                Err(e) => log::warn!("store: {} bytes of {} are no record: {e}", rotten.bytes.len(), rotten.from),
-            }
-            self.context.metrics.store.rotten_total.inc();
-        }
-        if !work.refused.is_empty() {
-            self.set_aside_refused(&work.refused);
-        }
-    }
-
-    fn set_aside_refused(&mut self, refused: &[Refused]) {
-        self.context.metrics.store.refused_total.add(refused.len() as u64);
-        let kept = aside::keep_refused(&self.context.dir, refused, self.context.clock.now());
-        if let Err(e) = &kept {
-            log::warn!("store: {} records that the broker refuses cannot be set aside: {e}", refused.len());
-        }
-        // Only now may they count as done on the disk.
-        for Refused { lane, number, .. } in refused {
-            let was_there = self.shared.index().done(*lane, *number);
-            if was_there {
-                self.shared.acks.ring();
-            }
-            if was_there && kept.is_err() {
-                let lost = Losses::of(*lane, 1);
-                self.shared.inbox.change(|c| c.lose(lost, "the broker refused them, and the disk took no copy"));
-            }
-        }
     }
 
     /// What nobody waits for: the next segments' files, and history that is too old.

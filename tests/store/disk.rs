@@ -78,9 +78,15 @@ impl Disk {
         String::from_utf8_lossy(&found.stdout).trim().trim_start_matches("/dev/").to_owned()
     }
 
-    /// Takes it out.
+    /// Takes it out. A process that another test begins has all files of this one open for the moment before it becomes another program.
     pub(super) fn unmount(&mut self) {
-        run(Command::new("umount").arg(self.folder()));
+        let unmounted = || Command::new("umount").arg(self.folder()).output().is_ok_and(|o| o.status.success());
+        let mut patience = 50;
+        while !unmounted() {
+            patience -= 1;
+            assert!(patience > 0, "{} stays busy", self.folder().display());
+            std::thread::sleep(std::time::Duration::from_millis(100));
+        }
         self.is_mounted = false;
     }
 }
