@@ -21,6 +21,7 @@ mod events;
 mod neighbours;
 mod orders;
 mod pictures;
+mod retained;
 mod starting;
 
 use asked::Asked;
@@ -144,7 +145,7 @@ impl App {
             onvif: config.onvif.enabled,
         })
         .map_err(|e| AppError::Configuration(e.into()))?;
-        pictures.publish_by(&publisher);
+        pictures.publish_by(&publisher, &config);
         neighbours.begin(publisher.clone(), &config);
         let board = {
             let (publisher, way) = (publisher.clone(), events.way());

@@ -38,7 +38,16 @@ pub(super) struct ByEvent {
     /// Enough has happened, and the alert could not be raised yet.
     due: Option<Event>,
     /// Fit but for labels that their tracks may get.
-    candidates: VecDeque<(Matter, Event)>,
+    candidates: VecDeque<Candidate>,
+}
+
+/// An event that waits for its track's labels.
+#[derive(Debug)]
+struct Candidate {
+    matter: Matter,
+    event: Event,
+    /// The time of day at which it happened.
+    local_minute: u16,
 }
 
 impl ByEvent {
@@ -74,12 +83,13 @@ impl ByEvent {
                 if self.candidates.len() == MOST_CANDIDATES {
                     self.candidates.pop_front();
                 }
-                self.candidates.push_back((Matter::of(event), event.clone()));
+                let (matter, local_minute) = (Matter::of(event), now.local_minute);
+                self.candidates.push_back(Candidate { matter, event: event.clone(), local_minute });
                 None
             }
             Fit::End => {
                 let matter = Matter::of(event);
-                self.candidates.retain(|(candidate, _)| *candidate != matter);
+                self.candidates.retain(|candidate| candidate.matter != matter);
                 self.matters.remove(&matter).and_then(|_| self.over_if_last(About::event_of(event), now, words(event)))
             }
         }
@@ -92,20 +102,23 @@ impl ByEvent {
             TrackPhase::Update => {}
             TrackPhase::End => self.forsake(track.known_as, now),
         }
-        let labelled = |(matter, _): &(Matter, Event)| matter.track == Some(track.known_as);
+        let labelled = |candidate: &Candidate| candidate.matter.track == Some(track.known_as);
         if !self.candidates.iter().any(labelled) {
             return None;
         }
         let mut told = None;
         let (of_it, others) = std::mem::take(&mut self.candidates).into_iter().partition(labelled);
         self.candidates = others;
-        let of_it: VecDeque<(Matter, Event)> = of_it;
+        let of_it: VecDeque<Candidate> = of_it;
         if has_labels(&self.on, &track.labels) {
-            for (_, mut event) in of_it {
+            for Candidate { mut event, local_minute, .. } in of_it {
                 if let Some(subject) = &mut event.subject {
                     subject.labels.clone_from(&track.labels);
                 }
-                told = self.fits(&event, now).or(told);
+                // What only happens counts at its own time of day, however late the labels come.
+                let lasts = What::end_of(&self.on.kind).is_some();
+                let judged = if lasts { now } else { Now { local_minute, ..now } };
+                told = self.fits(&event, judged).or(told);
             }
         } else if track.phase != TrackPhase::End {
             self.candidates.extend(of_it);

@@ -5,7 +5,7 @@
 //! well and changes nothing. The alert is raised when one thing has been wrong for long enough, and cleared when all have been well for
 //! long enough, so that a value that swings around its limit opens it once.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::Now;
@@ -27,6 +27,8 @@ pub(super) struct BySystem {
     well_for: Duration,
     state: State,
     things: BTreeMap<String, Thing>,
+    /// Cameras that have come to the end of their file: they are still measured, and nobody expects frames of them.
+    ended: BTreeSet<CameraId>,
 }
 
 /// One thing that can be wrong.
@@ -51,7 +53,7 @@ impl BySystem {
             Clear::After(time) => time,
             Clear::WhenOver => Duration::ZERO,
         };
-        Self { on, cameras: alert.cameras.clone(), well_for, state, things: BTreeMap::new() }
+        Self { on, cameras: alert.cameras.clone(), well_for, state, things: BTreeMap::new(), ended: BTreeSet::new() }
     }
 
     pub(super) fn state(&mut self) -> &mut State {
@@ -60,6 +62,11 @@ impl BySystem {
 
     /// A camera's state is another one.
     pub(super) fn camera(&mut self, status: &CameraStatus, now: Now) -> Option<Event> {
+        if status.state == CameraState::Ended {
+            self.ended.insert(CameraId::clone(&status.camera));
+        } else {
+            self.ended.remove(&status.camera);
+        }
         let is_away = matches!(status.state, CameraState::Stopped | CameraState::Ended);
         if is_away && self.is_of_cameras() {
             // Nobody expects frames of it any more, so nothing is wrong.
@@ -158,7 +165,7 @@ impl BySystem {
 
     /// What could not be measured leaves the camera as it was judged last.
     fn judge_camera(&mut self, camera: &CameraId, judged: Option<(Verdict, String)>, now: Now) {
-        if let Some(judged) = judged.filter(|_| self.is_about(camera)) {
+        if let Some(judged) = judged.filter(|_| self.is_about(camera) && !self.ended.contains(camera)) {
             self.judge(camera, Some(camera), judged, now);
         }
     }

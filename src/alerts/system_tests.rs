@@ -120,6 +120,15 @@ fn a_slow_camera_and_a_late_one_are_alerts_and_what_is_not_measured_changes_noth
 }
 
 #[test]
+fn a_camera_at_the_end_of_its_file_is_not_slow_until_it_begins_again() {
+    let mut alerts = watching("[alert.slow]\nsystem = \"frame_rate_below\"\nlimit = 5\nfor_secs = 1\n");
+    alerts.report(&status("front", CameraState::Ended), at(0.0));
+    assert_eq!(measured(&mut alerts, [(); 9].map(|()| rate(Some(0.0), None))), []);
+    alerts.report(&status("front", CameraState::Connecting), at(10.0));
+    assert_eq!(measured(&mut alerts, [(); 3].map(|()| rate(Some(0.0), None))), [(1, "+slow".to_owned())]);
+}
+
+#[test]
 fn a_disk_without_room_and_events_that_cannot_be_written_are_one_alert() {
     let rule = "[alert.a]\nsystem = \"disk\"\nlimit = 100\nfor_secs = 0\nclear_after_secs = 1\n";
     let look = |mb: u64, trouble: Option<&str>| Measured {

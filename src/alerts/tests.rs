@@ -304,6 +304,19 @@ fn a_colour_that_is_known_later_than_the_event_still_counts() {
 }
 
 #[test]
+fn a_colour_that_is_known_late_counts_at_the_time_of_its_event() {
+    let rule = "[alert.a]\non = \"crossed\"\nbetween = [\"22:00\", \"06:00\"]\n\
+                attributes = { \"vehicle.color\" = \"red\" }\n";
+    let red = |secs| track(secs, 1, TrackPhase::Update, &[("vehicle.color", "red")]);
+    let mut night = watching(rule);
+    assert_eq!(told(&night.event(&crossed(0.0, 1), at_minute(0.0, 6 * 60 - 1))), NOTHING);
+    assert_eq!(told(&night.report(&red(3.0), at_minute(3.0, 6 * 60))), ["+a"], "it crossed at night");
+    let mut day = watching(rule);
+    assert_eq!(told(&day.event(&crossed(0.0, 1), at_minute(0.0, 22 * 60 - 1))), NOTHING);
+    assert_eq!(told(&day.report(&red(3.0), at_minute(3.0, 22 * 60))), NOTHING, "it crossed by day");
+}
+
+#[test]
 fn who_left_or_ended_before_its_colour_was_known_raises_nothing() {
     let rule = "[alert.a]\non = \"entered\"\nattributes = { \"vehicle.color\" = \"red\" }\n";
     let red = |secs| track(secs, 1, TrackPhase::Update, &[("vehicle.color", "red")]);

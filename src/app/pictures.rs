@@ -2,10 +2,11 @@
 //! Belongs here: how these parts are joined, begun and ended. Does not: what a picture shows (see `pictures`).
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use super::AppError;
+use super::retained::{Kept, Retained};
 use crate::config::{Alert, Camera, Config, SnapshotsMqtt};
 use crate::pictures::{self, Kind, Maker, Picture, Studio, Tell, Wishes};
 use crate::pixels::Cover;
@@ -17,11 +18,16 @@ use crate::types::Event;
 /// The worker does not beat while a disk takes its time.
 const SILENCE: Duration = Duration::from_secs(60);
 
+type Covers = Arc<Mutex<HashMap<String, Cover>>>;
+
 /// What is held while the daemon runs; nothing of it where `[snapshots]` is switched off.
 pub(super) struct Pictures {
     running: Option<(Studio, Maker)>,
-    /// What each camera's pictures hide.
-    covers: HashMap<String, Cover>,
+    /// What each camera's pictures hide. Held while one is handed to the publisher, so that none with other masks comes after its camera's
+    /// was taken back.
+    covers: Covers,
+    /// What the broker may still have from an earlier life.
+    kept: Kept,
     /// Set once there is one: pictures begin before the broker's connection does, since events need them.
     publisher: Arc<OnceLock<Publisher>>,
     clock: Clock,
@@ -36,7 +42,10 @@ impl Pictures {
         hearts: &Hearts,
     ) -> Result<Self, AppError> {
         let publisher: Arc<OnceLock<Publisher>> = Arc::default();
-        let mut this = Self { running: None, covers: HashMap::new(), publisher: Arc::clone(&publisher), clock };
+        let covers = Covers::default();
+        let kept = Kept::new(&config.paths.state.join("snapshots"));
+        let mut this =
+            Self { running: None, covers: Arc::clone(&covers), kept, publisher: Arc::clone(&publisher), clock };
         if config.snapshots.enabled {
             let running = pictures::start(pictures::Context {
                 settings: config.snapshots.clone(),
@@ -44,7 +53,7 @@ impl Pictures {
                 clock,
                 metrics: Arc::clone(metrics),
                 heart: hearts.add("pictures", SILENCE),
-                tell: tell(config, publisher),
+                tell: tell(config, publisher, covers),
             })
             .map_err(|e| AppError::Start(e.into()))?;
             this.running = Some(running);
@@ -53,8 +62,12 @@ impl Pictures {
         Ok(this)
     }
 
-    /// From now on finished pictures go to the broker, if they are to.
-    pub(super) fn publish_by(&self, publisher: &Publisher) {
+    /// From now on finished pictures go to the broker, if they are to. Those that an earlier life left there with other masks are taken back
+    /// first: the configuration may have changed between two lives.
+    pub(super) fn publish_by(&self, publisher: &Publisher, config: &Config) {
+        for old in self.kept.replace(&self.retained(config)) {
+            publisher.send(payload::render_picture(&old.camera, Vec::new(), true, &old.device, &old.prefix));
+        }
         // Nobody else sets it.
         let _ = self.publisher.set(publisher.clone());
     }
@@ -69,15 +82,31 @@ impl Pictures {
         let Some((studio, _)) = &self.running else { return };
         let covers = covers(&config.cameras);
         studio.arrange(covers.clone(), wishes(&config.cameras, &config.alerts));
-        let before = std::mem::replace(&mut self.covers, covers);
+        let mut current = lock(&self.covers);
+        let before = std::mem::replace(&mut *current, covers);
         let Some(publisher) = self.publisher.get().filter(|_| config.snapshots.mqtt == SnapshotsMqtt::Retained) else {
             return;
         };
         // What is masked now may be seen in the picture that the broker has; a camera that is gone has none.
-        for camera in before.iter().filter(|(name, cover)| self.covers.get(*name) != Some(cover)).map(|(name, _)| name)
-        {
+        for camera in before.iter().filter(|(name, cover)| current.get(*name) != Some(cover)).map(|(name, _)| name) {
             publisher.send(payload::render_picture(camera, Vec::new(), true, &config.device.name, &config.mqtt.prefix));
         }
+        drop(current);
+        self.kept.replace(&self.retained(config));
+    }
+
+    /// Whose pictures the broker keeps from now on.
+    fn retained(&self, config: &Config) -> Vec<Retained> {
+        if self.running.is_none() || config.snapshots.mqtt != SnapshotsMqtt::Retained {
+            return Vec::new();
+        }
+        let of = |(camera, cover): (&String, &Cover)| Retained {
+            camera: camera.clone(),
+            device: config.device.name.clone(),
+            prefix: config.mqtt.prefix.clone(),
+            masks: format!("{cover:?}"),
+        };
+        lock(&self.covers).iter().map(of).collect()
     }
 
     /// Whether the worker has ended, which it does not do by itself.
@@ -99,15 +128,21 @@ pub(super) fn show_alert(studio: Option<&Studio>, event: &mut Event) {
     }
 }
 
-fn tell(config: &Config, publisher: Arc<OnceLock<Publisher>>) -> Tell {
+fn lock(covers: &Covers) -> MutexGuard<'_, HashMap<String, Cover>> {
+    covers.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn tell(config: &Config, publisher: Arc<OnceLock<Publisher>>, covers: Covers) -> Tell {
     let retain = match config.snapshots.mqtt {
         SnapshotsMqtt::Off => return Box::new(|_| {}),
         SnapshotsMqtt::Live => false,
         SnapshotsMqtt::Retained => true,
     };
     let (device, prefix) = (config.device.name.clone(), config.mqtt.prefix.clone());
-    Box::new(move |Picture { camera, kind, jpeg, .. }| {
-        if let Some(publisher) = publisher.get().filter(|_| kind == Kind::Full) {
+    Box::new(move |Picture { camera, kind, cover, jpeg, .. }| {
+        let covers = lock(&covers);
+        let is_current = kind == Kind::Full && covers.get(&*camera) == Some(&cover);
+        if let Some(publisher) = publisher.get().filter(|_| is_current) {
             publisher.send(payload::render_picture(&camera, jpeg, retain, &device, &prefix));
         }
     })

@@ -59,6 +59,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
         Some(file) => configuration::load(file, Secrets::None)?.config,
         None => configuration::defaults()?,
     };
+    refuse_to_unmask(args, &config)?;
     if let Some(model) = &args.model {
         config.detect.model.clone_from(model);
     }
@@ -108,6 +109,18 @@ fn refuse_to_overwrite(args: &Args) -> Result<(), Failure> {
         taken.push(path);
     }
     Ok(())
+}
+
+/// Masks belong to a camera: who forgets its name would get a video without them.
+fn refuse_to_unmask(args: &Args, config: &Config) -> Result<(), Failure> {
+    let masked: Vec<_> = config.cameras.iter().filter(|(_, c)| !c.masks.is_empty()).map(|(n, _)| n.as_str()).collect();
+    if args.annotate.is_none() || masked.is_empty() || config.cameras.contains_key(&args.camera) {
+        return Ok(());
+    }
+    let (camera, masked) = (&args.camera, masked.join(", "));
+    Err(Failure::Usage(format!(
+        "--camera {camera}: the configuration has no such camera, and masks for {masked}; name the camera that took the clip"
+    )))
 }
 
 /// The clip in place of the pictures of a camera whose zones and lines the configuration may know.
@@ -249,5 +262,38 @@ fn captured(report: &Report) -> crate::types::Captured {
         Report::Track(t) => t.captured,
         Report::Camera(c) => c.since,
         Report::Engine(e) => e.since,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config;
+
+    #[test]
+    fn no_video_is_drawn_while_nobody_knows_whose_masks_belong_in_it() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let file = dir.path().join("p.toml");
+        let text = "[camera.front]\nsource = \"test:\"\n[camera.yard]\nsource = \"test:\"\n\
+                    [camera.front.mask.window]\npoints = [[0.1, 0.1], [0.9, 0.1], [0.9, 0.9]]\n";
+        std::fs::write(&file, text).expect("written");
+        let config = config::load(&file, &config::Surroundings::default()).unwrap_or_else(|e| panic!("{e}")).config;
+        let args = |camera: &str, annotate: Option<&str>| Args {
+            video: "clip.mp4".into(),
+            config: None,
+            out: None,
+            camera: camera.to_owned(),
+            model: None,
+            annotate: annotate.map(Into::into),
+            mot: None,
+            timings: false,
+        };
+        let Err(Failure::Usage(told)) = refuse_to_unmask(&args("replay", Some("o.mp4")), &config) else {
+            panic!("a stranger's masks are not known")
+        };
+        assert!(told.contains("--camera replay") && told.contains("masks for front"), "{told}");
+        for (camera, annotate) in [("front", Some("o.mp4")), ("yard", Some("o.mp4")), ("replay", None)] {
+            assert!(refuse_to_unmask(&args(camera, annotate), &config).is_ok(), "{camera}");
+        }
     }
 }

@@ -37,6 +37,7 @@ pub(super) fn on_event(section: &str, kind: &str, typed: &AlertFile, r: &mut Res
         ("classes", typed.classes.is_some() && !of_track && kind != "count", "an event of one track, or \"count\""),
         ("min_score", typed.min_score.is_some() && !of_track, "an event of one track"),
         ("attributes", !typed.attributes.is_empty() && !of_track, "an event of one track"),
+        ("cameras", typed.cameras.is_some() && kind == "lost", "an event of a camera"),
         ("limit", typed.limit.is_some(), "`system`"),
         ("for_secs", typed.for_secs.is_some(), "`system`"),
     ];

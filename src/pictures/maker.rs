@@ -12,6 +12,7 @@ use image::codecs::jpeg::JpegEncoder;
 
 use super::shelf::{self, Item, Kind, Shelf};
 use super::{disk, still};
+use crate::pixels::Cover;
 use crate::runtime::{Clock, Heart, Stop, Worker};
 use crate::telemetry::Metrics;
 use crate::types::{CameraId, Captured, Rect, RgbImage};
@@ -30,6 +31,8 @@ pub struct Picture {
     pub name: String,
     /// When its frame was captured.
     pub captured: Captured,
+    /// The masks that are burnt in.
+    pub cover: Cover,
     /// JPEG.
     pub jpeg: Vec<u8>,
 }
@@ -39,6 +42,8 @@ pub struct Picture {
 pub(super) struct Order {
     pub(super) camera: CameraId,
     pub(super) captured: Captured,
+    /// The masks that are burnt into its stills.
+    pub(super) cover: Cover,
     pub(super) frame_px: (u32, u32),
     /// Drawn into the whole frame.
     pub(super) bbox: Option<Rect>,
@@ -51,6 +56,9 @@ pub(super) enum Errand {
     Make(Order),
     End,
 }
+
+/// Whether a camera of this name has these masks.
+pub(super) type AreMasks = Box<dyn Fn(&str, &Cover) -> bool + Send>;
 
 /// Who hears of finished pictures.
 pub type Tell = Box<dyn Fn(Picture) + Send>;
@@ -88,6 +96,8 @@ pub(super) struct Bench {
     pub(super) clock: Clock,
     pub(super) metrics: Arc<Metrics>,
     pub(super) heart: Heart,
+    /// Whether these are a camera's masks now.
+    pub(super) are_its_masks: AreMasks,
     pub(super) tell: Tell,
 }
 
@@ -107,6 +117,12 @@ impl Bench {
     }
 
     fn make(&mut self, order: Order) {
+        if !(self.are_its_masks)(&order.camera, &order.cover) {
+            // What is masked now may be seen in them.
+            self.metrics.pictures.failed_total.add(order.stills.len() as u64);
+            log::warn!(camera = &*order.camera, stage = "pictures"; "pictures from before a change of masks are not made");
+            return;
+        }
         for (name, kind, pixels) in order.stills {
             let drawn = match (kind, order.bbox) {
                 (Kind::Full, Some(bbox)) => Arc::new(still::with_box(&pixels, bbox, order.frame_px)),
@@ -115,8 +131,8 @@ impl Bench {
             match encode(&drawn, self.quality).and_then(|jpeg| self.keep(&name, &jpeg).map(|()| jpeg)) {
                 Ok(jpeg) => {
                     self.metrics.pictures.written_total.inc();
-                    let (camera, captured) = (Arc::clone(&order.camera), order.captured);
-                    (self.tell)(Picture { camera, kind, name, captured, jpeg });
+                    let (camera, captured, cover) = (Arc::clone(&order.camera), order.captured, order.cover.clone());
+                    (self.tell)(Picture { camera, kind, name, captured, cover, jpeg });
                 }
                 Err(e) => {
                     self.metrics.pictures.failed_total.inc();

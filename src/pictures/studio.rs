@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use uuid::Uuid;
 
 use super::album::{Album, Shot};
-use super::maker::{Bench, Errand, Maker, Order, Tell};
+use super::maker::{AreMasks, Bench, Errand, Maker, Order, Tell};
 use super::shelf::{self, Kind, Limits, Shelf};
 use super::wishes::Wishes;
 use super::{disk, still, worth};
@@ -18,7 +18,7 @@ use crate::config::Snapshots;
 use crate::pixels::Cover;
 use crate::runtime::{Clock, Heart, Stop, Worker};
 use crate::telemetry::Metrics;
-use crate::types::{CameraId, Captured, Event, Frame, Rect, RgbImage, TrackEvent, TrackPhase};
+use crate::types::{CameraId, Captured, Event, Frame, Rect, RgbImage, Subject, TrackEvent, TrackPhase};
 
 /// Events whose pictures may wait for the encoder. When it is full, the event goes without: a crowd at the door would otherwise be held up
 /// by its own pictures.
@@ -49,7 +49,7 @@ pub struct Studio {
 #[derive(Debug)]
 struct Inner {
     settings: Snapshots,
-    state: Mutex<State>,
+    state: Arc<Mutex<State>>,
     number: AtomicU64,
     /// Pictures with a smaller number were removed.
     kept_from: Arc<AtomicU64>,
@@ -82,19 +82,22 @@ pub fn start(context: Context) -> std::io::Result<(Studio, Maker)> {
     let shelf = Shelf::new(limits, disk::scan(&folder));
     let (errands, received) = sync_channel(WAITING);
     let kept_from: Arc<AtomicU64> = Arc::default();
+    let state = State { album: Album::new(settings.memory_bytes), arranged: Arc::default(), wanted: HashMap::new() };
+    let state = Arc::new(Mutex::new(state));
+    let are_its_masks: AreMasks = {
+        let state = Arc::clone(&state);
+        Box::new(move |camera: &str, cover: &Cover| lock(&state).arranged.covers.get(camera) == Some(cover))
+    };
     let inner = Inner {
         number: AtomicU64::new(shelf.next_number()),
         kept_from: Arc::clone(&kept_from),
-        state: Mutex::new(State {
-            album: Album::new(settings.memory_bytes),
-            arranged: Arc::default(),
-            wanted: HashMap::new(),
-        }),
+        state,
         errands: errands.clone(),
         metrics: Arc::clone(&metrics),
         settings,
     };
-    let bench = Bench { folder, quality: inner.settings.quality, shelf, kept_from, clock, metrics, heart, tell };
+    let quality = inner.settings.quality;
+    let bench = Bench { folder, quality, shelf, kept_from, clock, metrics, heart, are_its_masks, tell };
     let stop = Stop::new();
     let worker = Worker::spawn("pictures", {
         let stop = stop.clone();
@@ -173,16 +176,16 @@ impl Studio {
         }
         let arranged = {
             let mut state = self.lock();
-            if !state.arranged.wishes.ask(event) {
+            let State { album, arranged, .. } = &mut *state;
+            if !arranged.wishes.ask(event) {
                 return;
             }
-            if let Some((subject, shot)) =
-                event.subject.as_ref().and_then(|s| Some((s, state.album.get_mut(s.track_uid())?)))
-            {
-                event.snapshots = self.names_of(subject.track_uid(), shot);
+            let of = event.subject.as_ref().map(Subject::track_uid);
+            if let Some((track, shot)) = of.and_then(|track| Some((track, album.get_mut(track)?))) {
+                event.snapshots = self.names_of(track, shot, arranged);
                 return;
             }
-            Arc::clone(&state.arranged)
+            Arc::clone(arranged)
         };
         let Some((frame, cover)) = frame.and_then(|f| Some((f, arranged.covers.get(&*f.camera)?))) else { return };
         let mut view = Looking { frame, cover, full: None, most_width_px: self.inner.settings.max_width_px };
@@ -219,7 +222,7 @@ impl Studio {
 
     /// The names of a view, which is ordered the first time, and again when its files are there no more: a car may stand for longer than
     /// pictures are kept.
-    fn names_of(&self, track: Uuid, shot: &mut Shot) -> Vec<String> {
+    fn names_of(&self, track: Uuid, shot: &mut Shot, arranged: &Arranged) -> Vec<String> {
         let is_there = |name: &String| {
             shelf::number(name).is_some_and(|number| number >= self.inner.kept_from.load(Ordering::Relaxed))
         };
@@ -231,6 +234,8 @@ impl Studio {
             let order = Order {
                 camera: Arc::clone(&shot.camera),
                 captured: shot.captured,
+                // Views with other masks than the camera's are forgotten.
+                cover: arranged.covers.get(&*shot.camera).cloned().unwrap_or_default(),
                 frame_px: shot.frame_px,
                 bbox: Some(shot.bbox),
                 stills,
@@ -268,6 +273,7 @@ impl Studio {
         self.order(Order {
             camera: Arc::clone(camera),
             captured: view.frame.captured,
+            cover: view.cover.clone(),
             frame_px: view.frame.pixels.size_px(),
             bbox,
             stills: vec![(name, Kind::Full, full)],
@@ -292,10 +298,14 @@ impl Studio {
         (self.inner.number.fetch_add(1, Ordering::Relaxed), id)
     }
 
-    // Nothing that runs under the lock leaves the album half changed.
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.inner.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.inner.state)
     }
+}
+
+// Nothing that runs under the lock leaves the album half changed.
+fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
+    state.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// A frame that is being looked at; its whole picture is taken once, however many objects are in it.

@@ -310,6 +310,29 @@ fn views_from_before_a_change_of_masks_are_forgotten() {
 }
 
 #[test]
+fn a_picture_that_waits_for_the_encoder_while_the_masks_change_is_not_made() {
+    let rig = rig(Snapshots::default());
+    let frame = frame(0, 40);
+    let gate = rig.gate.lock().expect("nobody panicked");
+    let ask = |track: u8| {
+        rig.studio.look(&frame, &[step(track, &frame, BOX, TrackPhase::New)]);
+        let mut event = entered(Some(track));
+        rig.studio.attach(&mut event, Some(&frame));
+        assert_eq!(event.snapshots.len(), 2);
+    };
+    (1..=2).for_each(ask);
+    let left = Cover::new([vec![(0.0, 0.0), (0.5, 0.0), (0.5, 1.0), (0.0, 1.0)]]);
+    rig.studio.arrange(HashMap::from([("front".to_owned(), left.clone())]), wishes());
+    drop(gate);
+    ask(3);
+    let (_dir, metrics, made) = rig.finish();
+    // The first order may have been in hand already.
+    let with_old_masks = made.iter().filter(|picture| picture.cover != left).count();
+    assert!(with_old_masks <= 2 && made.iter().filter(|picture| picture.cover == left).count() == 2, "{}", made.len());
+    assert_eq!(metrics.pictures.failed_total.get() as usize, 4 - with_old_masks);
+}
+
+#[test]
 fn a_busy_encoder_costs_events_their_pictures_and_nobody_a_wait() {
     let rig = rig(Snapshots::default());
     let held = rig.gate.lock().expect("sound");

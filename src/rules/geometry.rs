@@ -202,6 +202,27 @@ mod tests {
             }
         }
 
+        /// On a grid of eighths all that is exact happens: corners hit, ways along sides and their extensions, three points in a line.
+        #[test]
+        fn a_way_through_corners_and_along_sides_is_told_as_any_other(
+            path in proptest::collection::vec((0_u8..=8, 0_u8..=8), 2..40),
+        ) {
+            let corners = [(1, 1), (7, 1), (7, 3), (3, 3), (3, 5), (5, 4), (7, 5), (7, 7), (4, 6), (1, 7)];
+            let at = |(x, y): (u8, u8)| (f64::from(x) / 8.0, f64::from(y) / 8.0);
+            let zone = corners.map(at);
+            let around: Vec<_> = zone.iter().copied().chain([zone[0]]).collect();
+            let off: Vec<_> = path.into_iter().map(at).filter(|p| !is_on_line(&around, *p)).collect();
+            for way in off.windows(2) {
+                // The line's two ends, here one point, are not crossed.
+                let from_first = side(way[0], way[1], zone[0]);
+                if from_first == 0.0 {
+                    continue;
+                }
+                let change = i32::from(is_inside(&zone, way[1])) - i32::from(is_inside(&zone, way[0]));
+                prop_assert_eq!(net_crossings(&around, way[0], way[1]), change, "{:?}", way);
+            }
+        }
+
         #[test]
         fn the_way_back_undoes_the_way(line in proptest::collection::vec(point(), 2..6), a in point(), b in point()) {
             prop_assert_eq!(net_crossings(&line, a, b), -net_crossings(&line, b, a));

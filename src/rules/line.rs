@@ -65,6 +65,7 @@ impl LineRule {
         let p = anchor(bbox, scale, self.settings.anchor);
         // On the line is on neither side: the way goes on from where it was before.
         if is_on_line(points, p) {
+            path.over_since = None;
             return None;
         }
         if let Some(last) = path.last.replace(p) {

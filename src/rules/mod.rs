@@ -79,6 +79,7 @@ impl Rules {
         self.now = self.now.max(moment.captured.mono);
         let camera = self.camera.clone();
         let mut teller = Teller { camera: &camera, moment, emit };
+        self.intervals_passed(&mut teller);
         let (gone, seen): (Vec<&TrackEvent>, Vec<_>) = steps.iter().partition(|step| step.phase == TrackPhase::End);
         let seen_ids: BTreeSet<TrackId> = seen.iter().map(|step| step.track.id).collect();
         for step in seen {
@@ -101,7 +102,9 @@ impl Rules {
     pub fn pass(&mut self, now: Captured, emit: &mut dyn FnMut(Event)) {
         self.now = self.now.max(now.mono);
         let camera = self.camera.clone();
-        self.time_passed(&mut Teller { camera: &camera, moment: Moment { captured: now, frame_seq: None }, emit });
+        let mut teller = Teller { camera: &camera, moment: Moment { captured: now, frame_seq: None }, emit };
+        self.intervals_passed(&mut teller);
+        self.time_passed(&mut teller);
     }
 
     /// The camera is closed, or was silent for too long: whoever was there is not known to be there any more, and nothing is waited for.
@@ -203,10 +206,14 @@ impl Rules {
             let count = self.present.values().filter(|p| p.stays[number].is_in()).count();
             teller.tell_all(zone.count(u32::try_from(count).unwrap_or(u32::MAX), now, true), None);
         }
-        for line in &mut self.lines {
-            teller.tell_all(line.pass(now, false), None);
-        }
         self.due = self.next_due();
+    }
+
+    /// Before anything new is counted: what happens now belongs to the interval that begins.
+    fn intervals_passed(&mut self, teller: &mut Teller<'_>) {
+        for line in &mut self.lines {
+            teller.tell_all(line.pass(self.now, false), None);
+        }
     }
 
     /// Ends all that a track has begun.

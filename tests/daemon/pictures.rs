@@ -111,31 +111,43 @@ fn a_mask_that_a_reload_brings_is_in_the_next_picture() {
     }
 }
 
+/// The length of each picture of the camera that comes to the broker, a line each; 0 takes the retained one back.
+fn lengths(broker: &Broker) -> Process {
+    let port = broker.port.to_string();
+    Process::start(
+        Command::new("stdbuf")
+            .args(["-oL", "mosquitto_sub", "-h", "127.0.0.1", "-p", &port, "-q", "1", "-F", "bytes %l"])
+            .args(["-t", "peregrine/box/camera/front/snapshot"]),
+    )
+}
+
 #[test]
 fn a_camera_that_a_reload_takes_away_leaves_no_picture_at_the_broker() {
     let broker = Broker::start();
     let state = tempfile::tempdir().expect("a temporary folder");
     let before = watched(state.path(), "[snapshots]\nmqtt = \"retained\"\n");
-    let mut lengths = Process::start(
-        Command::new("stdbuf")
-            .args([
-                "-oL",
-                "mosquitto_sub",
-                "-h",
-                "127.0.0.1",
-                "-p",
-                &broker.port.to_string(),
-                "-q",
-                "1",
-                "-F",
-                "bytes %l",
-            ])
-            .args(["-t", "peregrine/box/camera/front/snapshot"]),
-    );
+    let mut lengths = lengths(&broker);
     let mut daemon = Daemon::start(&config(&broker, &before));
     lengths.line("a picture", |l| l.starts_with("bytes ") && l != "bytes 0");
     daemon.running();
     daemon.write(&config(&broker, &before.replace("[camera.front", "[camera.gate")));
     daemon.process.signal("HUP");
     lengths.line("that it is taken back", |l| l == "bytes 0");
+}
+
+#[test]
+fn a_mask_that_came_while_the_daemon_was_down_takes_the_brokers_picture_back() {
+    let broker = Broker::start();
+    let state = tempfile::tempdir().expect("a temporary folder");
+    let before = watched(state.path(), "[snapshots]\nmqtt = \"retained\"\n");
+    let mut lengths = lengths(&broker);
+    let mut daemon = Daemon::start(&config(&broker, &before));
+    lengths.line("a picture", |l| l.starts_with("bytes ") && l != "bytes 0");
+    daemon.running();
+    daemon.process.signal("TERM");
+    daemon.process.ends_within(crate::support::PATIENCE);
+    daemon.write(&config(&broker, &before.replace("[0.3, 0], [0.3, 1]", "[0.4, 0], [0.4, 1]")));
+    daemon.again();
+    lengths.line("that it is taken back", |l| l == "bytes 0");
+    lengths.line("a picture with the new mask", |l| l.starts_with("bytes ") && l != "bytes 0");
 }

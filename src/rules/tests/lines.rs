@@ -66,6 +66,24 @@ fn who_vanishes_right_after_the_line_has_crossed_it() {
 }
 
 #[test]
+fn who_vanishes_on_the_line_has_not_crossed_it() {
+    let mut scene = Scene::of(&with_line(middle_line()));
+    scene.walk(1, (0.2, 0.5), (0.45, 0.5), 5).frame(&[At(1, 0.55, 0.5)]).frame(&[At(1, 0.5, 0.5)]).end();
+    assert_eq!(scene.directions(), [""; 0], "seen last where nobody knows the side");
+}
+
+#[test]
+fn a_crossing_in_the_frame_that_ends_an_interval_belongs_to_the_next_one() {
+    let mut scene = Scene::of(&with_line(Line { count_every: Some(Duration::from_secs(2)), ..middle_line() }));
+    // Over the line at 1800 ms, told when it has been clear of it for 200 ms: in the frame of 2000 ms.
+    scene.frames(18, &[At(1, 0.3, 0.5)]).frames(10, &[At(1, 0.7, 0.5)]).end();
+    let told: Vec<_> = scene.told.iter().map(|event| (event.what.kind(), event.at.mono.as_millis())).collect();
+    assert_eq!(told, [("crossed", 2000), ("count", 2800)]);
+    let What::Count { interval_ms, .. } = scene.whats()[1] else { panic!("a count") };
+    assert_eq!(interval_ms, 800);
+}
+
+#[test]
 fn a_corner_of_a_line_is_crossed_once() {
     let bent = Line { points: vec![(0.2, 0.2), (0.5, 0.5), (0.8, 0.2)], ..middle_line() };
     let mut scene = Scene::of(&with_line(bent));
