@@ -4,8 +4,8 @@
 //! not tried again for a while, and for twice as long each time that it proves too large again: in a steady plant it settles.
 //!
 //! A late result alone does not blame the batch. Where there is more to do than the engine can, frames wait for their turn, and a smaller batch
-//! makes them wait longer. So the engine's part is looked at: a frame waits for the batch before it and then for its own, two
-//! batches; if these alone are within the target, the queue is to blame, and a larger batch is what shortens it.
+//! makes them wait longer. So the engine's part is looked at: a frame waits for the batch before it, and then for its own. While these two
+//! are early, the batch is not to blame, and where batches are full a larger one is what shortens the queue.
 
 use std::time::Duration;
 
@@ -17,6 +17,10 @@ const UNSETTLED: usize = 2;
 const EARLY: f64 = 0.8;
 /// Above this share of the target it is too late.
 const LATE: f64 = 1.2;
+/// Two batches that take no more than this share of the target are not what makes results late; nor do they, below the smaller share, where
+/// results are just in time and a larger batch must not change that.
+const FITS: f64 = 1.0;
+const SMALL: f64 = 0.8;
 /// How long a size that proved too large is left alone at first, and at most.
 const FIRST_PAUSE: Duration = Duration::from_secs(10);
 const LONGEST_PAUSE: Duration = Duration::from_secs(600);
@@ -101,9 +105,10 @@ impl BatchSize {
         self.forget();
         let target = self.target.as_secs_f64();
         let (late, engine) = (late.as_secs_f64() / target, 2.0 * took.as_secs_f64() / target);
+        let spare = if late > LATE { FITS } else { SMALL };
         if late > LATE && engine > LATE {
             self.shrink(now);
-        } else if is_full && (late < EARLY || (late > LATE && engine <= 1.0)) {
+        } else if is_full && (late < EARLY || engine <= spare) {
             self.grow(now);
         }
     }
