@@ -48,6 +48,7 @@ fn restart_needed(old: &Config, new: &Config) -> Vec<&'static str> {
         ("mqtt", old.mqtt != new.mqtt),
         ("publish", old.publish != new.publish),
         ("ingest", old.ingest != new.ingest),
+        ("schedule", old.schedule != new.schedule),
         ("detect", old.detect != new.detect),
         ("tensorrt", old.tensorrt != new.tensorrt),
         ("track", old.track != new.track),

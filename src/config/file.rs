@@ -12,6 +12,7 @@ use super::alerts::AlertFile;
 use super::commands::CommandsFile;
 use super::integrations::{HomeAssistantFile, OnvifFile};
 use super::masks::{MaskFile, SnapshotsFile};
+use super::schedule::{Priority, ScheduleFile};
 use super::store::StoreFile;
 use super::zones::{LineFile, ZoneFile};
 use super::{Codec, EngineChoice, MqttVersion, Nvmm, Precision, Transport};
@@ -44,6 +45,9 @@ pub struct ConfigFile {
     /// When a camera counts as stuck, and how it is opened again.
     #[serde(default)]
     pub ingest: IngestFile,
+    /// How cameras share the engine.
+    #[serde(default)]
+    pub schedule: ScheduleFile,
     /// The detector.
     #[serde(default)]
     pub detect: DetectFile,
@@ -366,6 +370,18 @@ pub struct CameraFile {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 240), extend("examples" = [15]))]
     pub fps: Option<u32>,
+    /// Frames a second that are looked at; as many as come, as far as the engine can, if not set.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0.1, max = 240.0), extend("examples" = [5.0]))]
+    pub detect_fps: Option<f64>,
+    /// How much of the engine the camera may claim when there is too little for all: "high" 50 parts, "medium" 30, "low" 20. What it does
+    /// not use goes to the others.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub priority: Option<Priority>,
+    /// Milliseconds after which a frame that was not looked at yet is dropped, and counted; no limit if not set.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 10, max = 60_000), extend("examples" = [500]))]
+    pub max_age_ms: Option<u64>,
     /// False keeps the section but opens nothing.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub enabled: Option<bool>,

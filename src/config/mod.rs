@@ -28,6 +28,7 @@ mod profile;
 mod redact;
 mod render;
 mod resolve;
+mod schedule;
 mod schema;
 mod store;
 #[cfg(test)]
@@ -46,6 +47,7 @@ pub use masks::{Mask, Snapshots, SnapshotsMqtt};
 pub use redact::redacted;
 pub use render::{json_schema, reference, render};
 pub use resolve::{Secrets, Surroundings};
+pub use schedule::{Priority, Schedule};
 pub use store::Store;
 pub use zones::{Anchor, Crowd, Line, Zone};
 
@@ -62,6 +64,8 @@ pub struct Config {
     pub publish: Publish,
     /// `[ingest]`
     pub ingest: Ingest,
+    /// `[schedule]`
+    pub schedule: Schedule,
     /// `[detect]`
     pub detect: Detect,
     /// `[tensorrt]`
@@ -424,6 +428,12 @@ pub struct Camera {
     pub size_px: Option<(u32, u32)>,
     /// Asked of V4L2, CSI and test sources.
     pub fps: Option<u32>,
+    /// Frames a second to look at; None looks at as many as come.
+    pub detect_fps: Option<f64>,
+    /// How much of the engine it may claim when there is too little for all.
+    pub priority: Priority,
+    /// A frame older than this is not looked at; None has no limit.
+    pub max_age: Option<Duration>,
     /// False keeps the section but opens nothing.
     pub enabled: bool,
     /// Whether it is told that a track appeared, and that it is gone.
@@ -446,6 +456,9 @@ impl Camera {
             codec: None,
             size_px: None,
             fps: None,
+            detect_fps: None,
+            priority: Priority::default(),
+            max_age: None,
             enabled: true,
             appearances: false,
             stopped: None,

@@ -102,6 +102,7 @@ pub(super) fn typed(config: &Config, show: Show) -> ConfigFile {
             track_updates_hz: Some(config.publish.track_updates_hz),
         },
         ingest: ingest(&config.ingest),
+        schedule: config.schedule.typed(),
         detect: DetectFile {
             model: Some(config.detect.model.clone()),
             engine: Some(config.detect.engine),
@@ -191,6 +192,9 @@ fn camera(c: &Camera, show: Show) -> CameraFile {
         width: c.size_px.map(|(w, _)| w),
         height: c.size_px.map(|(_, h)| h),
         fps: c.fps,
+        detect_fps: c.detect_fps,
+        priority: Some(c.priority),
+        max_age_ms: c.max_age.map(ms),
         enabled: Some(c.enabled),
         appearances: Some(c.appearances),
         stopped_secs: c.stopped.map(|d| d.as_secs_f64()),

@@ -16,7 +16,7 @@ use super::login::LoginKeys;
 use super::walk::{did_you_mean, is_name};
 use super::{
     Alert, Api, Classify, ClientCert, Commands, Config, Detect, Device, EngineChoice, HomeAssistant, Ingest, Log, Mqtt,
-    MqttVersion, Nvmm, Onvif, Paths, Publish, Snapshots, Store, Tensorrt, Tls, Track,
+    MqttVersion, Nvmm, Onvif, Paths, Publish, Schedule, Snapshots, Store, Tensorrt, Tls, Track,
 };
 
 /// What the file does not say about the device that it is read on.
@@ -70,6 +70,7 @@ pub(super) fn resolve(file: &ConfigFile, around: &Surroundings, read: ReadSecret
             track_updates_hz: file.publish.track_updates_hz.unwrap_or(1.0),
         },
         ingest: r.ingest(&file.ingest),
+        schedule: Schedule::resolve("schedule", &file.schedule, &mut r),
         detect: Detect {
             model: r.model(file.detect.model.as_deref().unwrap_or("yolov8n_640"), "detect.model"),
             engine: file.detect.engine.unwrap_or(EngineChoice::Auto),

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use super::analyst::Follow;
 use super::lanes::{Lane, Lanes};
-use crate::schedule::{self, Waiting};
+use crate::schedule::{self, next::Waiting};
 use crate::types::{CameraId, Frame};
 
 /// The seats of all lanes, shared by all workers.
