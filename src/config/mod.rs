@@ -14,6 +14,7 @@ mod alert_checks;
 #[cfg(test)]
 mod alert_tests;
 mod alerts;
+mod budget;
 mod cameras;
 mod commands;
 mod diff;
@@ -36,6 +37,7 @@ mod walk;
 mod zones;
 
 pub use alerts::{Alert, Between, Cause, Clear, OnEvent, OnSystem, SystemKind};
+pub use budget::{Budget, MaySet, Saving};
 pub use commands::{CommandName, Commands};
 pub use diff::{Changes, diff};
 pub use error::{ConfigError, ConfigErrors};
@@ -74,6 +76,8 @@ pub struct Config {
     pub cameras: BTreeMap<String, Camera>,
     /// `[alert.NAME]`, by name
     pub alerts: BTreeMap<String, Alert>,
+    /// `[budget]`
+    pub budget: Budget,
     /// `[store]`
     pub store: Store,
     /// `[snapshots]`

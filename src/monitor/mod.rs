@@ -2,9 +2,11 @@
 //!
 //! Belongs here: reading sensors. Does not: what is done about them elsewhere.
 
+pub mod governor;
 pub mod measure;
 pub mod sensors;
 mod sysfs;
 
+pub use governor::Governor;
 pub use measure::Gauges;
 pub use sensors::{Sensor, sensors};

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
 use crate::types::{
-    Backlog, CameraState, CameraStatus, Captured, ClassNames, Detection, EngineState, EngineStatus, Event, Label, Lane,
+    Backlog, BudgetMove, CameraState, CameraStatus, Captured, ClassNames, Detection, EngineState, EngineStatus, Event, Label, Lane,
     Rect, Report, Severity, Sighting, Stored, Subject, Track, TrackEvent, TrackPhase, What,
 };
 
@@ -95,7 +95,7 @@ pub(super) fn stored(n: u64, camera: Option<&str>, what: What) -> Stored {
     let at = captured(Duration::from_millis(5_040));
     let about_nobody = matches!(
         what,
-        What::Occupancy { .. } | What::Crowd { .. } | What::CrowdEnd { .. } | What::Count { .. } | What::Lost { .. }
+        What::Occupancy { .. } | What::Crowd { .. } | What::CrowdEnd { .. } | What::Count { .. } | What::Lost { .. } | What::BudgetStep { .. }
     );
     let subject = Subject {
         uid: uid(1),
@@ -150,7 +150,21 @@ pub(super) fn every_what() -> Vec<What> {
         raised("red_car"),
         cleared("red_car"),
         What::Lost { count: 1_250, alerts: 0, reason: "the disk is full".to_owned() },
+        budget_step(),
     ]
+}
+
+pub(super) fn budget_step() -> What {
+    What::BudgetStep {
+        level: 3,
+        levels: 9,
+        rung: "rates low 1/2".to_owned(),
+        step: BudgetMove::Down,
+        reason: "temperature 78.6 °C and rising by 4.8 °C a minute, limit 80 °C".to_owned(),
+        watts: Some(13.204),
+        celsius: Some(78.5),
+        p99_ms: None,
+    }
 }
 
 pub(super) fn raised(alert: &str) -> What {
