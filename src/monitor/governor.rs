@@ -190,7 +190,7 @@ impl Governor {
     fn give_up(&mut self, limit: Limit, seen: &Seen, now: Duration) -> Option<Step> {
         let step = self.settings.step;
         // What was given back by mistake is taken again as soon as that can be told.
-        let pause = if self.gave_back { step / 3 } else { step };
+        let pause = if self.gave_back { step / 6 } else { step };
         if !(passed(self.steps[1], pause, now) && passed(self.steps[0], step * 2, now)) {
             return None;
         }

@@ -39,6 +39,8 @@ impl Scale {
         // A range that nobody set ends on ticks.
         let from = if set(axis.from).is_some() { from } else { (from / tick).floor() * tick };
         let to = if set(axis.to).is_some() { to } else { (to / tick).ceil() * tick };
+        // Numbers so near each other that rounding makes them one.
+        let to = if to > from { to } else { from + tick.max(from.abs() * 1e-3) };
         let first = (from / tick - 1e-9).ceil();
         let count = ((to / tick + 1e-9).floor() - first).clamp(0.0, 1000.0) as u32;
         let ticks = (0..=count).map(|n| (first + f64::from(n)) * tick).collect();

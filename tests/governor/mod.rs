@@ -89,6 +89,10 @@ proptest! {
         let settings = Budget { max_celsius: Some(limit), ..Budget::default() };
         let heat = Sensor::new(noise, quantum, seed);
         let mut run = Run::new(settings, plant, heat, Sensor::new(0.0, 0.0, 0), look_every);
+        // A step too far back is seen at the second look after it, at the earliest 5 s after it: nobody can be faster.
+        let seen_after = look_every.max(5) + look_every;
+        let largest = (0..run.plant.rungs.len()).map(|n| run.plant.end_celsius(n) - run.plant.end_celsius(n + 1)).fold(0.0, f64::max);
+        let unseen = (largest * seen_after as f64 / run.plant.tau_secs).max(2.0);
         for degrees in [0.0, warmer] {
             run.plant.air_celsius += degrees;
             run.settle();
@@ -97,7 +101,7 @@ proptest! {
                 hottest = hottest.max(run.plant.celsius());
                 over += u32::from(run.plant.celsius() > limit + 0.5 + quantum);
             });
-            prop_assert!(hottest <= limit + 2.0 + quantum, "{hottest:.2} with a limit of {limit:.2}: {:?}", run.steps);
+            prop_assert!(hottest <= limit + unseen + quantum, "{hottest:.2} with a limit of {limit:.2}: {:?}", run.steps);
             prop_assert!(over <= 144, "above the limit for {over} s of four hours: {:?}", run.steps);
             // A level that fails is tried again after 4 and 16 minutes and then once an hour.
             let later = run.steps.len() - before;

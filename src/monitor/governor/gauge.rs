@@ -90,6 +90,8 @@ pub(super) struct Trend {
     pub(super) value: f64,
     /// How fast it rises.
     pub(super) per_sec: f64,
+    /// Over how long that was seen.
+    span: Duration,
 }
 
 impl Trend {
@@ -198,7 +200,9 @@ impl Gauge {
         if trend.value > self.bound {
             return trend.ahead(self.step * 10) > self.bound;
         }
-        trend.value > self.bound - NEAR_CELSIUS && trend.per_sec > 0.0 && trend.ahead(self.step * 2 / 3) > self.bound
+        // Nor can anybody look far ahead who has seen little.
+        let ahead = trend.ahead((self.step * 2 / 3).min(trend.span * 2));
+        trend.value > self.bound - NEAR_CELSIUS && trend.per_sec > 0.0 && ahead > self.bound
     }
 
     /// Room to spare, and not on the way to where there is none: a large body shows late what the last step back did to it.
@@ -209,15 +213,16 @@ impl Gauge {
     /// What the readings since the last step amount to; None while they are too few.
     pub(super) fn trend(&self) -> Option<Trend> {
         let ((first, _), (last, _)) = (self.readings.front()?, self.readings.back()?);
-        let enough = self.readings.len() >= 2 && last.saturating_sub(*first) >= self.step / 6;
-        if !enough {
+        let span = last.saturating_sub(*first);
+        if self.readings.len() < 2 || span < self.step / 6 {
             return None;
         }
-        Some(match self.limit {
-            Limit::Watts => Trend { value: self.mean(), per_sec: 0.0 },
-            Limit::P99 => Trend { value: self.median(), per_sec: 0.0 },
+        let (value, per_sec) = match self.limit {
+            Limit::Watts => (self.mean(), 0.0),
+            Limit::P99 => (self.median(), 0.0),
             Limit::Celsius => self.line(),
-        })
+        };
+        Some(Trend { value, per_sec, span })
     }
 
     fn mean(&self) -> f64 {
@@ -231,8 +236,8 @@ impl Gauge {
         sorted[(sorted.len() - 1) / 2]
     }
 
-    /// Least squares.
-    fn line(&self) -> Trend {
+    /// Value and slope by least squares.
+    fn line(&self) -> (f64, f64) {
         let last = self.readings.back().map_or(Duration::ZERO, |(at, _)| *at);
         let ago = |at: &Duration| -last.saturating_sub(*at).as_secs_f64();
         let count = self.readings.len() as f64;
@@ -245,7 +250,7 @@ impl Gauge {
             squares += t * t;
         }
         let per_sec = if squares > 0.0 { both / squares } else { 0.0 };
-        Trend { value: mean_r - per_sec * mean_t, per_sec }
+        (mean_r - per_sec * mean_t, per_sec)
     }
 }
 
