@@ -69,6 +69,12 @@ fn plants() -> impl Strategy<Value = Plant> {
     (20.0f64..300.0, 1.5f64..4.0, rungs).prop_map(|(tau, gain, rungs)| Plant::new(tau, gain, rungs))
 }
 
+/// Devices with a heat sink, and rungs that are worth some degrees each.
+fn slow_plants() -> impl Strategy<Value = Plant> {
+    let rungs = prop::collection::vec(0.8f64..0.95, 6..12);
+    (90.0f64..300.0, 1.5f64..4.0, rungs).prop_map(|(tau, gain, rungs)| Plant::new(tau, gain, rungs))
+}
+
 /// Noise, rounding and how often it is looked at.
 fn sensors() -> impl Strategy<Value = (f64, f64, u64, u64)> {
     (0.0f64..0.8, prop::sample::select(vec![0.0, 0.1, 0.5, 1.0]), 1u64..=10, any::<u64>())
@@ -115,6 +121,31 @@ proptest! {
         let rungs = run.plant.rungs.len() as u64;
         run.seconds(rungs * 90 + run.plant.tau_secs as u64 * 6 + 600, |_| {});
         prop_assert_eq!(run.governor.level(), 0, "it is cold: {:?}", run.steps);
+    }
+
+    /// Air that gets warmer over half an hour is met rung by rung before the limit; air that is warmer at once costs hardly more rungs than
+    /// it takes, though a large body shows late what they did.
+    #[test]
+    fn a_change_outside_is_met_in_time_and_with_no_more_than_it_takes(
+        plant in slow_plants(), (noise, quantum, look_every, seed) in sensors(), above in 0.3f64..0.95, warmer in 1.0f64..6.0,
+    ) {
+        let last = plant.end_celsius(plant.rungs.len()) + 4.0 + warmer * 2.0;
+        let limit = last + (plant.end_celsius(0) - last).max(0.0) * above;
+        let settings = Budget { max_celsius: Some(limit), ..Budget::default() };
+        let mut run = Run::new(settings, plant, Sensor::new(noise / 2.0, quantum, seed), Sensor::new(0.0, 0.0, 0), look_every);
+        run.settle();
+        let mut hottest = f64::MIN;
+        for _ in 0..1800 {
+            run.plant.air_celsius += warmer / 1800.0;
+            run.seconds(1, |run| hottest = hottest.max(run.plant.celsius()));
+        }
+        prop_assert!(hottest <= limit + 0.5 + quantum, "{hottest:.2} with a limit of {limit:.2}: {:?}", run.steps);
+        let levels = run.plant.rungs.len();
+        run.plant.air_celsius += warmer;
+        let needed = (0..levels).find(|n| run.plant.end_celsius(*n) < limit - 0.5 - noise - quantum).unwrap_or(levels);
+        let (mut highest, needed) = (0, needed.max(run.governor.level()));
+        run.seconds(7200, |run| highest = highest.max(run.governor.level()));
+        prop_assert!(highest <= needed + 1, "{highest} of {needed}: {:?}", run.steps);
     }
 
     /// Power jumps with every step; the limit is kept on average over the time that a limit of power is about.

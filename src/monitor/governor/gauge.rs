@@ -67,6 +67,8 @@ impl Limit {
 
 /// From how far below the limit a rise is taken seriously: a device that has just been started rises steeply and may end anywhere.
 const NEAR_CELSIUS: f64 = 5.0;
+/// Above the limit by less than this is no matter of seconds.
+const BARELY_CELSIUS: f64 = 1.0;
 /// Readings that are closer together than this part of a step are one: a caller that asks far too often costs no memory.
 const READINGS_A_STEP: u32 = 100;
 
@@ -144,11 +146,12 @@ impl Gauge {
         }
     }
 
-    /// How far back readings count: heat is slow and rounded to degrees, power jumps.
+    /// How far back readings are kept: heat is slow and often rounded to degrees, power jumps.
     fn window(&self) -> Duration {
         match self.limit {
             Limit::Watts => self.step / 3,
-            Limit::Celsius | Limit::P99 => self.step,
+            Limit::Celsius => self.step * 3,
+            Limit::P99 => self.step,
         }
     }
 
@@ -197,8 +200,11 @@ impl Gauge {
     /// that warms towards a temperature below the limit is never taken for one that will pass it, if its time constant is not shorter
     /// than the time that is looked ahead: a tangent of an exponential reaches its end after one time constant.
     fn is_hot(&self, trend: Trend) -> bool {
+        let stays_above = |trend: Trend| trend.ahead(self.step * 10) > self.bound;
         if trend.value > self.bound {
-            return trend.ahead(self.step * 10) > self.bound;
+            let barely = trend.ahead(self.step) < self.bound + BARELY_CELSIUS;
+            // A sensor that shows whole degrees shows a slow fall late. What is barely above and does not rise can wait for that.
+            return stays_above(trend) && (!barely || self.long_trend().is_some_and(stays_above));
         }
         // Nor can anybody look far ahead who has seen little.
         let ahead = trend.ahead((self.step * 2 / 3).min(trend.span * 2));
@@ -220,9 +226,18 @@ impl Gauge {
         let (value, per_sec) = match self.limit {
             Limit::Watts => (self.mean(), 0.0),
             Limit::P99 => (self.median(), 0.0),
-            Limit::Celsius => self.line(),
+            Limit::Celsius => self.line(self.step),
         };
-        Some(Trend { value, per_sec, span })
+        Some(Trend { value, per_sec, span: span.min(self.step) })
+    }
+
+    /// The same of heat over three steps' time; None until that has passed since the last one.
+    fn long_trend(&self) -> Option<Trend> {
+        let ((first, _), (last, _)) = (self.readings.front()?, self.readings.back()?);
+        let span = last.saturating_sub(*first);
+        let (value, per_sec) = self.line(self.window());
+        // The oldest reading has just been dropped, or is about to be.
+        (span >= self.window() * 5 / 6).then_some(Trend { value, per_sec, span })
     }
 
     fn mean(&self) -> f64 {
@@ -236,15 +251,17 @@ impl Gauge {
         sorted[(sorted.len() - 1) / 2]
     }
 
-    /// Value and slope by least squares.
-    fn line(&self) -> (f64, f64) {
+    /// Value and slope of the last readings by least squares: of this window, and of three readings at least.
+    fn line(&self, window: Duration) -> (f64, f64) {
         let last = self.readings.back().map_or(Duration::ZERO, |(at, _)| *at);
+        let old = self.readings.partition_point(|(at, _)| *at + window < last);
+        let used = || self.readings.iter().skip(old.min(self.readings.len().saturating_sub(3)));
         let ago = |at: &Duration| -last.saturating_sub(*at).as_secs_f64();
-        let count = self.readings.len() as f64;
-        let mean_t = self.readings.iter().map(|(at, _)| ago(at)).sum::<f64>() / count;
-        let mean_r = self.mean();
+        let count = used().count() as f64;
+        let mean_t = used().map(|(at, _)| ago(at)).sum::<f64>() / count;
+        let mean_r = used().map(|(_, reading)| reading).sum::<f64>() / count;
         let (mut both, mut squares) = (0.0, 0.0);
-        for (at, reading) in &self.readings {
+        for (at, reading) in used() {
             let t = ago(at) - mean_t;
             both += t * (reading - mean_r);
             squares += t * t;
@@ -286,6 +303,8 @@ mod tests {
     fn what_falls_from_above_the_limit_is_given_time_and_what_does_not_fall_is_not() {
         assert_eq!(heat(&[86.0, 85.5, 85.0, 84.5]), Judged::Kept);
         assert_eq!(heat(&[84.5, 84.5, 84.5, 84.5]), Judged::Over);
+        assert_eq!(heat(&[80.5; 10]), Judged::Kept, "barely above, and a minute tells nothing of a slow fall");
+        assert_eq!(heat(&[80.5; 20]), Judged::Over, "a minute and a half does");
         assert_eq!(heat(&[88.02, 88.01, 88.0]), Judged::Over, "it would take an hour");
     }
 
@@ -330,7 +349,7 @@ mod tests {
         assert_eq!(seldom.judge(), Judged::Over);
         let mut often = Gauge::new(Limit::Celsius, 80.0, STEP);
         (0..100_000).for_each(|n| often.take(Some(70.0), Duration::from_millis(n)));
-        assert!(often.readings.len() <= 1 + READINGS_A_STEP as usize, "{}", often.readings.len());
+        assert!(often.readings.len() <= 1 + 3 * READINGS_A_STEP as usize, "{}", often.readings.len());
         assert_eq!(often.judge(), Judged::Calm);
     }
 }
