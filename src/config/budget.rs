@@ -30,7 +30,7 @@ pub struct BudgetFile {
     /// one is installed; "classifier": no second stage; "nvpmodel": a lower power mode of a Jetson; "cpu_governor": slower processors.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub order: Option<Vec<Saving>>,
-    /// Settings of the system, beyond this program, that may be changed; they are what they were after a clean stop.
+    /// Settings of the system, beyond this program, that may be changed: "nvpmodel", "cpu_governor". A clean stop puts them back.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub may_set: Option<Vec<MaySet>>,
     /// Seconds between two steps down, at least: how long a step needs until its effect can be seen.

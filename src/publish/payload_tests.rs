@@ -137,7 +137,7 @@ fn every_event_is_valid_and_one_without_its_fields_is_not() {
         let has_fields = !matches!(what, What::Appeared | What::Stopped);
         let mut body = valid(&render_event(&samples::stored(1, Some("yard"), what), "gate", "peregrine"));
         let fields = body.as_object_mut().expect("an object");
-        for own in ["zone", "line", "alert", "count", "present_ms", "stopped_ms"] {
+        for own in ["zone", "line", "alert", "count", "present_ms", "stopped_ms", "rung"] {
             fields.remove(own);
         }
         assert_eq!(validator.is_valid(&body), !has_fields, "{body:#}");
