@@ -9,7 +9,8 @@ use uuid::Uuid;
 use super::{Alerts, Now};
 use crate::config::{self, Alert};
 use crate::types::{
-    BudgetMove, Captured, Event, Label, Measured, Rect, Report, Severity, Stored, Subject, Track, TrackEvent, TrackPhase, What,
+    BudgetMove, Captured, Event, Label, Measured, Rect, Report, Severity, Stored, Subject, Track, TrackEvent,
+    TrackPhase, What,
 };
 
 const NOON: u16 = 12 * 60;

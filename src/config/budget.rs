@@ -149,7 +149,10 @@ impl Budget {
                 r.error(&order, format!("{name:?} stands in it twice; name each once"));
             } else if saving.needs().is_some_and(|setting| !budget.may_set.contains(&setting)) {
                 let right = format!("add {name:?} to {section}.may_set, or leave it out here");
-                r.error(&order, format!("{name:?} changes the system beyond this program, which is not allowed; {right}"));
+                r.error(
+                    &order,
+                    format!("{name:?} changes the system beyond this program, which is not allowed; {right}"),
+                );
             }
         }
         for setting in &budget.may_set {
@@ -159,7 +162,10 @@ impl Budget {
             }
         }
         if budget.is_set() && budget.order.is_empty() {
-            r.error(&order, "empty, yet there is a limit; name at least one thing that may be given up, e.g. [\"interval\"]");
+            r.error(
+                &order,
+                "empty, yet there is a limit; name at least one thing that may be given up, e.g. [\"interval\"]",
+            );
         }
         budget
     }

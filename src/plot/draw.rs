@@ -25,7 +25,7 @@ const GREY: &str = "#666";
 
 /// The picture.
 pub fn svg(plot: &Plot) -> String {
-    let heights: Vec<f64> = plot.panels.iter().map(|p| height(p)).collect();
+    let heights: Vec<f64> = plot.panels.iter().map(height).collect();
     let gaps = GAP * (plot.panels.len().max(1) - 1) as f64;
     let total = TOP + heights.iter().sum::<f64>() + gaps + BOTTOM;
     let all = plot.panels.iter().flat_map(|p| &p.series).flat_map(|s| &s.points).map(|(x, _)| *x);

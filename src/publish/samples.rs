@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
 use crate::types::{
-    Backlog, BudgetMove, CameraState, CameraStatus, Captured, ClassNames, Detection, EngineState, EngineStatus, Event, Label, Lane,
-    Rect, Report, Severity, Sighting, Stored, Subject, Track, TrackEvent, TrackPhase, What,
+    Backlog, BudgetMove, CameraState, CameraStatus, Captured, ClassNames, Detection, EngineState, EngineStatus, Event,
+    Label, Lane, Rect, Report, Severity, Sighting, Stored, Subject, Track, TrackEvent, TrackPhase, What,
 };
 
 /// 2026-03-01T12:00:00Z: when the samples' monotonic clock began.
@@ -95,7 +95,12 @@ pub(super) fn stored(n: u64, camera: Option<&str>, what: What) -> Stored {
     let at = captured(Duration::from_millis(5_040));
     let about_nobody = matches!(
         what,
-        What::Occupancy { .. } | What::Crowd { .. } | What::CrowdEnd { .. } | What::Count { .. } | What::Lost { .. } | What::BudgetStep { .. }
+        What::Occupancy { .. }
+            | What::Crowd { .. }
+            | What::CrowdEnd { .. }
+            | What::Count { .. }
+            | What::Lost { .. }
+            | What::BudgetStep { .. }
     );
     let subject = Subject {
         uid: uid(1),

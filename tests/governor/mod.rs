@@ -38,7 +38,7 @@ impl Run {
     /// So many seconds; `each` sees every one.
     fn seconds(&mut self, count: u64, mut each: impl FnMut(&Self)) {
         for _ in 0..count {
-            if self.at % self.look_every == 0 {
+            if self.at.is_multiple_of(self.look_every) {
                 let watts = self.power.shows(self.plant.watts(self.governor.level()));
                 let celsius = self.heat.shows(self.plant.celsius());
                 let seen = Seen { watts: Some(watts), celsius: Some(celsius), p99_ms: None };
@@ -87,7 +87,10 @@ proptest! {
     /// device is at rest, the same again after the air got warmer, and everything back when it got cool.
     #[test]
     fn heat_is_kept_below_its_limit_without_swinging_and_all_is_given_back_when_it_cools(
-        plant in plants(), (noise, quantum, look_every, seed) in sensors(), above in 0.05f64..0.95, warmer in -8.0f64..8.0,
+        plant in plants(),
+        (noise, quantum, look_every, seed) in sensors(),
+        above in 0.05f64..0.95,
+        warmer in -8.0f64..8.0,
     ) {
         // Between what the last rung leaves and what no rung takes, and so that a warmer day can be met, too.
         let last = plant.end_celsius(plant.rungs.len()) + 4.0 + warmer.max(0.0);
@@ -97,7 +100,8 @@ proptest! {
         let mut run = Run::new(settings, plant, heat, Sensor::new(0.0, 0.0, 0), look_every);
         // A step too far back is seen at the second look after it, at the earliest 5 s after it: nobody can be faster.
         let seen_after = look_every.max(5) + look_every;
-        let largest = (0..run.plant.rungs.len()).map(|n| run.plant.end_celsius(n) - run.plant.end_celsius(n + 1)).fold(0.0, f64::max);
+        let rung = |n: usize| run.plant.end_celsius(n) - run.plant.end_celsius(n + 1);
+        let largest = (0..run.plant.rungs.len()).map(rung).fold(0.0, f64::max);
         let unseen = (largest * seen_after as f64 / run.plant.tau_secs).max(2.0);
         for degrees in [0.0, warmer] {
             run.plant.air_celsius += degrees;
@@ -127,12 +131,16 @@ proptest! {
     /// it takes, though a large body shows late what they did.
     #[test]
     fn a_change_outside_is_met_in_time_and_with_no_more_than_it_takes(
-        plant in slow_plants(), (noise, quantum, look_every, seed) in sensors(), above in 0.3f64..0.95, warmer in 1.0f64..6.0,
+        plant in slow_plants(),
+        (noise, quantum, look_every, seed) in sensors(),
+        above in 0.3f64..0.95,
+        warmer in 1.0f64..6.0,
     ) {
         let last = plant.end_celsius(plant.rungs.len()) + 4.0 + warmer * 2.0;
         let limit = last + (plant.end_celsius(0) - last).max(0.0) * above;
         let settings = Budget { max_celsius: Some(limit), ..Budget::default() };
-        let mut run = Run::new(settings, plant, Sensor::new(noise / 2.0, quantum, seed), Sensor::new(0.0, 0.0, 0), look_every);
+        let heat = Sensor::new(noise / 2.0, quantum, seed);
+        let mut run = Run::new(settings, plant, heat, Sensor::new(0.0, 0.0, 0), look_every);
         run.settle();
         let mut hottest = f64::MIN;
         for _ in 0..1800 {

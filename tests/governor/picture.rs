@@ -77,8 +77,9 @@ fn picture() -> String {
     let mark = |minute: u64, label: &str| Mark { x: minute as f64, label: label.to_owned() };
     svg(&Plot {
         title: "A simulated afternoon: the limit is kept, what was given up comes back".to_owned(),
-        description: "Temperature, limit and level of the governor over six hours, in two of which the air is warmer by 17 °C."
-            .to_owned(),
+        description:
+            "Temperature, limit and level of the governor over six hours, in two of which the air is warmer by 17 °C."
+                .to_owned(),
         x: Axis { from: Some(0.0), to: Some(END_MINUTE as f64), tick: Some(30.0), ..axis("minutes") },
         panels: vec![heat, steps],
         marks: vec![mark(SUN_MINUTES[0], "sun on the box"), mark(SUN_MINUTES[2], "shade")],

@@ -1,4 +1,4 @@
-//! What became of giving back: a level that proved too much is not tried again soon, unless the reading says that things have changed. Pure.
+//! What became of giving back: a level that proved too much is not tried again soon, unless readings say that things have changed. Pure.
 //!
 //! Belongs here: which level may be tried when. Does not: whether there is room to spare at all (see `gauge.rs`).
 //!
