@@ -212,7 +212,8 @@ impl Governor {
         // The pause keeps to two steps in the time of two even where the hold is shorter than a step.
         let paused = passed(self.steps[1], hold.max(self.settings.step), now);
         let to = self.level.checked_sub(1)?;
-        if !(held && paused && self.patience.allows(to, &self.gauges, now)) {
+        let at_rest = self.gauges.iter().all(Gauge::at_rest);
+        if !(held && paused && at_rest && self.patience.allows(to, &self.gauges, now)) {
             return None;
         }
         let reason = self.why_up();

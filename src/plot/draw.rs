@@ -94,10 +94,9 @@ fn draw_panel(out: &mut String, panel: &Panel, x: &Scale, area: &Area) {
     let middle = area.top + area.height / 2.0;
     let turned = format!("transform=\"rotate(-90 16 {})\"", figure(middle));
     text(out, (16.0, middle), "middle", &turned, &panel.y.label);
-    for (bound, label) in panel.limits.iter().filter(|(n, _)| n.is_finite()) {
+    for (bound, _) in panel.limits.iter().filter(|(n, _)| n.is_finite()) {
         let down = area.down(&y, *bound);
-        line(out, (LEFT, down), (right, down), &format!("stroke=\"{LIMIT}\" stroke-dasharray=\"6 4\""));
-        text(out, (right - 4.0, down - 5.0), "end", &format!("fill=\"{LIMIT}\""), label);
+        line(out, (LEFT, down), (right, down), &dashed());
     }
     for (n, series) in panel.series.iter().enumerate() {
         draw_series(out, series, COLOURS[n % COLOURS.len()], (x, &y), area);
@@ -107,13 +106,20 @@ fn draw_panel(out: &mut String, panel: &Panel, x: &Scale, area: &Area) {
 
 /// Names stand above the panel, where no line can run through them.
 fn legend(out: &mut String, panel: &Panel, down: f64) {
+    let series = panel.series.iter().enumerate().map(|(n, series)| {
+        (format!("stroke=\"{}\" stroke-width=\"2.5\"", COLOURS[n % COLOURS.len()]), series.name.as_str())
+    });
+    let limits = panel.limits.iter().filter(|(n, _)| n.is_finite()).map(|(_, label)| (dashed(), label.as_str()));
     let mut at = LEFT;
-    for (n, series) in panel.series.iter().enumerate().filter(|(_, s)| !s.name.is_empty()) {
-        let colour = COLOURS[n % COLOURS.len()];
-        line(out, (at, down - 4.0), (at + 18.0, down - 4.0), &format!("stroke=\"{colour}\" stroke-width=\"2.5\""));
-        text(out, (at + 23.0, down), "start", "", &series.name);
-        at += 23.0 + LETTER * series.name.chars().count() as f64 + 18.0;
+    for (style, name) in series.chain(limits).filter(|(_, name)| !name.is_empty()) {
+        line(out, (at, down - 4.0), (at + 18.0, down - 4.0), &style);
+        text(out, (at + 23.0, down), "start", "", name);
+        at += 23.0 + LETTER * name.chars().count() as f64 + 18.0;
     }
+}
+
+fn dashed() -> String {
+    format!("stroke=\"{LIMIT}\" stroke-dasharray=\"6 4\"")
 }
 
 fn draw_series(out: &mut String, series: &Series, colour: &str, (x, y): (&Scale, &Scale), area: &Area) {

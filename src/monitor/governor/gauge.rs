@@ -146,12 +146,11 @@ impl Gauge {
         }
     }
 
-    /// How far back readings are kept: heat is slow and often rounded to degrees, power jumps.
+    /// How far back readings are kept, not beyond the last step: heat is slow and often rounded to degrees.
     fn window(&self) -> Duration {
         match self.limit {
-            Limit::Watts => self.step / 3,
             Limit::Celsius => self.step * 3,
-            Limit::P99 => self.step,
+            Limit::Watts | Limit::P99 => self.step,
         }
     }
 
@@ -174,6 +173,13 @@ impl Gauge {
             Judged::Unread => self.ever_read && self.limit != Limit::P99,
             Judged::Over | Judged::Kept => true,
         }
+    }
+
+    /// Whether the last step back has shown what it does: a large body that is still on its way above the limit has room to spare for
+    /// minutes, in which one step back after the other would look harmless.
+    pub(super) fn at_rest(&self) -> bool {
+        let below = |trend: Trend| trend.ahead(self.step * 10) < self.bound;
+        self.limit != Limit::Celsius || !self.read_now || self.long_trend().is_some_and(below)
     }
 
     pub(super) fn judge(&self) -> Judged {
@@ -211,7 +217,7 @@ impl Gauge {
         trend.value > self.bound - NEAR_CELSIUS && trend.per_sec > 0.0 && ahead > self.bound
     }
 
-    /// Room to spare, and not on the way to where there is none: a large body shows late what the last step back did to it.
+    /// Room to spare, and not on the way to where there is none.
     fn is_cool(&self, trend: Trend) -> bool {
         self.has_room(trend.value) && trend.ahead(self.step * 4) < self.bound
     }
@@ -313,7 +319,8 @@ mod tests {
         assert_eq!(after(Limit::P99, 200.0, &[90.0, 90.0, 900.0, 90.0]).judge(), Judged::Calm);
         assert_eq!(after(Limit::P99, 200.0, &[90.0, 210.0, 230.0, 250.0]).judge(), Judged::Over);
         assert_eq!(after(Limit::Watts, 15.0, &[14.9, 15.1, 14.9]).judge(), Judged::Kept);
-        assert_eq!(after(Limit::Watts, 15.0, &[12.0, 15.5, 15.1, 14.9]).judge(), Judged::Over, "ten seconds count");
+        assert_eq!(after(Limit::Watts, 15.0, &[14.5, 15.9, 15.5, 14.9]).judge(), Judged::Over);
+        assert_eq!(after(Limit::Watts, 15.0, &[14.5, 16.1, 14.4, 14.6]).judge(), Judged::Kept);
         assert_eq!(after(Limit::Watts, 15.0, &[14.0, 14.0, 14.0]).judge(), Judged::Calm);
     }
 
