@@ -40,7 +40,7 @@ pub struct Panel {
 /// Numbers that belong together.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Series {
-    /// Its name in the legend; without one it has no place there.
+    /// Its name in the legend, which is one line for all names of a panel; without one it has no place there.
     pub name: String,
     /// By x; where one is not a number the line is interrupted.
     pub points: Vec<(f64, f64)>,

@@ -62,9 +62,9 @@ fn picture() -> String {
         y: Axis { from: Some(20.0), to: Some(100.0), ..axis("temperature (°C)") },
         height: 1.2,
         series: vec![
-            series("the board, as its sensor shows it", shown, Shape::Line),
+            series("the board's sensor", shown, Shape::Line),
             series("without the governor", unchecked, Shape::Line),
-            series("the air in the box", air, Shape::Line),
+            series("the air", air, Shape::Line),
         ],
         limits: vec![(LIMIT, "max_celsius = 80".to_owned())],
     };
