@@ -27,6 +27,7 @@ pub mod store; // events on disk until the broker has them, and their history
 pub mod pictures; // the best view of what an event is about, its masks burnt in
 pub mod publish; // reports become messages at the broker
 pub mod annotate; // frames with marks on them, as a video for people
+pub mod plot; // numbers as a picture for people
 pub mod api; // health, metrics and statistics over HTTP
 
 pub mod telemetry; // counters and log lines

@@ -9,6 +9,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::alerts::AlertFile;
+use super::budget::BudgetFile;
 use super::commands::CommandsFile;
 use super::integrations::{HomeAssistantFile, OnvifFile};
 use super::masks::{MaskFile, SnapshotsFile};
@@ -69,6 +70,9 @@ pub struct ConfigFile {
     #[serde(default)]
     #[schemars(extend("propertyNames" = {"pattern": NAME_PATTERN}))]
     pub alert: BTreeMap<String, AlertFile>,
+    /// What the device may use, and what it gives up to keep to that.
+    #[serde(default)]
+    pub budget: BudgetFile,
     /// Events on disk.
     #[serde(default)]
     pub store: StoreFile,

@@ -14,6 +14,7 @@ mod alert_checks;
 #[cfg(test)]
 mod alert_tests;
 mod alerts;
+mod budget;
 mod cameras;
 mod commands;
 mod diff;
@@ -37,6 +38,7 @@ mod walk;
 mod zones;
 
 pub use alerts::{Alert, Between, Cause, Clear, OnEvent, OnSystem, SystemKind};
+pub use budget::{Budget, MaySet, Saving};
 pub use commands::{CommandName, Commands};
 pub use diff::{Changes, diff};
 pub use error::{ConfigError, ConfigErrors};
@@ -78,6 +80,8 @@ pub struct Config {
     pub cameras: BTreeMap<String, Camera>,
     /// `[alert.NAME]`, by name
     pub alerts: BTreeMap<String, Alert>,
+    /// `[budget]`
+    pub budget: Budget,
     /// `[store]`
     pub store: Store,
     /// `[snapshots]`

@@ -120,6 +120,7 @@ pub(super) fn typed(config: &Config, show: Show) -> ConfigFile {
         classify: config.classify.iter().map(|(n, c)| (n.clone(), classify(c))).collect(),
         camera: config.cameras.iter().map(|(n, c)| (n.clone(), camera(c, show))).collect(),
         alert: config.alerts.iter().map(|(n, a)| (n.clone(), a.typed())).collect(),
+        budget: config.budget.typed(),
         store: config.store.typed(),
         snapshots: config.snapshots.typed(),
         homeassistant: config.homeassistant.typed(),

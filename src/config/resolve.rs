@@ -15,7 +15,7 @@ use super::file::{ClassifyFile, ConfigFile, IngestFile, LogLevel, MqttFile, Tens
 use super::login::LoginKeys;
 use super::walk::{did_you_mean, is_name};
 use super::{
-    Alert, Api, Classify, ClientCert, Commands, Config, Detect, Device, EngineChoice, HomeAssistant, Ingest, Log, Mqtt,
+    Alert, Api, Budget, Classify, ClientCert, Commands, Config, Detect, Device, EngineChoice, HomeAssistant, Ingest, Log, Mqtt,
     MqttVersion, Nvmm, Onvif, Paths, Publish, Schedule, Snapshots, Store, Tensorrt, Tls, Track,
 };
 
@@ -91,6 +91,7 @@ pub(super) fn resolve(file: &ConfigFile, around: &Surroundings, read: ReadSecret
         classify: file.classify.iter().map(|(name, c)| (name.clone(), r.classify(name, c))).collect(),
         cameras: r.cameras(&file.camera),
         alerts: r.named("alert", &file.alert, Alert::resolve),
+        budget: Budget::resolve("budget", &file.budget, &mut r),
         store: Store::resolve("store", &file.store, &mut r),
         snapshots: Snapshots::resolve("snapshots", &file.snapshots, &mut r),
         homeassistant: HomeAssistant::resolve("homeassistant", &file.homeassistant, &mut r),

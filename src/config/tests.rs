@@ -450,3 +450,32 @@ fn a_token_in_a_query_is_used_and_never_shown() {
     let shown = format!("{:?}\n{}", loaded.config, render(&loaded.config));
     assert!(shown.contains("rtsp://h/s?[hidden]&sid=[hidden]") && !shown.contains("hunter2"), "{shown}");
 }
+
+#[test]
+fn a_budget_gives_up_what_is_the_programs_own_unless_more_is_allowed() {
+    let budget = resolved("[budget]\nmax_celsius = 80\n").config.budget;
+    assert_eq!((budget.max_celsius, budget.max_watts, budget.is_set()), (Some(80.0), None, true));
+    assert_eq!(budget.order, Saving::OWN);
+    assert!(!resolved("").config.budget.is_set());
+    let all = "[budget]\nmax_watts = 15\norder = [\"interval\", \"nvpmodel\"]\nmay_set = [\"nvpmodel\"]\n";
+    assert_eq!(resolved(all).config.budget.order, [Saving::Interval, Saving::Nvpmodel]);
+}
+
+#[test]
+fn a_budget_that_cannot_be_kept_or_may_not_be_is_refused() {
+    for (typed, told) in [
+        ("order = [\"nvpmodel\"]", "line 2: budget.order: \"nvpmodel\" changes the system beyond this program"),
+        ("order = [\"rates\", \"interval\", \"rates\"]", "line 2: budget.order: \"rates\" stands in it twice"),
+        ("order = []\nmax_watts = 9", "line 2: budget.order: empty, yet there is a limit"),
+        ("order = [\"intervall\"]", "did you mean \"interval\"?"),
+        ("may_set = [\"model\"]", "\"model\" is not known; write one of \"nvpmodel\", \"cpu_governor\""),
+        ("max_celsius = 300", "budget.max_celsius: 300 is out of range"),
+        ("max_watts = -1", "budget.max_watts: -1 is out of range"),
+        ("target_p99_ms = nan", "budget.target_p99_ms: nan is out of range"),
+    ] {
+        let errors = refused(&format!("[budget]\n{typed}\n")).join("\n");
+        assert!(errors.contains(told), "{typed}: {errors}");
+    }
+    let warnings = resolved("[budget]\nmay_set = [\"cpu_governor\"]\n").warnings.join("\n");
+    assert!(warnings.contains("budget.may_set: allows what is not in `order`"), "{warnings}");
+}

@@ -50,7 +50,7 @@ fn valid(message: &Message) -> Value {
     body
 }
 
-fn examples() -> [(&'static str, Message); 11] {
+fn examples() -> [(&'static str, Message); 12] {
     let now = at(5_120);
     let publish = |report: &Report| render(report, "gate", "peregrine", now);
     let event = |camera, what| render_event(&samples::stored(7, camera, what), "gate", "peregrine");
@@ -63,6 +63,7 @@ fn examples() -> [(&'static str, Message); 11] {
         ("event", event(Some("yard"), What::Crossed { line: "gate".to_owned(), direction: "in".to_owned() })),
         ("event left", event(Some("yard"), What::Left { zone: "door".to_owned(), inside_ms: 12_400 })),
         ("event lost", event(None, What::Lost { count: 1_250, alerts: 0, reason: "the disk is full".to_owned() })),
+        ("event budget", event(None, samples::budget_step())),
         ("alert", render_alert(&samples::stored(8, Some("yard"), samples::raised("red_car")), "gate", "peregrine")),
         ("device online", render_presence(Presence::Online(at(0)), "gate", "peregrine")),
         ("device stopped", render_presence(Presence::Stopped(at(9_000)), "gate", "peregrine")),
@@ -136,7 +137,7 @@ fn every_event_is_valid_and_one_without_its_fields_is_not() {
         let has_fields = !matches!(what, What::Appeared | What::Stopped);
         let mut body = valid(&render_event(&samples::stored(1, Some("yard"), what), "gate", "peregrine"));
         let fields = body.as_object_mut().expect("an object");
-        for own in ["zone", "line", "alert", "count", "present_ms", "stopped_ms"] {
+        for own in ["zone", "line", "alert", "count", "present_ms", "stopped_ms", "rung"] {
             fields.remove(own);
         }
         assert_eq!(validator.is_valid(&body), !has_fields, "{body:#}");

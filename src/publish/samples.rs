@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
 use crate::types::{
-    Backlog, CameraState, CameraStatus, Captured, ClassNames, Detection, EngineState, EngineStatus, Event, Label, Lane,
-    Rect, Report, Severity, Sighting, Stored, Subject, Track, TrackEvent, TrackPhase, What,
+    Backlog, BudgetMove, CameraState, CameraStatus, Captured, ClassNames, Detection, EngineState, EngineStatus, Event,
+    Label, Lane, Rect, Report, Severity, Sighting, Stored, Subject, Track, TrackEvent, TrackPhase, What,
 };
 
 /// 2026-03-01T12:00:00Z: when the samples' monotonic clock began.
@@ -96,7 +96,12 @@ pub(super) fn stored(n: u64, camera: Option<&str>, what: What) -> Stored {
     let at = captured(Duration::from_millis(5_040));
     let about_nobody = matches!(
         what,
-        What::Occupancy { .. } | What::Crowd { .. } | What::CrowdEnd { .. } | What::Count { .. } | What::Lost { .. }
+        What::Occupancy { .. }
+            | What::Crowd { .. }
+            | What::CrowdEnd { .. }
+            | What::Count { .. }
+            | What::Lost { .. }
+            | What::BudgetStep { .. }
     );
     let subject = Subject {
         uid: uid(1),
@@ -152,7 +157,21 @@ pub(super) fn every_what() -> Vec<What> {
         raised("red_car"),
         cleared("red_car"),
         What::Lost { count: 1_250, alerts: 0, reason: "the disk is full".to_owned() },
+        budget_step(),
     ]
+}
+
+pub(super) fn budget_step() -> What {
+    What::BudgetStep {
+        level: 3,
+        levels: 9,
+        rung: "rates low 1/2".to_owned(),
+        step: BudgetMove::Down,
+        reason: "temperature 78.6 °C and rising by 4.8 °C a minute, limit 80 °C".to_owned(),
+        watts: Some(13.204),
+        celsius: Some(78.5),
+        p99_ms: None,
+    }
 }
 
 pub(super) fn raised(alert: &str) -> What {

@@ -14,7 +14,7 @@ pub mod surface;
 pub mod track;
 
 pub use detection::{ClassId, ClassNames, Detection};
-pub use event::{Event, Severity, Subject, What};
+pub use event::{BudgetMove, Event, Severity, Subject, What};
 pub use frame::{CameraId, Captured, ColorMatrix, ColorRange, Frame, ImageView, PixelFormat, Pixels, Plane, RgbImage};
 pub use geometry::Rect;
 pub use measured::{CameraMeasured, Hottest, Measured};

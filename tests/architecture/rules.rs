@@ -25,10 +25,11 @@ fn may_import(name: &str) -> Option<Vec<&'static str>> {
         "infer" => GROUND.to_vec(),
         // Drawing for people knows nobody; only `replay` calls it.
         "annotate" => vec!["types", "pixels"],
+        "plot" => vec![],
         "detect" | "classify" => [GROUND, &["infer"]].concat(),
         _ if STAGES.contains(&name) => GROUND.to_vec(),
         "pipeline" | "app" => [GROUND, &["infer", "ring"], STAGES, WIRING].concat(),
-        "cli" => [GROUND, &["infer", "annotate"], STAGES, WIRING].concat(),
+        "cli" => [GROUND, &["infer", "annotate", "plot"], STAGES, WIRING].concat(),
         "main.rs" => vec!["cli"],
         "lib.rs" => vec![],
         _ => return None,
@@ -170,6 +171,8 @@ fn is_test_file(path: &str) -> bool {
 /// Files whose functions depend on their arguments only (each a path's beginning).
 const PURE: &[&str] = &[
     "src/pixels/",
+    "src/plot/",
+    "src/monitor/governor",
     "src/track/",
     "src/detect/yolo",
     "src/detect/nms",
