@@ -12,6 +12,7 @@ use super::alerts::AlertFile;
 use super::commands::CommandsFile;
 use super::integrations::{HomeAssistantFile, OnvifFile};
 use super::masks::{MaskFile, SnapshotsFile};
+use super::monitor::MonitorFile;
 use super::store::StoreFile;
 use super::zones::{LineFile, ZoneFile};
 use super::{Codec, EngineChoice, MqttVersion, Nvmm, Precision, Transport};
@@ -80,6 +81,9 @@ pub struct ConfigFile {
     /// Orders over MQTT.
     #[serde(default)]
     pub commands: CommandsFile,
+    /// Sensors of the board: power, heat, load.
+    #[serde(default)]
+    pub monitor: MonitorFile,
     /// The HTTP server for health, metrics and statistics.
     #[serde(default)]
     pub api: ApiFile,

@@ -16,7 +16,7 @@ use super::login::LoginKeys;
 use super::walk::{did_you_mean, is_name};
 use super::{
     Alert, Api, Classify, ClientCert, Commands, Config, Detect, Device, EngineChoice, HomeAssistant, Ingest, Log, Mqtt,
-    MqttVersion, Nvmm, Onvif, Paths, Publish, Snapshots, Store, Tensorrt, Tls, Track,
+    Monitor, MqttVersion, Nvmm, Onvif, Paths, Publish, Snapshots, Store, Tensorrt, Tls, Track,
 };
 
 /// What the file does not say about the device that it is read on.
@@ -81,6 +81,7 @@ pub(super) fn resolve(file: &ConfigFile, around: &Surroundings, read: ReadSecret
         homeassistant: HomeAssistant::resolve("homeassistant", &file.homeassistant, &mut r),
         onvif: Onvif::resolve("onvif", &file.onvif, &mut r),
         commands: Commands::resolve("commands", &file.commands, &mut r),
+        monitor: Monitor::resolve("monitor", &file.monitor, &mut r),
         api: Api { enabled: file.api.enabled.unwrap_or(true), listen: r.listen(file.api.listen.as_deref()) },
         log: Log { level: level(file.log.level.unwrap_or(LogLevel::Info)) },
     };

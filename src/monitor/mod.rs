@@ -1,10 +1,32 @@
-//! What the device feels: temperatures, rates, room on its disk; power and the governor that acts on them stand here when they come.
+//! What the device feels: power, heat, what slows it down, load, clocks, and how its cameras fare.
 //!
-//! Belongs here: reading sensors. Does not: what is done about them elsewhere.
+//! ```text
+//! /sys, /proc, /etc, /var, /dev ──► sysfs ──► ina, rapl, vcio + pmic ──► power ─┐
+//! (or a tree recorded on a board)        ├──► sensors, throttle, gpu, load, … ──┴─► watch (Sensors) ──► types::Readings
+//! counters of the daemon ──► measure (Gauges) ──► types::Measured
+//! ```
+//! Belongs here: reading sensors. Does not: what is done about them elsewhere, the thread that reads them (see `app`).
 
+mod board;
+mod fans;
+#[cfg(test)]
+mod fixture_tests;
+mod gpu;
+mod ina;
+mod load;
 pub mod measure;
+mod notes;
+mod nvpmodel;
+mod pmic;
+mod power;
+mod rapl;
 pub mod sensors;
 mod sysfs;
+mod throttle;
+mod vcio;
+mod watch;
 
+pub use board::Board;
 pub use measure::Gauges;
-pub use sensors::{Sensor, sensors};
+pub use sensors::Sensor;
+pub use watch::Sensors;
