@@ -42,16 +42,16 @@ impl Monitor {
         let sysfs_root = typed.sysfs_root.as_ref().map_or(by_default.sysfs_root, PathBuf::from);
         if !sysfs_root.is_absolute() {
             let told = sysfs_root.display();
-            r.error(&format!("{section}.sysfs_root"), format!("\"{told}\" is no path from the root on; write e.g. \"/\""));
+            r.error(
+                &format!("{section}.sysfs_root"),
+                format!("\"{told}\" is no path from the root on; write e.g. \"/\""),
+            );
         }
         Self { every: typed.every_secs.map_or(by_default.every, Duration::from_secs), sysfs_root }
     }
 
     pub(super) fn typed(&self) -> MonitorFile {
-        MonitorFile {
-            every_secs: Some(self.every.as_secs()),
-            sysfs_root: Some(self.sysfs_root.display().to_string()),
-        }
+        MonitorFile { every_secs: Some(self.every.as_secs()), sysfs_root: Some(self.sysfs_root.display().to_string()) }
     }
 }
 

@@ -15,8 +15,8 @@ use super::file::{ClassifyFile, ConfigFile, IngestFile, LogLevel, MqttFile, Tens
 use super::login::LoginKeys;
 use super::walk::{did_you_mean, is_name};
 use super::{
-    Alert, Api, Classify, ClientCert, Commands, Config, Detect, Device, EngineChoice, HomeAssistant, Ingest, Log, Mqtt,
-    Monitor, MqttVersion, Nvmm, Onvif, Paths, Publish, Snapshots, Store, Tensorrt, Tls, Track,
+    Alert, Api, Classify, ClientCert, Commands, Config, Detect, Device, EngineChoice, HomeAssistant, Ingest, Log,
+    Monitor, Mqtt, MqttVersion, Nvmm, Onvif, Paths, Publish, Snapshots, Store, Tensorrt, Tls, Track,
 };
 
 /// What the file does not say about the device that it is read on.

@@ -83,7 +83,13 @@ fn nano() {
     assert_eq!(rails(&readings), [("POM_5V_IN", Some(2532)), ("POM_5V_GPU", Some(202)), ("POM_5V_CPU", Some(707))]);
     assert_eq!(total(&readings), Some((2532, TotalOf::Input)));
     assert_eq!((readings.power.rails[0].millivolts, readings.power.rails[0].milliamps), (Some(5065), Some(500)));
-    let zones = [("AO-therm", 38_500), ("CPU-therm", 32_000), ("GPU-therm", 30_500), ("PLL-therm", 30_500), ("thermal-fan-est", 31_250)];
+    let zones = [
+        ("AO-therm", 38_500),
+        ("CPU-therm", 32_000),
+        ("GPU-therm", 30_500),
+        ("PLL-therm", 30_500),
+        ("thermal-fan-est", 31_250),
+    ];
     assert_eq!(temperatures(&readings), zones, "the power chip's 100 °C are not measured");
     assert_eq!(gpu(&readings), [("57000000.gpu", Some(430), Some(614), Some(921))]);
     assert_eq!(mode(&readings), Some((0, "MAXN", false)), "no mode was chosen yet: the default");
@@ -102,7 +108,10 @@ fn xavier_nx() {
     let want = [("VDD_IN", Some(5317)), ("VDD_CPU_GPU_CV", Some(1204)), ("VDD_SOC", Some(1482))];
     assert_eq!((rails(&readings).as_slice(), total(&readings)), (want.as_slice(), Some((5317, TotalOf::Input))));
     assert_eq!(gpu(&readings), [("17000000.gv11b", Some(0), Some(114), Some(1109))], "an idle GPU has a load: none");
-    assert_eq!(readings.cpu.cores.iter().map(|c| (c.number, c.clock_mhz)).collect::<Vec<_>>(), [(0, Some(1190)), (1, Some(1190))]);
+    assert_eq!(
+        readings.cpu.cores.iter().map(|c| (c.number, c.clock_mhz)).collect::<Vec<_>>(),
+        [(0, Some(1190)), (1, Some(1190))]
+    );
     assert_eq!(mode(&readings), Some((0, "MODE_15W_2CORE", false)));
     assert_eq!(readings.hottest().map(|t| t.sensor.as_str()), Some("CPU-therm"));
     assert_eq!(notes, Vec::<String>::new());
@@ -124,7 +133,10 @@ fn orin_nano() {
     let events: Vec<_> = readings.throttle.events.iter().map(|e| (e.name.as_str(), e.count)).collect();
     assert_eq!(events, [("oc1", 0), ("oc2", 2), ("oc3", 0)]);
     assert_eq!((words(&readings.throttle.now), words(&readings.throttle.seen)), (vec![], vec![]));
-    let said: Vec<&str> = ["cv0-thermal", "cv1-thermal", "cv2-thermal"].into_iter().filter(|z| notes.iter().any(|n| n.contains(z))).collect();
+    let said: Vec<&str> = ["cv0-thermal", "cv1-thermal", "cv2-thermal"]
+        .into_iter()
+        .filter(|z| notes.iter().any(|n| n.contains(z)))
+        .collect();
     assert_eq!((said.len(), notes.len()), (3, 3), "{notes:?}");
 }
 
@@ -160,11 +172,17 @@ fn thor() {
 #[test]
 fn pi4() {
     let (readings, notes, board) = looked("pi4");
-    assert_eq!((board.model.as_deref(), board.chip.as_deref()), (Some("Raspberry Pi 4 Model B Rev 1.4"), Some("bcm2711")));
+    assert_eq!(
+        (board.model.as_deref(), board.chip.as_deref()),
+        (Some("Raspberry Pi 4 Model B Rev 1.4"), Some("bcm2711"))
+    );
     assert_eq!((total(&readings), rails(&readings)), (None, vec![]));
     assert_eq!(temperatures(&readings), [("cpu-thermal", 48_212)], "the chip shows the zone a second time");
     // 50000: under-voltage (bit 16) and throttling (bit 18) were seen since the start, and are over.
-    assert_eq!((words(&readings.throttle.now), words(&readings.throttle.seen)), (vec![], vec!["throttled", "under_voltage"]));
+    assert_eq!(
+        (words(&readings.throttle.now), words(&readings.throttle.seen)),
+        (vec![], vec!["throttled", "under_voltage"])
+    );
     assert_eq!(readings.mode, None);
     assert_eq!(words(&notes), ["power: no sensor was found", "gpu: none was found whose load is told"]);
 }
@@ -193,16 +211,28 @@ fn pc() {
     assert_eq!(sensors.board().model.as_deref(), Some("Example Box 3000"));
     let first = sensors.look(Duration::from_secs(10));
     assert_eq!((total(&first), rails(&first)), (None, vec![]), "energy is power only once time has passed");
-    let want = [("acpitz", 27_800), ("x86_pkg_temp", 46_000), ("coretemp/Package id 0", 46_000), ("coretemp/Core 0", 44_000), ("nvme/Composite", 38_850)];
+    let want = [
+        ("acpitz", 27_800),
+        ("x86_pkg_temp", 46_000),
+        ("coretemp/Package id 0", 46_000),
+        ("coretemp/Core 0", 44_000),
+        ("nvme/Composite", 38_850),
+    ];
     assert_eq!(temperatures(&first), want);
     assert_eq!(gpu(&first), [("card0", Some(70), None, None)]);
     assert_eq!((words(&first.throttle.now), first.throttle.events[0].count), (vec![], 3));
-    for (domain, microjoules) in [("intel-rapl:0", 123_756_789_012_u64), ("intel-rapl:0:0", 23_656_789_012), ("intel-rapl:0:1", 3_476_789_012)] {
-        std::fs::write(dir.path().join("sys/class/powercap").join(domain).join("energy_uj"), microjoules.to_string()).expect("written");
+    for (domain, microjoules) in
+        [("intel-rapl:0", 123_756_789_012_u64), ("intel-rapl:0:0", 23_656_789_012), ("intel-rapl:0:1", 3_476_789_012)]
+    {
+        std::fs::write(dir.path().join("sys/class/powercap").join(domain).join("energy_uj"), microjoules.to_string())
+            .expect("written");
     }
     let second = sensors.look(Duration::from_secs(20));
     // 300 J, 200 J and 20 J in 10 s; the cores are a part of the package.
-    assert_eq!(rails(&second), [("package-0", Some(30_000)), ("package-0/core", Some(20_000)), ("package-0/dram", Some(2_000))]);
+    assert_eq!(
+        rails(&second),
+        [("package-0", Some(30_000)), ("package-0/core", Some(20_000)), ("package-0/dram", Some(2_000))]
+    );
     assert_eq!(total(&second), Some((32_000, TotalOf::Processor)));
     assert_eq!(sensors.notes(), Vec::<String>::new());
 }

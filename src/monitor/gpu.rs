@@ -32,7 +32,9 @@ pub(super) fn gpus(tree: &Tree) -> Vec<GpuUse> {
 fn scaled(tree: &Tree) -> impl Iterator<Item = PathBuf> {
     let is_gpu = |folder: &PathBuf| {
         let node = text(&folder.join("device/of_node/name")).unwrap_or_default();
-        [node.as_str(), sysfs::name(folder)].iter().any(|name| name.contains("gpu") || CHIPS.iter().any(|c| name.contains(c)))
+        [node.as_str(), sysfs::name(folder)]
+            .iter()
+            .any(|name| name.contains("gpu") || CHIPS.iter().any(|c| name.contains(c)))
     };
     entries(&tree.sys("class/devfreq")).into_iter().filter(is_gpu)
 }

@@ -71,8 +71,7 @@ fn of_hwmon(chip: &Path, n: u32) -> Outcome {
 fn of_iio(device: &Path, n: u32) -> Outcome {
     let name = connected(&device.join(format!("rail_name_{n}")))?;
     let milliwatts = measured(&device.join(format!("in_power{n}_input")));
-    let (volts, amps) =
-        (device.join(format!("in_voltage{n}_input")), device.join(format!("in_current{n}_input")));
+    let (volts, amps) = (device.join(format!("in_voltage{n}_input")), device.join(format!("in_current{n}_input")));
     Some(milliwatts.map(|mw| rail(&name, mw, number(&volts), number(&amps))).map_err(|e| (name, e)))
 }
 

@@ -95,12 +95,16 @@ mod tests {
         std::fs::create_dir_all(dir.path().join("proc")).expect("made");
         let stat = |text: &str| std::fs::write(dir.path().join("proc/stat"), text).expect("written");
         let (tree, mut processor) = (Tree::at(dir.path()), Processor::default());
-        stat("cpu  100 0 50 800 50 0 0 0 0 0\ncpu0 50 0 25 400 25 0 0 0 0 0\ncpu2 50 0 25 400 25 0 0 0 0 0\nintr 7 8\n");
+        stat(
+            "cpu  100 0 50 800 50 0 0 0 0 0\ncpu0 50 0 25 400 25 0 0 0 0 0\ncpu2 50 0 25 400 25 0 0 0 0 0\nintr 7 8\n",
+        );
         let first = processor.look(&tree);
         assert_eq!(first.busy_permille, None);
         assert_eq!(first.cores.iter().map(|c| c.number).collect::<Vec<_>>(), [0, 2], "core 1 is switched off");
         // Core 0: 30 of 100 ticks; core 2: 80 of 100 (guest's ticks are not counted twice); together 110 of 200. Core 3 is new.
-        stat("cpu  190 0 70 880 60 0 0 0 40 0\ncpu0 70 0 35 465 30 0 0 0 0 0\ncpu2 120 0 35 415 30 0 0 0 40 0\ncpu3 9 9 9 9 9 9 9 9\n");
+        stat(
+            "cpu  190 0 70 880 60 0 0 0 40 0\ncpu0 70 0 35 465 30 0 0 0 0 0\ncpu2 120 0 35 415 30 0 0 0 40 0\ncpu3 9 9 9 9 9 9 9 9\n",
+        );
         let second = processor.look(&tree);
         let cores: Vec<_> = second.cores.iter().map(|c| (c.number, c.busy_permille)).collect();
         assert_eq!((second.busy_permille, cores), (Some(550), vec![(0, Some(300)), (2, Some(800)), (3, None)]));

@@ -54,7 +54,11 @@ mod tests {
     fn without_a_status_the_default_is_in_force_and_a_link_from_the_root_stays_within_the_tree() {
         let dir = tempfile::tempdir().expect("a folder");
         std::fs::create_dir_all(dir.path().join("etc/nvpmodel")).expect("made");
-        std::fs::write(dir.path().join("etc/nvpmodel/board.conf"), "< PM_CONFIG DEFAULT=0 >\n< POWER_MODEL ID=0 NAME=15W >").expect("written");
+        std::fs::write(
+            dir.path().join("etc/nvpmodel/board.conf"),
+            "< PM_CONFIG DEFAULT=0 >\n< POWER_MODEL ID=0 NAME=15W >",
+        )
+        .expect("written");
         std::os::unix::fs::symlink("/etc/nvpmodel/board.conf", dir.path().join("etc/nvpmodel.conf")).expect("linked");
         let mode = mode(&Tree::at(dir.path())).expect("a mode");
         assert_eq!((mode.id, mode.name.as_deref(), mode.clocks_fixed), (0, Some("15W"), false));

@@ -61,7 +61,8 @@ mod tests {
                       VDD_CORE_A current(7)=2.00000000A\n  DDR_VDD2_V volt(99)=1.10000000V\nEXT5V_V volt(24)=5.06788000V\n";
         let (rails, total) = parsed(answer);
         let found: Vec<_> = rails.iter().map(|r| (r.name.as_str(), r.milliwatts, r.millivolts)).collect();
-        let want = [("DDR_VDD2", Some(220), Some(1100)), ("EXT5V", None, Some(5068)), ("VDD_CORE", Some(1800), Some(900))];
+        let want =
+            [("DDR_VDD2", Some(220), Some(1100)), ("EXT5V", None, Some(5068)), ("VDD_CORE", Some(1800), Some(900))];
         assert_eq!(found, want);
         // (0.2 × 1.1 + 2.0 × 0.9) × 1.1451 + 0.5879 = 2.02 × 1.1451 + 0.5879 = 2.9010 W
         assert_eq!(total, Some(2901));
@@ -69,7 +70,9 @@ mod tests {
 
     #[test]
     fn an_answer_that_is_none_has_no_rails_and_no_total() {
-        for answer in ["", "error=1 error_msg=\"Command not registered\"", "EXT5V_V volt(24)=nanV", "_A current(0)=", "=V"] {
+        for answer in
+            ["", "error=1 error_msg=\"Command not registered\"", "EXT5V_V volt(24)=nanV", "_A current(0)=", "=V"]
+        {
             let (rails, total) = parsed(answer);
             assert!(rails.iter().all(|r| r.milliwatts.is_none()) && total.is_none(), "{answer:?}: {rails:?}");
         }

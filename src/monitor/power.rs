@@ -1,5 +1,6 @@
 //! Power: which of a board's meters are read, and what their total is.
 
+use std::io;
 use std::time::Duration;
 
 use super::ina::{self, Found};
@@ -29,11 +30,19 @@ impl Meters {
         if !found.rails.is_empty() || found.incomplete {
             return of_rails(found, notes);
         }
-        if let Ok(answer) = vcio::command(tree, "pmic_read_adc") {
-            let (rails, total_mw) = pmic::parsed(&answer);
-            if !rails.is_empty() {
-                return Power { total_mw, total_of: total_mw.and(Some(TotalOf::Estimate)), rails };
+        match vcio::command(tree, "pmic_read_adc") {
+            Ok(answer) => {
+                let (rails, total_mw) = pmic::parsed(&answer);
+                if !rails.is_empty() {
+                    return Power { total_mw, total_of: total_mw.and(Some(TotalOf::Estimate)), rails };
+                }
             }
+            Err(why) if why.kind() == io::ErrorKind::PermissionDenied => {
+                notes.say("vcio", || {
+                    format!("power: the firmware cannot be asked: {why}; docs/power.md says what it takes")
+                });
+            }
+            Err(_) => {}
         }
         self.has_any = rapl::is_there(tree);
         let (rails, total_mw) = self.energy.look(tree, now, notes);

@@ -68,7 +68,8 @@ impl Energy {
 
 fn denied(domain: &Domain, why: &io::Error, notes: &mut Notes) {
     let file = domain.folder.join("energy_uj");
-    let hint = if why.kind() == io::ErrorKind::PermissionDenied { "; docs/power.md says which right it takes" } else { "" };
+    let hint =
+        if why.kind() == io::ErrorKind::PermissionDenied { "; docs/power.md says which right it takes" } else { "" };
     notes.say("rapl", || format!("power: {} cannot be read: {why}{hint}", file.display()));
 }
 
@@ -101,7 +102,9 @@ mod tests {
     impl Pc {
         fn new() -> Self {
             let pc = Self(tempfile::tempdir().expect("a folder"));
-            for (folder, name) in [("intel-rapl:0", "package-0"), ("intel-rapl:0:0", "core"), ("intel-rapl:0:1", "dram")] {
+            for (folder, name) in
+                [("intel-rapl:0", "package-0"), ("intel-rapl:0:0", "core"), ("intel-rapl:0:1", "dram")]
+            {
                 pc.write(folder, "name", name);
                 pc.write(folder, "max_energy_range_uj", "262143328850");
             }

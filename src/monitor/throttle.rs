@@ -1,10 +1,11 @@
 //! What slows a board down: a Raspberry Pi's flags, a Jetson's cooling devices and over-current counters, a PC's counter of hot moments.
 //!
 //! The firmware of a Raspberry Pi remembers what it has seen in bits 16 to 19, yet the kernel's driver clears them every two seconds: what
-//! was seen is kept here, for as long as the process runs.
+//! was seen is kept here, for as long as the process runs; and since a drop of voltage may come and go between two looks, there is a glance
+//! at these flags alone, to be taken more often than the driver clears them.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::sysfs::{self, Tree, entries, number, text};
 use super::vcio;
@@ -21,22 +22,16 @@ const INPUTS: std::ops::RangeInclusive<u32> = 1..=8;
 #[derive(Debug, Default)]
 pub(super) struct Latch {
     seen: BTreeSet<String>,
+    /// Seen by a glance since the last look.
+    glimpsed: BTreeSet<String>,
     counts: BTreeMap<String, u64>,
 }
 
 impl Latch {
     /// What slows the board down now, and did since the first look.
     pub(super) fn look(&mut self, tree: &Tree) -> Throttle {
-        let mut now = BTreeSet::new();
-        if let Some(bits) = firmware(tree) {
-            let set = |shift: usize| move |(bit, _): &(usize, &&str)| bits & (1 << (bit + shift)) != 0;
-            let named = |(_, name): (usize, &&str)| (*name).to_owned();
-            now.extend(FLAGS.iter().enumerate().filter(set(0)).map(named));
-            self.seen.extend(FLAGS.iter().enumerate().filter(set(16)).map(named));
-        }
-        if tree.chips().iter().any(|(name, chip)| name == "rpi_volt" && number(&chip.join("in0_lcrit_alarm")) == Some(1)) {
-            now.insert(FLAGS[0].to_owned());
-        }
+        self.glance(tree);
+        let mut now = std::mem::take(&mut self.glimpsed);
         now.extend(cooling(tree));
         let events = events(tree);
         for Event { name, count, slows } in &events {
@@ -52,6 +47,24 @@ impl Latch {
             seen: self.seen.iter().cloned().collect(),
             events: events.into_iter().map(|e| EventCount { name: e.name, count: e.count }).collect(),
         }
+    }
+}
+
+impl Latch {
+    /// A look at a Raspberry Pi's flags alone. What is set counts as set at the next look, too.
+    pub(super) fn glance(&mut self, tree: &Tree) {
+        if let Some(bits) = firmware(tree) {
+            let set = |shift: usize| move |(bit, _): &(usize, &&str)| bits & (1 << (bit + shift)) != 0;
+            let named = |(_, name): (usize, &&str)| (*name).to_owned();
+            self.glimpsed.extend(FLAGS.iter().enumerate().filter(set(0)).map(named));
+            self.seen.extend(FLAGS.iter().enumerate().filter(set(16)).map(named));
+        }
+        let alarm =
+            |(name, chip): &(String, PathBuf)| name == "rpi_volt" && number(&chip.join("in0_lcrit_alarm")) == Some(1);
+        if tree.chips().iter().any(alarm) {
+            self.glimpsed.insert(FLAGS[0].to_owned());
+        }
+        self.seen.extend(self.glimpsed.iter().cloned());
     }
 }
 
@@ -147,7 +160,11 @@ mod tests {
             let dir = tempfile::tempdir().expect("a folder");
             write(dir.path(), &format!("sys/devices/platform/{folder}/get_throttled"), "50000\n");
             let throttle = Latch::default().look(&Tree::at(dir.path()));
-            assert_eq!((names(&throttle.now), names(&throttle.seen)), (vec![], vec!["throttled", "under_voltage"]), "{folder}");
+            assert_eq!(
+                (names(&throttle.now), names(&throttle.seen)),
+                (vec![], vec!["throttled", "under_voltage"]),
+                "{folder}"
+            );
         }
     }
 
@@ -160,6 +177,24 @@ mod tests {
         assert_eq!(names(&latch.look(&Tree::at(dir.path())).now), ["under_voltage"]);
         write(dir.path(), "sys/class/hwmon/hwmon1/in0_lcrit_alarm", "0\n");
         let after = latch.look(&Tree::at(dir.path()));
+        assert_eq!((names(&after.now), names(&after.seen)), (vec![], vec!["under_voltage"]));
+    }
+
+    #[test]
+    fn a_drop_of_voltage_between_two_looks_is_told_by_the_next_one() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let alarm = |set: &str| write(dir.path(), "sys/class/hwmon/hwmon1/in0_lcrit_alarm", set);
+        write(dir.path(), "sys/class/hwmon/hwmon1/name", "rpi_volt\n");
+        let (tree, mut latch) = (Tree::at(dir.path()), Latch::default());
+        alarm("0\n");
+        assert_eq!(latch.look(&tree), Throttle::default());
+        alarm("1\n");
+        latch.glance(&tree);
+        alarm("0\n");
+        latch.glance(&tree);
+        let next = latch.look(&tree);
+        assert_eq!((names(&next.now), names(&next.seen)), (vec!["under_voltage"], vec!["under_voltage"]));
+        let after = latch.look(&tree);
         assert_eq!((names(&after.now), names(&after.seen)), (vec![], vec!["under_voltage"]));
     }
 
@@ -186,7 +221,12 @@ mod tests {
     #[test]
     fn a_cooling_device_counts_while_it_acts_and_a_fan_never() {
         let dir = tempfile::tempdir().expect("a folder");
-        for (n, kind, state) in [(0, "pwm-fan", "3"), (1, "gpu-throttle-alert", "1"), (2, "cpu-throttle-alert", "0"), (3, "thermal-cpufreq-0", "2")] {
+        for (n, kind, state) in [
+            (0, "pwm-fan", "3"),
+            (1, "gpu-throttle-alert", "1"),
+            (2, "cpu-throttle-alert", "0"),
+            (3, "thermal-cpufreq-0", "2"),
+        ] {
             write(dir.path(), &format!("sys/class/thermal/cooling_device{n}/type"), kind);
             write(dir.path(), &format!("sys/class/thermal/cooling_device{n}/cur_state"), state);
         }

@@ -69,6 +69,11 @@ impl Sensors {
         readings
     }
 
+    /// A quick look at what comes and goes between two looks; to be taken once a second.
+    pub fn glance(&mut self) {
+        self.latch.glance(&self.tree);
+    }
+
     /// What the sensors do not tell; each thing is said once.
     pub fn notes(&mut self) -> Vec<String> {
         self.notes.take()

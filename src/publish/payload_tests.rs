@@ -119,13 +119,19 @@ fn detections_say_what_was_seen_where_and_when() {
 #[test]
 fn readings_are_told_in_watts_volts_degrees_and_percent_and_what_there_is_not_is_null() {
     let message = render_telemetry(&samples::readings(), at(10_000), "gate", "peregrine");
-    assert_eq!((message.qos, message.retain, message.topic.as_str()), (Qos::AtMostOnce, false, "peregrine/gate/telemetry"));
+    assert_eq!(
+        (message.qos, message.retain, message.topic.as_str()),
+        (Qos::AtMostOnce, false, "peregrine/gate/telemetry")
+    );
     let body = valid(&message);
     assert_eq!((&body["power"]["total_watts"], &body["power"]["total_of"]), (&4.785.into(), &"input".into()));
     assert_eq!(body["temperatures"][0], serde_json::json!({"sensor": "cpu-thermal", "celsius": 51.187}));
     assert_eq!((&body["cpu"]["busy_percent"], &body["gpus"][0]["busy_percent"]), (&37.5.into(), &88.0.into()));
     let body = valid(&render_telemetry(&Readings::default(), at(0), "gate", "peregrine"));
-    assert_eq!((&body["power"]["total_watts"], &body["memory"], &body["mode"]), (&Value::Null, &Value::Null, &Value::Null));
+    assert_eq!(
+        (&body["power"]["total_watts"], &body["memory"], &body["mode"]),
+        (&Value::Null, &Value::Null, &Value::Null)
+    );
 }
 
 #[test]

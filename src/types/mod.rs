@@ -20,8 +20,8 @@ pub use frame::{CameraId, Captured, ColorMatrix, ColorRange, Frame, ImageView, P
 pub use geometry::Rect;
 pub use measured::{CameraMeasured, Hottest, Measured};
 pub use readings::{
-    CoreUse, CpuUse, DiskUse, EventCount, Fan, GpuUse, MemoryUse, Power, PowerMode, Rail, Readings, Temperature, Throttle,
-    TotalOf,
+    CoreUse, CpuUse, DiskUse, EventCount, Fan, GpuUse, MemoryUse, Power, PowerMode, Rail, Readings, Temperature,
+    Throttle, TotalOf,
 };
 pub use report::{
     CameraState, CameraStatus, EngineState, EngineStatus, Finding, Label, Report, Sighting, TrackEvent, TrackPhase,

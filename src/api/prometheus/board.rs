@@ -45,7 +45,11 @@ fn throttle(page: &mut Page, throttle: &Throttle) {
     for reason in &throttle.seen {
         page.sample("throttled", &[("reason", reason)], u8::from(throttle.now.contains(reason)));
     }
-    page.family("throttle_events_total", "counter", "What the board counted of over-current and heat since it started.");
+    page.family(
+        "throttle_events_total",
+        "counter",
+        "What the board counted of over-current and heat since it started.",
+    );
     for event in &throttle.events {
         page.sample("throttle_events_total", &[("event", &event.name)], event.count);
     }

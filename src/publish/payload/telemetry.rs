@@ -5,8 +5,8 @@ use serde::Serialize;
 
 use super::{Kind, Message, Qos, SCHEMA, json, rfc3339, topics};
 use crate::types::{
-    Captured, CoreUse, CpuUse, DiskUse, EventCount, Fan, GpuUse, MemoryUse, Power, PowerMode, Rail, Readings, Temperature,
-    Throttle, TotalOf,
+    Captured, CoreUse, CpuUse, DiskUse, EventCount, Fan, GpuUse, MemoryUse, Power, PowerMode, Rail, Readings,
+    Temperature, Throttle, TotalOf,
 };
 
 /// Nobody wants to know late how warm it was: brokers that speak MQTT 5 throw the message away after this.
