@@ -8,11 +8,10 @@ pub(super) fn rows(readings: &Readings) -> Vec<(&'static str, String)> {
     rows.extend(throttle(&readings.throttle));
     rows.extend(cpu(&readings.cpu));
     rows.extend(readings.gpus.iter().map(|g| ("gpu", gpu(g))));
-    rows.extend(
-        readings.memory.map(|m| {
-            ("memory", format!("{} available, {} in the swap", gib(m.available_bytes), gib(m.swap_used_bytes)))
-        }),
-    );
+    rows.extend(readings.memory.map(|m| {
+        let (available, swap) = (gib(m.available_bytes), gib(m.swap_used_bytes));
+        ("available", format!("{available} of memory; {swap} lie in the swap"))
+    }));
     rows.extend(readings.disk.map(|d| ("disk", format!("{} free of {}", gib(d.free_bytes), gib(d.total_bytes)))));
     for fan in &readings.fans {
         let duty = fan.duty_permille.map(|d| format!("{} %", d / 10));

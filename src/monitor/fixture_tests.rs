@@ -36,8 +36,10 @@ fn words(all: &[String]) -> Vec<&str> {
     all.iter().map(String::as_str).collect()
 }
 
-/// Name, load and clocks of the GPU.
-fn gpu(readings: &Readings) -> Vec<(&str, Option<u32>, Option<u32>, Option<u32>)> {
+/// Name, load and clocks of a GPU.
+type Gpu<'a> = (&'a str, Option<u32>, Option<u32>, Option<u32>);
+
+fn gpu(readings: &Readings) -> Vec<Gpu<'_>> {
     readings.gpus.iter().map(|g| (g.name.as_str(), g.busy_permille, g.clock_mhz, g.max_clock_mhz)).collect()
 }
 
