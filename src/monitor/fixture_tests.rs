@@ -294,7 +294,7 @@ fn a_gpu_that_appears_after_the_daemon_is_found_and_told_of_once() {
 
 #[test]
 fn a_device_without_any_sensor_says_so_once_and_has_no_readings() {
-    let mut sensors = sensors(Path::new("/nonexistent"));
+    let mut sensors = Sensors::new(Path::new("/nonexistent"), PathBuf::new());
     assert_eq!(sensors.look(Duration::ZERO), Readings::default());
     assert_eq!(sensors.notes().len(), 3);
     sensors.look(Duration::from_secs(1));

@@ -91,7 +91,8 @@ impl Sensors {
     }
 
     fn disk(&self) -> Option<DiskUse> {
-        let (total_bytes, free_bytes) = disk::room_bytes(&self.state_folder)?;
+        // The folder may be made only when there is something to keep; it will lie where the folders above it do.
+        let (total_bytes, free_bytes) = self.state_folder.ancestors().find_map(disk::room_bytes)?;
         Some(DiskUse { total_bytes, free_bytes })
     }
 
