@@ -23,6 +23,7 @@ mod orders;
 mod pictures;
 mod retained;
 mod starting;
+mod vitals;
 
 use asked::Asked;
 pub use events::wire_form;
@@ -30,6 +31,7 @@ use events::{Events, Way};
 use neighbours::Neighbours;
 use pictures::Pictures;
 use starting::Starting;
+use vitals::Vitals;
 
 /// The contract is five seconds from the signal to the exit. Cameras have one of them (see `lanes`), the engine one and a half: the slowest
 /// model on the slowest board takes about a second a frame. The outbox has what is left.
@@ -44,6 +46,8 @@ const STORE_RETURNS_WITHIN: Duration = Duration::from_millis(700);
 const PICTURES_RETURN_WITHIN: Duration = Duration::from_millis(500);
 /// The HTTP server's loop turns ten times a second.
 const API_RETURNS_WITHIN: Duration = Duration::from_millis(500);
+/// Sensors answer within milliseconds, all but those on a slow bus.
+const MONITOR_RETURNS_WITHIN: Duration = Duration::from_millis(200);
 /// The engine beats between two frames.
 const ENGINE_SILENCE: Duration = Duration::from_secs(20);
 /// The publisher's and the server's loops turn at least once a second.
@@ -85,6 +89,7 @@ struct App {
     /// Loads models though the end was asked for: TensorRT lets go of a build between two steps only.
     loader: Option<Worker>,
     api: Option<api::Server>,
+    vitals: Vitals,
 }
 
 /// Runs the daemon until a signal ends it. `read_again` reads the configuration anew when a signal asks for that.
@@ -170,6 +175,8 @@ impl App {
             surfaces: pipeline::surfaces(&config),
             status: Arc::new(status),
         };
+        let stop = Stop::new();
+        let vitals = Vitals::start(&config, clock, &metrics, publisher.clone(), stop.child())?;
         Ok(Self {
             config,
             clock,
@@ -178,7 +185,7 @@ impl App {
             lanes: Lanes::default(),
             parts,
             models_loaded: Arc::default(),
-            stop: Stop::new(),
+            stop,
             publisher,
             driver,
             events,
@@ -188,6 +195,7 @@ impl App {
             engines: Vec::new(),
             loader: None,
             api: None,
+            vitals,
         })
     }
 
@@ -319,6 +327,9 @@ impl App {
         if !self.events.stop(within(STORE_RETURNS_WITHIN)) {
             log::warn!(stage = "store"; "events were left that are not on disk");
         }
+        if !self.vitals.join(&self.clock, within(MONITOR_RETURNS_WITHIN)) {
+            log::warn!(stage = "monitor"; "a sensor did not answer in time");
+        }
         if self.api.is_some_and(|server| !server.join(&self.clock, within(API_RETURNS_WITHIN))) {
             log::warn!(stage = "api"; "did not end in time");
         }
@@ -360,6 +371,9 @@ impl App {
             }
             if self.pictures.is_finished() {
                 return Err(AppError::ThreadEnded("pictures".to_owned()));
+            }
+            if self.vitals.is_finished() {
+                return Err(AppError::ThreadEnded("monitor".to_owned()));
             }
             let silent = self.hearts.silent();
             if silent.is_empty() {

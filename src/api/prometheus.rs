@@ -10,6 +10,8 @@ use crate::runtime::environment;
 use crate::telemetry::{CameraMetrics, Counter, EngineMetrics, Histogram, Metrics};
 use crate::types::CameraState;
 
+mod board;
+
 /// Upper edges of the shown histograms in milliseconds: coarse, since every one is a time series for each camera and stage.
 const LE_MS: [u64; 13] = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000];
 
@@ -26,6 +28,7 @@ pub(super) fn text(metrics: &Metrics, up: Duration) -> String {
     mqtt(&mut page, metrics);
     store(&mut page, metrics);
     pictures(&mut page, metrics);
+    board::readings(&mut page, metrics.readings(up).as_deref());
     page.0
 }
 
@@ -255,6 +258,7 @@ fn escaped(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::types::{Power, Readings, Throttle, TotalOf};
 
     #[test]
     fn a_camera_shows_its_state_once_and_odd_names_stay_in_their_quotes() {
@@ -266,6 +270,24 @@ mod tests {
         let set: Vec<_> = of_state.iter().filter(|l| l.ends_with(" 1")).collect();
         assert_eq!(set, [&r#"peregrine_camera_state{camera="a\"b\\c\n",state="streaming"} 1"#]);
         assert!(text.contains("peregrine_uptime_seconds 2\n"));
+    }
+
+    #[test]
+    fn readings_are_shown_in_base_units_until_they_are_old() {
+        let metrics = Metrics::default();
+        let power = Power { total_mw: Some(4785), total_of: Some(TotalOf::Input), rails: Vec::new() };
+        let throttle = Throttle { now: Vec::new(), seen: vec!["throttled".to_owned()], events: Vec::new() };
+        let readings = Readings { power, throttle, ..Readings::default() };
+        metrics.set_readings(Arc::new(readings), Duration::from_secs(40));
+        let fresh = text(&metrics, Duration::from_secs(40));
+        for line in ["peregrine_power_watts{of=\"input\"} 4.785\n", "peregrine_throttled{reason=\"throttled\"} 0\n"] {
+            assert!(fresh.contains(line), "{line} is missing");
+        }
+        assert!(
+            !fresh.lines().any(|l| l.starts_with("peregrine_memory_size_bytes")),
+            "what was not measured has no sample"
+        );
+        assert!(!text(&metrics, Duration::from_secs(41)).contains("4.785"));
     }
 
     #[test]

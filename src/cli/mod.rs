@@ -19,6 +19,7 @@ mod output;
 mod pictures;
 mod probe;
 mod progress;
+mod readings;
 mod replay;
 mod run;
 mod table;

@@ -4,14 +4,20 @@
 //! gathered here.
 
 use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use serde::Serialize;
 
-use super::Failure;
 use super::output::say;
-use crate::monitor::{self, Sensor};
-use crate::runtime::environment;
+use super::{Failure, readings};
+use crate::monitor::{Board, Sensor, Sensors};
+use crate::runtime::{Clock, environment, threads};
+use crate::types::Readings;
 use crate::{infer, ingest};
+
+/// Counters of load move a hundred times a second.
+const BETWEEN_LOOKS: Duration = Duration::from_millis(200);
 
 /// Shows what this device offers: engines, decoders, sensors, processor features.
 #[derive(Debug, clap::Args)]
@@ -19,6 +25,9 @@ pub(super) struct Args {
     /// One JSON object.
     #[arg(long)]
     json: bool,
+    /// Reads the sensors of a tree that was recorded on another board: the folder that holds its sys, proc, etc, var and dev.
+    #[arg(long, hide = true, value_name = "DIR", default_value = "/")]
+    root: PathBuf,
 }
 
 /// Something that a stage can use, or not.
@@ -39,6 +48,10 @@ pub(super) struct ProbeReport {
     pub version: &'static str,
     /// The board, where the firmware names it.
     pub board: Option<String>,
+    /// Its chip, as the device tree names it.
+    pub chip: Option<String>,
+    /// NVIDIA's release of Linux for Tegra.
+    pub l4t: Option<String>,
     /// The processor.
     pub cpu: Cpu,
     /// Memory in bytes.
@@ -49,6 +62,10 @@ pub(super) struct ProbeReport {
     pub decoders: Vec<Offer>,
     /// Temperature sensors.
     pub sensors: Vec<Sensor>,
+    /// What all sensors say.
+    pub readings: Readings,
+    /// What they do not.
+    pub notes: Vec<String>,
 }
 
 /// The processor.
@@ -69,7 +86,7 @@ pub(super) struct Cpu {
 /// # Errors
 /// When the report cannot be written.
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
-    let report = report();
+    let report = report(&args.root);
     if args.json {
         let json = serde_json::to_string_pretty(&report).map_err(|e| Failure::Bug(e.to_string()))?;
         say(&(json + "\n"))
@@ -78,21 +95,32 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     }
 }
 
-fn report() -> ProbeReport {
+fn report(root: &Path) -> ProbeReport {
+    let mut sensors = Sensors::new(root, root.to_owned());
+    let Board { model, chip, l4t } = sensors.board();
     let (engines, decoders) = of_stages();
+    let clock = Clock::start();
+    // Load, and the power of a PC, are of the time between two looks.
+    sensors.look(clock.mono());
+    threads::pause(BETWEEN_LOOKS);
+    let readings = sensors.look(clock.mono());
     ProbeReport {
         version: env!("CARGO_PKG_VERSION"),
-        board: environment::board_name(),
+        board: model,
+        chip,
+        l4t,
         cpu: Cpu {
             name: environment::processor_name(),
             arch: std::env::consts::ARCH,
             processors: environment::processors(),
             features: cpu_features(),
         },
-        memory_bytes: environment::memory_bytes(),
+        memory_bytes: readings.memory.map(|memory| memory.total_bytes),
         engines,
         decoders,
-        sensors: monitor::sensors(),
+        sensors: sensors.temperatures(),
+        readings,
+        notes: sensors.notes(),
     }
 }
 
@@ -171,6 +199,12 @@ fn table(report: &ProbeReport) -> String {
         let value = sensor.millicelsius.map_or_else(|| "no value".to_owned(), |m| format!("{:.1} °C", m as f64 * 1e-3));
         row("sensor", &format!("{:<22}{value}", sensor.name));
     }
+    for (what, value) in readings::rows(&report.readings) {
+        row(what, &value);
+    }
+    for note in &report.notes {
+        row("note", note);
+    }
     out
 }
 
@@ -180,7 +214,7 @@ mod tests {
 
     #[test]
     fn the_table_shows_what_is_there_and_what_is_not() {
-        let mut report = report();
+        let mut report = report(Path::new("/nonexistent"));
         report.engines = vec![Offer { name: "tract".to_owned(), available: true, detail: "0.23".to_owned() }];
         report.decoders =
             vec![Offer { name: "nvv4l2decoder".to_owned(), available: false, detail: "absent".to_owned() }];

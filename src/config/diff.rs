@@ -60,6 +60,7 @@ fn restart_needed(old: &Config, new: &Config) -> Vec<&'static str> {
         ("homeassistant", old.homeassistant != new.homeassistant),
         ("onvif", old.onvif != new.onvif),
         ("commands", old.commands != new.commands),
+        ("monitor", old.monitor != new.monitor),
         ("api", old.api != new.api),
         ("log", old.log != new.log),
     ];

@@ -13,6 +13,7 @@ use super::budget::BudgetFile;
 use super::commands::CommandsFile;
 use super::integrations::{HomeAssistantFile, OnvifFile};
 use super::masks::{MaskFile, SnapshotsFile};
+use super::monitor::MonitorFile;
 use super::schedule::{Priority, ScheduleFile};
 use super::store::StoreFile;
 use super::zones::{LineFile, ZoneFile};
@@ -88,6 +89,9 @@ pub struct ConfigFile {
     /// Orders over MQTT.
     #[serde(default)]
     pub commands: CommandsFile,
+    /// Sensors of the board: power, heat, load.
+    #[serde(default)]
+    pub monitor: MonitorFile,
     /// The HTTP server for health, metrics and statistics.
     #[serde(default)]
     pub api: ApiFile,

@@ -24,6 +24,7 @@ mod integrations;
 mod load;
 mod login;
 mod masks;
+mod monitor;
 mod outline;
 mod profile;
 mod redact;
@@ -46,6 +47,7 @@ pub use file::ConfigFile;
 pub use integrations::{HomeAssistant, Onvif};
 pub use load::{Loaded, defaults, load};
 pub use masks::{Mask, Snapshots, SnapshotsMqtt};
+pub use monitor::Monitor;
 pub use redact::redacted;
 pub use render::{json_schema, reference, render};
 pub use resolve::{Secrets, Surroundings};
@@ -92,6 +94,8 @@ pub struct Config {
     pub onvif: Onvif,
     /// `[commands]`
     pub commands: Commands,
+    /// `[monitor]`
+    pub monitor: Monitor,
     /// `[api]`
     pub api: Api,
     /// `[log]`

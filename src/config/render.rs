@@ -126,6 +126,7 @@ pub(super) fn typed(config: &Config, show: Show) -> ConfigFile {
         homeassistant: config.homeassistant.typed(),
         onvif: config.onvif.typed(),
         commands: config.commands.typed(),
+        monitor: config.monitor.typed(),
         api: ApiFile { enabled: Some(config.api.enabled), listen: Some(config.api.listen.to_string()) },
         log: LogFile { level: Some(level(config.log.level)) },
     }

@@ -15,7 +15,7 @@ use super::file::{ClassifyFile, ConfigFile, IngestFile, LogLevel, MqttFile, Tens
 use super::login::LoginKeys;
 use super::walk::{did_you_mean, is_name};
 use super::{
-    Alert, Api, Budget, Classify, ClientCert, Commands, Config, Detect, Device, EngineChoice, HomeAssistant, Ingest, Log, Mqtt,
+    Alert, Api, Budget, Classify, ClientCert, Commands, Config, Detect, Device, EngineChoice, HomeAssistant, Ingest, Log, Monitor, Mqtt,
     MqttVersion, Nvmm, Onvif, Paths, Publish, Schedule, Snapshots, Store, Tensorrt, Tls, Track,
 };
 
@@ -97,6 +97,7 @@ pub(super) fn resolve(file: &ConfigFile, around: &Surroundings, read: ReadSecret
         homeassistant: HomeAssistant::resolve("homeassistant", &file.homeassistant, &mut r),
         onvif: Onvif::resolve("onvif", &file.onvif, &mut r),
         commands: Commands::resolve("commands", &file.commands, &mut r),
+        monitor: Monitor::resolve("monitor", &file.monitor, &mut r),
         api: Api { enabled: file.api.enabled.unwrap_or(true), listen: r.listen(file.api.listen.as_deref()) },
         log: Log { level: level(file.log.level.unwrap_or(LogLevel::Info)) },
     };

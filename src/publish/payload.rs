@@ -13,6 +13,7 @@ mod event;
 mod figures;
 mod picture;
 mod state;
+mod telemetry;
 
 use alert::AlertBody;
 pub use alert::{render_alert, render_alert_over};
@@ -22,6 +23,7 @@ pub(super) use figures::rfc3339;
 use figures::{Corners, Size, age_ms, normalised, pixels, share};
 pub use picture::render_picture;
 pub use state::{render_state, schemas as state_schemas};
+pub use telemetry::render_telemetry;
 
 /// The version of the payloads. A field may be added within it; one that goes or changes its meaning makes it 2.
 pub const SCHEMA: u32 = 1;
@@ -69,6 +71,8 @@ pub enum Kind {
     CameraHealth,
     /// How the device fares.
     DeviceHealth,
+    /// What the board's sensors say.
+    Telemetry,
     /// What became of an order.
     CommandResult,
     /// What Home Assistant finds entities by.
@@ -95,6 +99,7 @@ impl Kind {
             Self::DetectionState => "detection_state",
             Self::CameraHealth => "camera_health",
             Self::DeviceHealth => "device_health",
+            Self::Telemetry => "telemetry",
             Self::CommandResult => "command_result",
             Self::HomeAssistant => "homeassistant",
             Self::Onvif => "onvif",
@@ -381,7 +386,7 @@ pub fn render_presence(presence: Presence, device: &str, prefix: &str) -> Messag
 }
 
 /// The JSON Schema of every message, with the name of its file below docs/schemas.
-pub fn schemas() -> [(&'static str, Schema); 7] {
+pub fn schemas() -> [(&'static str, Schema); 8] {
     [
         ("detections.schema.json", schema_for!(Detections<'static>)),
         ("tracks.schema.json", schema_for!(Tracks<'static>)),
@@ -390,6 +395,7 @@ pub fn schemas() -> [(&'static str, Schema); 7] {
         ("device-status.schema.json", schema_for!(DeviceStatusBody<'static>)),
         ("event.schema.json", event::schema()),
         ("alert.schema.json", schema_for!(AlertBody<'static>)),
+        telemetry::schema(),
     ]
 }
 

@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::*;
 use crate::publish::samples;
 use crate::runtime::environment;
-use crate::types::{EngineState, Rect, What};
+use crate::types::{EngineState, Readings, Rect, What};
 
 const WRITE: &str = "PEREGRINE_WRITE";
 
@@ -67,6 +67,7 @@ fn examples() -> [(&'static str, Message); 12] {
         ("alert", render_alert(&samples::stored(8, Some("yard"), samples::raised("red_car")), "gate", "peregrine")),
         ("device online", render_presence(Presence::Online(at(0)), "gate", "peregrine")),
         ("device stopped", render_presence(Presence::Stopped(at(9_000)), "gate", "peregrine")),
+        ("telemetry", render_telemetry(&samples::readings(), at(10_000), "gate", "peregrine")),
         ("device vanished", render_presence(Presence::Vanished, "gate", "peregrine")),
     ]
 }
@@ -114,6 +115,24 @@ fn detections_say_what_was_seen_where_and_when() {
     assert_eq!(first["box_px"], serde_json::json!({"x1": 320.0, "y1": 180.0, "x2": 640.0, "y2": 540.0}));
     let at_the_edge = &body["detections"][1]["box_px"];
     assert_eq!((&at_the_edge["x1"], &at_the_edge["y2"]), (&0.0.into(), &720.0.into()));
+}
+
+#[test]
+fn readings_are_told_in_watts_volts_degrees_and_percent_and_what_there_is_not_is_null() {
+    let message = render_telemetry(&samples::readings(), at(10_000), "gate", "peregrine");
+    assert_eq!(
+        (message.qos, message.retain, message.topic.as_str()),
+        (Qos::AtMostOnce, false, "peregrine/gate/telemetry")
+    );
+    let body = valid(&message);
+    assert_eq!((&body["power"]["total_watts"], &body["power"]["total_of"]), (&4.785.into(), &"input".into()));
+    assert_eq!(body["temperatures"][0], serde_json::json!({"sensor": "cpu-thermal", "celsius": 51.187}));
+    assert_eq!((&body["cpu"]["busy_percent"], &body["gpus"][0]["busy_percent"]), (&37.5.into(), &88.0.into()));
+    let body = valid(&render_telemetry(&Readings::default(), at(0), "gate", "peregrine"));
+    assert_eq!(
+        (&body["power"]["total_watts"], &body["memory"], &body["mode"]),
+        (&Value::Null, &Value::Null, &Value::Null)
+    );
 }
 
 #[test]

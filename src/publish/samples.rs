@@ -5,8 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
 use crate::types::{
-    Backlog, BudgetMove, CameraState, CameraStatus, Captured, ClassNames, Detection, EngineState, EngineStatus, Event,
-    Label, Lane, Rect, Report, Severity, Sighting, Stored, Subject, Track, TrackEvent, TrackPhase, What,
+    Backlog, BudgetMove, CameraState, CameraStatus, Captured, ClassNames, CoreUse, CpuUse, Detection, DiskUse, EngineState, EngineStatus, Event, EventCount, Fan, GpuUse, Label, Lane, MemoryUse, Power, PowerMode, Rail, Readings, Rect, Report, Severity, Sighting, Stored, Subject, Temperature, Throttle, TotalOf, Track, TrackEvent, TrackPhase, What,
 };
 
 /// 2026-03-01T12:00:00Z: when the samples' monotonic clock began.
@@ -86,6 +85,41 @@ pub(super) fn engine(state: EngineState, at: Duration) -> Report {
         since: captured(at),
         reason: reason.to_owned(),
     })
+}
+
+/// What the sensors of an Orin Nano might say.
+pub(super) fn readings() -> Readings {
+    let rail = |name: &str, mw, mv, ma| Rail {
+        name: name.to_owned(),
+        milliwatts: Some(mw),
+        millivolts: Some(mv),
+        milliamps: Some(ma),
+    };
+    let rails = vec![rail("VDD_IN", 4785, 4984, 960), rail("VDD_CPU_GPU_CV", 597, 4976, 120)];
+    Readings {
+        power: Power { total_mw: Some(4785), total_of: Some(TotalOf::Input), rails },
+        temperatures: vec![Temperature { sensor: "cpu-thermal".to_owned(), millicelsius: 51_187 }],
+        throttle: Throttle {
+            now: Vec::new(),
+            seen: vec!["oc1".to_owned()],
+            events: vec![EventCount { name: "oc1".to_owned(), count: 2 }],
+        },
+        cpu: CpuUse {
+            busy_permille: Some(375),
+            cores: vec![CoreUse { number: 0, busy_permille: Some(375), clock_mhz: Some(1510) }],
+        },
+        gpus: vec![GpuUse {
+            name: "17000000.gpu".to_owned(),
+            busy_permille: Some(880),
+            clock_mhz: Some(612),
+            max_clock_mhz: Some(1020),
+            governor: Some("nvhost_podgov".to_owned()),
+        }],
+        memory: Some(MemoryUse { total_bytes: 7_990_000_000, available_bytes: 5_200_000_000, swap_used_bytes: 0 }),
+        disk: Some(DiskUse { total_bytes: 62_000_000_000, free_bytes: 31_000_000_000 }),
+        fans: vec![Fan { name: "pwmfan".to_owned(), duty_permille: Some(345), rpm: Some(1893) }],
+        mode: Some(PowerMode { id: 2, name: Some("MAXN_SUPER".to_owned()), clocks_fixed: false }),
+    }
 }
 
 /// The life of the daemon that samples come from.

@@ -49,16 +49,3 @@ pub fn processor_name() -> String {
         })
         .unwrap_or_else(|| std::env::consts::ARCH.to_owned())
 }
-
-/// Memory of the machine in bytes.
-pub fn memory_bytes() -> Option<u64> {
-    let info = std::fs::read_to_string("/proc/meminfo").ok()?;
-    let line = info.lines().find_map(|l| l.strip_prefix("MemTotal:"))?;
-    line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok().map(|kib| kib * 1024)
-}
-
-/// The board's name, where a device tree has one.
-pub fn board_name() -> Option<String> {
-    let model = std::fs::read_to_string("/proc/device-tree/model").ok()?;
-    Some(model.trim_end_matches('\0').trim().to_owned()).filter(|m| !m.is_empty())
-}

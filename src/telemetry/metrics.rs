@@ -4,8 +4,10 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use super::histogram::Histogram;
+use crate::types::Readings;
 
 /// A number that only grows.
 #[derive(Debug, Default)]
@@ -192,11 +194,19 @@ pub struct EngineMetrics {
 /// What a model is for ("detect", "classify.NAME") and its name, with its numbers.
 pub type EngineOf = ((String, String), Arc<EngineMetrics>);
 
+/// What the sensors said last.
+#[derive(Debug)]
+struct Latest {
+    readings: Arc<Readings>,
+    good_until: Duration,
+}
+
 /// Everything the daemon counts.
 #[derive(Debug, Default)]
 pub struct Metrics {
     cameras: Mutex<BTreeMap<String, Arc<CameraMetrics>>>,
     engines: Mutex<BTreeMap<(String, String), Arc<EngineMetrics>>>,
+    readings: Mutex<Option<Latest>>,
     /// Stage times.
     pub stages: StageMetrics,
     /// The broker.
@@ -225,6 +235,18 @@ impl Metrics {
         let cameras = self.cameras.lock().unwrap_or_else(PoisonError::into_inner);
         cameras.iter().map(|(n, m)| (n.clone(), Arc::clone(m))).collect()
     }
+
+    /// What the board's sensors said last; None before the first look at them, and when no new one came until this one grew old.
+    pub fn readings(&self, now: Duration) -> Option<Arc<Readings>> {
+        let latest = self.readings.lock().unwrap_or_else(PoisonError::into_inner);
+        latest.as_ref().filter(|latest| now <= latest.good_until).map(|latest| Arc::clone(&latest.readings))
+    }
+
+    /// The board's sensors were looked at. `good_until` is a moment of the monotonic clock.
+    pub fn set_readings(&self, readings: Arc<Readings>, good_until: Duration) {
+        *self.readings.lock().unwrap_or_else(PoisonError::into_inner) = Some(Latest { readings, good_until });
+    }
+
     /// A model's numbers, made at first use; `stage` says what it is for.
     pub fn engine(&self, stage: &str, model: &str) -> Arc<EngineMetrics> {
         let mut engines = self.engines.lock().unwrap_or_else(PoisonError::into_inner);

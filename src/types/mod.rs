@@ -8,6 +8,7 @@ pub mod frame;
 pub mod geometry;
 pub mod measured;
 pub mod names;
+pub mod readings;
 pub mod report;
 pub mod stored;
 pub mod surface;
@@ -18,6 +19,10 @@ pub use event::{BudgetMove, Event, Severity, Subject, What};
 pub use frame::{CameraId, Captured, ColorMatrix, ColorRange, Frame, ImageView, PixelFormat, Pixels, Plane, RgbImage};
 pub use geometry::Rect;
 pub use measured::{CameraMeasured, Hottest, Measured};
+pub use readings::{
+    CoreUse, CpuUse, DiskUse, EventCount, Fan, GpuUse, MemoryUse, Power, PowerMode, Rail, Readings, Temperature,
+    Throttle, TotalOf,
+};
 pub use report::{
     CameraState, CameraStatus, EngineState, EngineStatus, Finding, Label, Report, Sighting, TrackEvent, TrackPhase,
 };

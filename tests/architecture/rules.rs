@@ -198,6 +198,7 @@ const PURE: &[&str] = &[
     "src/pictures/still",
     "src/pictures/wishes",
     "src/pictures/worth",
+    "src/monitor/pmic",
     "src/publish/alerts",
     "src/publish/blame",
     "src/publish/asyncapi",
@@ -251,7 +252,8 @@ pub(super) fn purity(sources: &[Source]) -> Vec<String> {
 }
 
 /// Where `unsafe` may stand (each a path's beginning).
-const UNSAFE: &[&str] = &["src/infer/tensorrt/", "src/infer/int8/", "src/pixels/simd", "src/ingest/gst"];
+const UNSAFE: &[&str] =
+    &["src/infer/tensorrt/", "src/infer/int8/", "src/pixels/simd", "src/ingest/gst", "src/monitor/vcio.rs"];
 
 /// Rule 6: `unsafe` and `cfg(feature)` stay where they are looked for.
 pub(super) fn confined(sources: &[Source]) -> Vec<String> {

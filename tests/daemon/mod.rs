@@ -6,6 +6,7 @@ mod orders;
 mod pictures;
 mod reload;
 mod shutdown;
+mod telemetry;
 
 use crate::support::{Broker, data};
 
