@@ -49,6 +49,7 @@ fn restart_needed(old: &Config, new: &Config) -> Vec<&'static str> {
         ("publish", old.publish != new.publish),
         ("ingest", old.ingest != new.ingest),
         ("detect", old.detect != new.detect),
+        ("attend", old.attend != new.attend),
         ("tensorrt", old.tensorrt != new.tensorrt),
         ("track", old.track != new.track),
         ("classify", old.classify != new.classify),

@@ -14,6 +14,7 @@ mod alert_checks;
 #[cfg(test)]
 mod alert_tests;
 mod alerts;
+mod attend;
 mod cameras;
 mod commands;
 mod diff;
@@ -36,6 +37,7 @@ mod walk;
 mod zones;
 
 pub use alerts::{Alert, Between, Cause, Clear, OnEvent, OnSystem, SystemKind};
+pub use attend::Attend;
 pub use commands::{CommandName, Commands};
 pub use diff::{Changes, diff};
 pub use error::{ConfigError, ConfigErrors};
@@ -64,6 +66,8 @@ pub struct Config {
     pub ingest: Ingest,
     /// `[detect]`
     pub detect: Detect,
+    /// `[attend]`
+    pub attend: Attend,
     /// `[tensorrt]`
     pub tensorrt: Tensorrt,
     /// `[track]`

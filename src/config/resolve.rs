@@ -15,8 +15,8 @@ use super::file::{ClassifyFile, ConfigFile, IngestFile, LogLevel, MqttFile, Tens
 use super::login::LoginKeys;
 use super::walk::{did_you_mean, is_name};
 use super::{
-    Alert, Api, Classify, ClientCert, Commands, Config, Detect, Device, EngineChoice, HomeAssistant, Ingest, Log, Mqtt,
-    MqttVersion, Nvmm, Onvif, Paths, Publish, Snapshots, Store, Tensorrt, Tls, Track,
+    Alert, Api, Attend, Classify, ClientCert, Commands, Config, Detect, Device, EngineChoice, HomeAssistant, Ingest,
+    Log, Mqtt, MqttVersion, Nvmm, Onvif, Paths, Publish, Snapshots, Store, Tensorrt, Tls, Track,
 };
 
 /// What the file does not say about the device that it is read on.
@@ -67,6 +67,7 @@ pub(super) fn resolve(file: &ConfigFile, around: &Surroundings, read: ReadSecret
             nms_iou: file.detect.nms_iou.map(|v| v as f32),
             classes: file.detect.classes.clone().unwrap_or_default(),
         },
+        attend: Attend::resolve("attend", &file.attend, &mut r),
         tensorrt: r.tensorrt(&file.tensorrt),
         track: Track {
             max_age_frames: file.track.max_age_frames.unwrap_or(10),

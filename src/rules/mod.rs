@@ -77,9 +77,10 @@ impl Rules {
         self.now = self.now.max(moment.captured.mono);
         let camera = self.camera.clone();
         let mut teller = Teller { camera: &camera, moment, emit };
+        // Where somebody should be is no event: what happens is told when a look has shown it.
         let (gone, seen): (Vec<&TrackEvent>, Vec<_>) = steps.iter().partition(|step| step.phase == TrackPhase::End);
         let seen_ids: BTreeSet<TrackId> = seen.iter().map(|step| step.track.id).collect();
-        for step in seen {
+        for step in seen.into_iter().filter(|step| step.track.lost_frames == 0) {
             self.see_track(step, &seen_ids, &mut teller);
         }
         for step in gone {
