@@ -17,6 +17,7 @@ pub mod pipeline; // the wiring: threads, queues, what happens when they are ful
 pub mod ingest; // cameras become frames
 pub mod ring; // newest wins; counts what it displaced
 pub mod schedule; // whose frame is next
+pub mod attend; // whether it is worth a look, or what is known says enough
 pub mod infer; // engines that run models, for detect and classify
 pub mod detect; // boxes and classes in a frame
 pub mod track; // the same object from frame to frame

@@ -52,9 +52,13 @@ type Cameras = [(String, Arc<CameraMetrics>)];
 type CounterOf = fn(&CameraMetrics) -> &Counter;
 
 fn cameras(page: &mut Page, cameras: &Cameras) {
-    let counters: [(&str, &str, CounterOf); 7] = [
+    let counters: [(&str, &str, CounterOf); 9] = [
         ("camera_frames_total", "Frames that the source delivered.", |m| &m.frames_total),
         ("camera_frames_analysed_total", "Frames that went through the detector.", |m| &m.frames_analysed_total),
+        ("camera_frames_coasted_total", "Frames not looked at, whose tracks were carried on.", |m| {
+            &m.frames_coasted_total
+        }),
+        ("camera_frames_same_total", "Frames that were the one looked at last, bit for bit.", |m| &m.frames_same_total),
         ("camera_frames_failed_total", "Frames that the detector failed on.", |m| &m.frames_failed_total),
         ("camera_detections_total", "Objects detected.", |m| &m.detections_total),
         ("camera_tracks_total", "Tracks confirmed.", |m| &m.tracks_total),

@@ -50,6 +50,7 @@ fn restart_needed(old: &Config, new: &Config) -> Vec<&'static str> {
         ("ingest", old.ingest != new.ingest),
         ("schedule", old.schedule != new.schedule),
         ("detect", old.detect != new.detect),
+        ("attend", old.attend != new.attend),
         ("tensorrt", old.tensorrt != new.tensorrt),
         ("track", old.track != new.track),
         ("classify", old.classify != new.classify),

@@ -9,6 +9,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::alerts::AlertFile;
+use super::attend::AttendFile;
 use super::budget::BudgetFile;
 use super::commands::CommandsFile;
 use super::integrations::{HomeAssistantFile, OnvifFile};
@@ -53,6 +54,9 @@ pub struct ConfigFile {
     /// The detector.
     #[serde(default)]
     pub detect: DetectFile,
+    /// Which frames the detector looks at.
+    #[serde(default)]
+    pub attend: AttendFile,
     /// How TensorRT runs models, where an engine is "tensorrt" or "auto" and there is an NVIDIA GPU.
     #[serde(default)]
     pub tensorrt: TensorrtFile,

@@ -14,6 +14,7 @@ mod alert_checks;
 #[cfg(test)]
 mod alert_tests;
 mod alerts;
+mod attend;
 mod budget;
 mod cameras;
 mod commands;
@@ -39,6 +40,7 @@ mod walk;
 mod zones;
 
 pub use alerts::{Alert, Between, Cause, Clear, OnEvent, OnSystem, SystemKind};
+pub use attend::Attend;
 pub use budget::{Budget, MaySet, Saving};
 pub use commands::{CommandName, Commands};
 pub use diff::{Changes, diff};
@@ -72,6 +74,8 @@ pub struct Config {
     pub schedule: Schedule,
     /// `[detect]`
     pub detect: Detect,
+    /// `[attend]`
+    pub attend: Attend,
     /// `[tensorrt]`
     pub tensorrt: Tensorrt,
     /// `[track]`

@@ -111,6 +111,7 @@ pub(super) fn typed(config: &Config, show: Show) -> ConfigFile {
             nms_iou: config.detect.nms_iou.map(decimal),
             classes: Some(config.detect.classes.clone()),
         },
+        attend: config.attend.typed(),
         tensorrt: tensorrt(&config.tensorrt),
         track: TrackFile {
             max_age_frames: Some(config.track.max_age_frames),

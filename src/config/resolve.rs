@@ -15,7 +15,7 @@ use super::file::{ClassifyFile, ConfigFile, IngestFile, LogLevel, MqttFile, Tens
 use super::login::LoginKeys;
 use super::walk::{did_you_mean, is_name};
 use super::{
-    Alert, Api, Budget, Classify, ClientCert, Commands, Config, Detect, Device, EngineChoice, HomeAssistant, Ingest, Log, Monitor, Mqtt,
+    Alert, Api, Attend, Budget, Classify, ClientCert, Commands, Config, Detect, Device, EngineChoice, HomeAssistant, Ingest, Log, Monitor, Mqtt,
     MqttVersion, Nvmm, Onvif, Paths, Publish, Schedule, Snapshots, Store, Tensorrt, Tls, Track,
 };
 
@@ -82,6 +82,7 @@ pub(super) fn resolve(file: &ConfigFile, around: &Surroundings, read: ReadSecret
             nms_iou: file.detect.nms_iou.map(|v| v as f32),
             classes: file.detect.classes.clone().unwrap_or_default(),
         },
+        attend: Attend::resolve("attend", &file.attend, &mut r),
         tensorrt: r.tensorrt(&file.tensorrt),
         track: Track {
             max_age_frames: file.track.max_age_frames.unwrap_or(10),

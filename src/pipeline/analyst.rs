@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use uuid::{NoContext, Timestamp, Uuid};
 
+use crate::attend::{Attention, Glance, Look, Reason};
 use crate::classify::{Classifier, ClassifyError, LabelBook};
 use crate::config;
 use crate::detect::{DetectError, Detector};
@@ -17,7 +18,7 @@ use crate::telemetry::{CameraMetrics, Metrics};
 use crate::track::Tracker;
 use crate::types::{
     CameraId, Captured, ClassNames, Detection, Event, Finding, Frame, Report, Sighting, Track, TrackEvent, TrackId,
-    TrackPhase,
+    TrackPhase, TrackUpdate, TrackView,
 };
 
 /// Why a frame gave nothing, or less than it could.
@@ -48,6 +49,8 @@ pub struct Watch<'a> {
     pub settings: &'a config::Camera,
     /// The tracker's settings.
     pub track: &'a config::Track,
+    /// Which frames are looked at; None looks at every one.
+    pub attend: Option<&'a config::Attend>,
     /// After a gap of this length between two frames no track is continued: who stands there now may be somebody else.
     pub gap: Duration,
     /// Who takes pictures of what happens; None where nobody does.
@@ -60,6 +63,9 @@ pub struct Watch<'a> {
 #[derive(Debug)]
 pub struct Follow {
     tracker: Tracker,
+    attention: Attention,
+    /// What the last look found.
+    found: Vec<Detection>,
     rules: Rules,
     book: LabelBook,
     blinds: Blinds,
@@ -98,10 +104,12 @@ impl Analyst {
 
     /// Begins to follow a camera.
     pub fn follow(watch: Watch<'_>) -> Follow {
-        let Watch { camera, settings, track, gap, studio, metrics } = watch;
+        let Watch { camera, settings, track, attend, gap, studio, metrics } = watch;
         let hidden = settings.masks.values().filter(|mask| mask.hide_from_detector);
         Follow {
             tracker: Tracker::new(track.clone()),
+            attention: Attention::new(&attend.cloned().unwrap_or_default(), settings),
+            found: Vec::new(),
             rules: Rules::new(camera, settings),
             book: LabelBook::new(),
             blinds: Blinds::new(Cover::new(hidden.map(|mask| mask.points.clone()))),
@@ -113,7 +121,7 @@ impl Analyst {
         }
     }
 
-    /// Looks at one frame. What there is to tell goes to `emit`, in the order in which it should be published.
+    /// Looks at one frame, or carries its tracks on where it is not worth a look. What there is to tell goes to `emit`, in the order in which it should be published.
     ///
     /// # Errors
     /// When a model fails. After a classifier's failure everything was emitted all the same.
@@ -125,6 +133,16 @@ impl Analyst {
     ) -> Result<(), AnalyseError> {
         // What models must not see they are not given; pictures are taken of the frame itself, whose masks they burn in.
         let shown = follow.blinds.over(frame);
+        let look = follow.judge_look(&shown);
+        if look == Look::Coast {
+            self.coast(&shown, frame, follow, emit);
+            return Ok(());
+        }
+        if look == Look::Same {
+            follow.metrics.frames_same_total.inc();
+            let found = std::mem::take(&mut follow.found);
+            return self.take_in(found, &shown, frame, (follow, look), emit);
+        }
         let detections = match self.detector.detect(shown.pixels.as_ref(), &self.clock, &self.metrics.stages) {
             Ok(detections) => detections,
             Err(e) => {
@@ -134,6 +152,18 @@ impl Analyst {
         };
         follow.metrics.frames_analysed_total.inc();
         follow.metrics.detections_total.add(detections.len() as u64);
+        self.take_in(detections, &shown, frame, (follow, look), emit)
+    }
+
+    /// What follows from what was found in a frame.
+    fn take_in(
+        &mut self,
+        detections: Vec<Detection>,
+        shown: &Frame,
+        frame: &Frame,
+        (follow, look): (&mut Follow, Look),
+        emit: &mut dyn FnMut(Finding),
+    ) -> Result<(), AnalyseError> {
         let moment = Moment::of(frame);
         if follow.is_silent(moment.captured.mono) {
             self.part(follow, emit);
@@ -146,9 +176,34 @@ impl Analyst {
         let update = follow.tracker.update(&detections);
         let tracked = self.clock.mono();
         self.metrics.stages.track.record(tracked.saturating_sub(began));
-        let classified = self.classify(&shown, &update.seen, follow);
+        follow.look_is_over(shown, &detections);
+        // The frame that was looked at last has been classified.
+        let classified = if look == Look::Same { Ok(()) } else { self.classify(shown, &update.seen, follow) };
 
         emit(Finding::Report(Report::Sighting(moment.sighting(detections, self.detector.classes()))));
+        self.tell(moment, &update, frame, follow, emit);
+        classified
+    }
+
+    /// A frame that is not looked at: its tracks are where they should be. Nothing was found in it, so nothing says so; nobody is classified
+    /// or drawn by a box that nobody saw, and no rule judges it.
+    fn coast(&self, shown: &Frame, frame: &Frame, follow: &mut Follow, emit: &mut dyn FnMut(Finding)) {
+        follow.metrics.frames_coasted_total.inc();
+        let began = self.clock.mono();
+        let Follow { tracker, attention, .. } = follow;
+        let update = with_glance(shown, |glance| tracker.coast(&mut |track| attention.find(glance, track)));
+        self.metrics.stages.track.record(self.clock.mono().saturating_sub(began));
+        self.tell(Moment::of(frame), &update, frame, follow, emit);
+    }
+
+    fn tell(
+        &self,
+        moment: Moment,
+        update: &TrackUpdate,
+        frame: &Frame,
+        follow: &mut Follow,
+        emit: &mut dyn FnMut(Finding),
+    ) {
         let mut steps = Vec::with_capacity(update.seen.len() + update.ended.len());
         for track in &update.seen {
             let phase = if update.born.contains(&track.id) { TrackPhase::New } else { TrackPhase::Update };
@@ -162,7 +217,6 @@ impl Analyst {
         follow.metrics.tracks_total.add(update.born.len() as u64);
         follow.metrics.tracks_active.set(follow.known.len() as i64);
         follow.last = Some(moment);
-        classified
     }
 
     /// Ends all that was begun for a camera: it is closed, or its picture was away for too long.
@@ -231,6 +285,26 @@ impl Follow {
         self.last.as_ref().is_some_and(|last| now.saturating_sub(last.captured.mono) > self.gap)
     }
 
+    /// Whether the frame is worth a look. One after a pause, or of another size, is: nothing that is known holds for it.
+    fn judge_look(&mut self, shown: &Frame) -> Look {
+        if !self.attention.is_on() {
+            return Look::Detect(Reason::First);
+        }
+        let size_px = shown.pixels.size_px();
+        if self.is_silent(shown.captured.mono) || self.last.as_ref().is_none_or(|last| last.size_px != size_px) {
+            self.attention.forget();
+        }
+        let tracks: Vec<TrackView> = self.tracker.views().collect();
+        with_glance(shown, |glance| self.attention.judge(glance, &tracks))
+    }
+
+    fn look_is_over(&mut self, shown: &Frame, found: &[Detection]) {
+        if self.attention.is_on() {
+            self.found = found.to_vec();
+            with_glance(shown, |glance| self.attention.saw(glance, self.tracker.views()));
+        }
+    }
+
     /// Whether a frame was looked at since the last end.
     pub(super) fn has_begun(&self) -> bool {
         self.last.is_some()
@@ -291,6 +365,12 @@ impl Moment {
             classes: classes.clone(),
         }
     }
+}
+
+/// The frame as attention judges it: frames in the video hardware's memory are not brought over for it.
+fn with_glance<T>(shown: &Frame, then: impl FnOnce(&Glance<'_>) -> T) -> T {
+    let pixels = shown.pixels.surface().is_none().then(|| shown.pixels.view());
+    then(&Glance { pixels: pixels.as_ref(), size_px: shown.pixels.size_px(), at: shown.captured.mono })
 }
 
 /// The event with the names of its pictures, where it asks for some.

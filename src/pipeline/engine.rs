@@ -70,7 +70,7 @@ pub fn run_engine(parts: EngineParts, stop: &Stop, emit: &mut dyn FnMut(Finding)
 
 fn watch<'a>(lane: &'a Lane, track: &'a config::Track, gap: Duration) -> Watch<'a> {
     let metrics = Arc::clone(&lane.metrics);
-    Watch { camera: &lane.camera, settings: &lane.settings, track, gap, studio: None, metrics }
+    Watch { camera: &lane.camera, settings: &lane.settings, track, gap, attend: None, studio: None, metrics }
 }
 
 #[cfg(test)]

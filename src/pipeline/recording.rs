@@ -115,6 +115,7 @@ impl Replay<'_> {
             camera: &camera,
             settings: &self.camera,
             track: &self.config.track,
+            attend: Some(&self.config.attend).filter(|attend| attend.enabled),
             gap: self.config.ingest.stall_after,
             studio: None,
             metrics,

@@ -214,6 +214,8 @@ struct TrackBody<'a> {
     score: f64,
     /// Frames since the track began, the first one counted.
     age_frames: u32,
+    /// True where the frame was not looked at: the box is where the track should be. Never with `new`; with `end` the box is the last one seen.
+    predicted: bool,
     /// When the track's first confirmed frame was captured: RFC 3339, UTC, milliseconds.
     #[schemars(extend("format" = "date-time"))]
     first_seen_at: String,
@@ -446,6 +448,7 @@ fn tracks_body<'a>(t: &'a TrackEvent, device: &'a str, now: Captured) -> Tracks<
             class_id: t.track.class,
             score: share(t.track.score),
             age_frames: t.track.age_frames,
+            predicted: t.phase == TrackPhase::Update && t.track.lost_frames > 0,
             first_seen_at: rfc3339(t.first_seen.wall),
             r#box: normalised(t.track.bbox, frame),
             box_px: pixels(t.track.bbox, frame),

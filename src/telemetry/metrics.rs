@@ -58,6 +58,10 @@ pub struct CameraMetrics {
     pub displaced_off_total: Counter,
     /// Frames that went through the detector.
     pub frames_analysed_total: Counter,
+    /// Frames that were not worth a look: their tracks were carried on.
+    pub frames_coasted_total: Counter,
+    /// Frames that were the very one looked at last: its result holds for them.
+    pub frames_same_total: Counter,
     /// Frames that the detector failed on.
     pub frames_failed_total: Counter,
     /// Detections.

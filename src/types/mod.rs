@@ -28,4 +28,4 @@ pub use report::{
 };
 pub use stored::{Backlog, Lane, Stored};
 pub use surface::{EglImage, Kept, Surface, SurfaceGate};
-pub use track::{Track, TrackId, TrackUpdate};
+pub use track::{Track, TrackId, TrackUpdate, TrackView};

@@ -7,8 +7,8 @@ use super::scan::{Named, Source, parts, paths, roots, without_tests};
 const GROUND: &[&str] = &["types", "config", "telemetry", "runtime", "pixels"];
 /// A stage never names another one.
 const STAGES: &[&str] = &[
-    "ingest", "schedule", "detect", "track", "classify", "rules", "alerts", "store", "pictures", "publish", "monitor",
-    "api",
+    "ingest", "schedule", "attend", "detect", "track", "classify", "rules", "alerts", "store", "pictures", "publish",
+    "monitor", "api",
 ];
 /// The only modules that see several stages.
 const WIRING: &[&str] = &["pipeline", "app"];
@@ -182,6 +182,7 @@ const PURE: &[&str] = &[
     "src/alerts/mod",
     "src/alerts/state",
     "src/schedule/",
+    "src/attend/",
     "src/rules/",
     "src/store/crc",
     "src/store/index",
