@@ -15,8 +15,9 @@ use super::file::{ClassifyFile, ConfigFile, IngestFile, LogLevel, MqttFile, Tens
 use super::login::LoginKeys;
 use super::walk::{did_you_mean, is_name};
 use super::{
-    Alert, Api, Attend, Budget, Classify, ClientCert, Commands, Config, Detect, Device, EngineChoice, HomeAssistant, Ingest, Log, Monitor, Mqtt,
-    MqttVersion, Nvmm, Onvif, Paths, Publish, Schedule, Snapshots, Store, Tensorrt, Tls, Track,
+    Alert, Api, Attend, Budget, Classify, ClientCert, Commands, Config, Detect, Device, EngineChoice, HomeAssistant,
+    Ingest, Log, Monitor, Mqtt, MqttVersion, Nvmm, Onvif, Paths, Publish, Schedule, Snapshots, Store, Tensorrt, Tls,
+    Track,
 };
 
 /// What the file does not say about the device that it is read on.

@@ -50,7 +50,7 @@ fn valid(message: &Message) -> Value {
     body
 }
 
-fn examples() -> [(&'static str, Message); 12] {
+fn examples() -> [(&'static str, Message); 13] {
     let now = at(5_120);
     let publish = |report: &Report| render(report, "gate", "peregrine", now);
     let event = |camera, what| render_event(&samples::stored(7, camera, what), "gate", "peregrine");

@@ -5,7 +5,10 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
 use crate::types::{
-    Backlog, BudgetMove, CameraState, CameraStatus, Captured, ClassNames, CoreUse, CpuUse, Detection, DiskUse, EngineState, EngineStatus, Event, EventCount, Fan, GpuUse, Label, Lane, MemoryUse, Power, PowerMode, Rail, Readings, Rect, Report, Severity, Sighting, Stored, Subject, Temperature, Throttle, TotalOf, Track, TrackEvent, TrackPhase, What,
+    Backlog, BudgetMove, CameraState, CameraStatus, Captured, ClassNames, CoreUse, CpuUse, Detection, DiskUse,
+    EngineState, EngineStatus, Event, EventCount, Fan, GpuUse, Label, Lane, MemoryUse, Power, PowerMode, Rail,
+    Readings, Rect, Report, Severity, Sighting, Stored, Subject, Temperature, Throttle, TotalOf, Track, TrackEvent,
+    TrackPhase, What,
 };
 
 /// 2026-03-01T12:00:00Z: when the samples' monotonic clock began.
