@@ -197,6 +197,7 @@ const PURE: &[&str] = &[
     "src/pictures/worth",
     "src/publish/alerts",
     "src/publish/blame",
+    "src/publish/window",
     "src/publish/asyncapi",
     "src/publish/homeassistant/",
     "src/publish/onvif",
