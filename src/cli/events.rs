@@ -167,6 +167,8 @@ mod tests {
         assert!(shown(&events).is_ok(), "nothing has happened yet");
         let Err(Failure::Input(told)) = shown(state.path()) else { panic!("the folder above is not it") };
         assert!(told.contains("holds alerts/ and events/"), "{told}");
+        std::fs::remove_dir(events.join("alerts")).expect("removed");
+        assert!(shown(&events).is_ok() && shown(state.path()).is_err(), "no alert could be kept yet");
     }
 
     #[test]

@@ -7,6 +7,7 @@ use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
 use super::outbox::RecordId;
+use super::window::Window;
 use crate::types::{CameraId, Lane};
 
 /// QoS 1 messages from the oldest unacknowledged one to the newest. Packet identifiers are given in a circle of this size, thus none can be
@@ -56,13 +57,13 @@ pub(super) struct Flight {
     unacknowledged: HashMap<u16, Aloft>,
     fleeting: usize,
     next_number: u64,
-    window: u64,
+    window: Window,
 }
 
 impl Flight {
     /// An empty flight; `receive_maximum` is the broker's, if it named one.
     pub(super) fn new(receive_maximum: Option<u16>) -> Self {
-        let window = u64::from(receive_maximum.unwrap_or(WINDOW).clamp(1, WINDOW));
+        let window = Window::new(u64::from(receive_maximum.unwrap_or(WINDOW).clamp(1, WINDOW)));
         Self { unwritten: VecDeque::new(), unacknowledged: HashMap::new(), fleeting: 0, next_number: 0, window }
     }
 
@@ -70,7 +71,7 @@ impl Flight {
     pub(super) fn has_room(&self) -> bool {
         let unwritten = self.unwritten.iter().map(|(a, _)| a).filter(|a| a.cargo != Cargo::Fleeting);
         let oldest = unwritten.chain(self.unacknowledged.values()).map(|a| a.number).min();
-        oldest.is_none_or(|oldest| self.next_number - oldest < self.window)
+        oldest.is_none_or(|oldest| self.next_number - oldest < self.window.size())
     }
 
     /// Whether one more QoS 0 message may go.
@@ -106,8 +107,11 @@ impl Flight {
     }
 
     /// The broker acknowledged a message. None for an identifier that is not aloft.
-    pub(super) fn acknowledged(&mut self, packet_id: u16) -> Option<Cargo> {
-        self.unacknowledged.remove(&packet_id).map(|a| a.cargo)
+    pub(super) fn acknowledged(&mut self, packet_id: u16, now: Duration) -> Option<Cargo> {
+        let was_full = !self.has_room();
+        let aloft = self.unacknowledged.remove(&packet_id)?;
+        self.window.acknowledged(now.saturating_sub(aloft.written), was_full);
+        Some(aloft.cargo)
     }
 
     /// The oldest message that was not acknowledged, the one that the broker was at, and when it was written; None for one of which the
@@ -148,9 +152,9 @@ mod tests {
         for id in [1, 0, 2] {
             flight.written(id, Duration::ZERO).expect("as handed");
         }
-        assert_eq!(flight.acknowledged(2), Some(Cargo::Standing("t".into(), 3)));
-        assert_eq!(flight.acknowledged(2), None);
-        assert_eq!(flight.acknowledged(1), Some(Cargo::Record(5)));
+        assert_eq!(flight.acknowledged(2, Duration::ZERO), Some(Cargo::Standing("t".into(), 3)));
+        assert_eq!(flight.acknowledged(2, Duration::ZERO), None);
+        assert_eq!(flight.acknowledged(1, Duration::ZERO), Some(Cargo::Record(5)));
         assert!(flight.is_over());
     }
 
@@ -188,7 +192,7 @@ mod tests {
                 }
                 prop_assert!(aloft.len() <= usize::from(WINDOW));
                 let pkid = aloft.remove(ack % aloft.len());
-                prop_assert!(flight.acknowledged(pkid).is_some());
+                prop_assert!(flight.acknowledged(pkid, Duration::ZERO).is_some());
             }
         }
     }

@@ -33,6 +33,7 @@ pub mod states;
 mod tls;
 mod topics;
 mod watch;
+mod window;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -215,7 +215,7 @@ impl<'a> Session<'a> {
     }
 
     fn done(&mut self, packet_id: u16, refused: Option<&str>, now: Duration) {
-        let cargo = self.flight.acknowledged(packet_id);
+        let cargo = self.flight.acknowledged(packet_id, now);
         self.has_proved = true;
         self.watch.acknowledged(self.flight.is_over(), now);
         let Some(cargo) = cargo else { return };

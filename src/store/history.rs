@@ -31,9 +31,12 @@ impl Query {
     }
 }
 
-/// Whether events are kept in this folder, or would be.
+/// Whether events are kept in this folder. A lane's folder comes with its first segment, which a full disk may put off; the folder above,
+/// which is named by mistake, has an `events` too, in which the lanes are.
 pub fn is_store(dir: &Path) -> bool {
-    Lane::ALL.into_iter().all(|lane| dir.join(segment::folder(lane)).is_dir())
+    let has_lane = |dir: &Path| Lane::ALL.into_iter().any(|lane| dir.join(segment::folder(lane)).is_dir());
+    let is_above = has_lane(&dir.join(segment::folder(Lane::Events)));
+    has_lane(dir) && !is_above
 }
 
 /// The events that were asked for, of both lanes, oldest first. What cannot be read is passed over.

@@ -202,6 +202,7 @@ const PURE: &[&str] = &[
     "src/monitor/pmic",
     "src/publish/alerts",
     "src/publish/blame",
+    "src/publish/window",
     "src/publish/asyncapi",
     "src/publish/homeassistant/",
     "src/publish/onvif",

@@ -225,7 +225,7 @@ fn a_broker_that_freezes_dies_and_forgets_costs_no_track_and_brings_no_stale_det
     broker.freeze();
     let written = counters.published_total.get();
     (150..350).for_each(|n| daemon.offer_track(n));
-    eventually("a window is in flight", || counters.published_total.get() >= written + 20);
+    eventually("as many are in flight as may be", || counters.published_total.get() >= written + 4);
     assert_eq!(counters.acknowledged_total.get(), 151, "a frozen broker acknowledges nothing");
 
     broker.kill();
