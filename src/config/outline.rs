@@ -1,4 +1,4 @@
-//! Points in a picture, as typed: what a line, a zone or a mask is drawn with, and what cannot be drawn.
+//! Points in a picture, as typed: what a line or a zone is drawn with, and what cannot be drawn.
 
 use super::resolve::Resolver;
 

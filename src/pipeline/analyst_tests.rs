@@ -1,14 +1,11 @@
 //! What models are shown and what pictures show: masks that hide from the detector, events with the names of files that will be there.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 
 use super::*;
-use crate::classify::Classifier;
-use crate::detect::{PerPlace, Settings};
-use crate::infer::{DetectorHead, Engine, InferError, Input, InputMut, Kind, ModelCard, ModelShape, OutputShape};
+use crate::infer::{Engine, InferError, InputMut, ModelShape};
 use crate::pictures;
-use crate::pixels::{ChannelOrder, Normalise, Placement};
+use crate::pipeline::samples::{self, shape};
 use crate::runtime::Hearts;
 use crate::types::{RgbImage, What};
 
@@ -45,26 +42,8 @@ impl Engine for Bright {
 }
 
 fn analyst() -> Analyst {
-    let shape =
-        ModelShape { input_chw: [3, 64, 64], outputs: vec![OutputShape { name: "out".to_owned(), dims: vec![5, 1] }] };
-    let engine = Bright { shape, input: vec![0.0; 3 * 64 * 64], head: [32.0, 32.0, 24.0, 32.0, 0.0] };
-    let normalise = Normalise { scale: [1.0 / 255.0; 3], offset: [0.0; 3], order: ChannelOrder::Rgb, pad: 114 };
-    let card = ModelCard {
-        name: "bright".to_owned(),
-        path: PathBuf::from("bright.onnx"),
-        kind: Kind::Detector,
-        licence: None,
-        input: Input { normalise, placement: Placement::Centered },
-        head: DetectorHead::Yolov8,
-        classes: ClassNames::new(["person"]),
-        confidence: 0.5,
-        nms_iou: 0.7,
-        heads: Vec::new(),
-        note: None,
-    };
-    let settings = Settings { confidence: None, nms_iou: None, classes: Vec::new(), per_place: PerPlace::Best };
-    let detector = Detector::new(Box::new(engine), &card, &settings).expect("a detector");
-    Analyst::new(detector, Vec::<Classifier>::new(), Arc::<Metrics>::default(), Clock::start())
+    let engine = Bright { shape: shape(64), input: vec![0.0; 3 * 64 * 64], head: [32.0, 32.0, 24.0, 32.0, 0.0] };
+    samples::analyst(Box::new(engine), 0.5)
 }
 
 /// Bright stripes: a picture of them is sharp.

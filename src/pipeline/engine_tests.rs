@@ -1,20 +1,17 @@
 //! Several workers over the lanes of several cameras: real threads, real trackers, an engine whose time for a frame is drawn by lot.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, Sender, channel};
 
 use proptest::prelude::*;
 
 use super::*;
-use crate::detect::{Detector, PerPlace, Settings};
-use crate::infer::{DetectorHead, Engine, InferError, Input, InputMut, Kind, ModelCard, ModelShape, OutputShape};
+use crate::infer::{Engine, InferError, InputMut, ModelShape};
 use crate::pipeline::Lanes;
-use crate::pixels::{ChannelOrder, Normalise, Placement};
+use crate::pipeline::samples::{self, shape};
 use crate::ring::WhenFull;
 use crate::runtime::Hearts;
-use crate::telemetry::Metrics;
-use crate::types::{CameraId, Captured, ClassNames, Frame, Report, RgbImage, TrackPhase};
+use crate::types::{CameraId, Captured, Frame, Report, RgbImage, TrackPhase};
 
 const LONG: Duration = Duration::from_secs(3600);
 
@@ -52,26 +49,8 @@ impl Engine for Lottery {
 }
 
 fn analyst(lot: u64) -> Analyst {
-    let shape =
-        ModelShape { input_chw: [3, 8, 8], outputs: vec![OutputShape { name: "out".to_owned(), dims: vec![5, 1] }] };
-    let engine = Lottery { shape, input: vec![0.0; 3 * 8 * 8], head: [4.0, 4.0, 4.0, 4.0, 0.9], lot };
-    let normalise = Normalise { scale: [1.0 / 255.0; 3], offset: [0.0; 3], order: ChannelOrder::Rgb, pad: 114 };
-    let card = ModelCard {
-        name: "lottery".to_owned(),
-        path: PathBuf::from("lottery.onnx"),
-        kind: Kind::Detector,
-        licence: None,
-        input: Input { normalise, placement: Placement::Centered },
-        head: DetectorHead::Yolov8,
-        classes: ClassNames::new(["person"]),
-        confidence: 0.25,
-        nms_iou: 0.7,
-        heads: Vec::new(),
-        note: None,
-    };
-    let settings = Settings { confidence: None, nms_iou: None, classes: Vec::new(), per_place: PerPlace::Best };
-    let detector = Detector::new(Box::new(engine), &card, &settings).expect("a detector");
-    Analyst::new(detector, Vec::new(), Arc::<Metrics>::default(), Clock::start())
+    let engine = Lottery { shape: shape(8), input: vec![0.0; 3 * 8 * 8], head: [4.0, 4.0, 4.0, 4.0, 0.9], lot };
+    samples::analyst(Box::new(engine), 0.25)
 }
 
 fn track() -> config::Track {

@@ -26,6 +26,8 @@ mod lanes;
 mod models;
 mod names;
 mod recording;
+#[cfg(test)]
+mod samples;
 mod seats;
 
 pub use analyst::{AnalyseError, Analyst, Follow, Watch};

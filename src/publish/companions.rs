@@ -26,13 +26,13 @@ impl Companions {
         device: &str,
         prefix: &str,
     ) -> Option<Message> {
-        let is_done = self.handed[index(lane)] == Some(number) || self.given_up == Some((lane, number));
+        let is_done = self.handed[lane as usize] == Some(number) || self.given_up == Some((lane, number));
         (!is_done).then(|| self.writer.render(stored, device, prefix))
     }
 
     /// The connection took it, or it is too large for any.
     pub(super) fn handed(&mut self, lane: Lane, number: u64) {
-        self.handed[index(lane)] = Some(number);
+        self.handed[lane as usize] = Some(number);
     }
 
     /// It ends every connection.
@@ -43,13 +43,6 @@ impl Companions {
     /// Events that were not acknowledged will be sent again, and so will these.
     pub(super) fn connection_lost(&mut self) {
         self.handed = [None; 2];
-    }
-}
-
-fn index(lane: Lane) -> usize {
-    match lane {
-        Lane::Alerts => 0,
-        Lane::Events => 1,
     }
 }
 

@@ -46,7 +46,7 @@ impl Events {
         if self.news.swap(false, Ordering::Acquire) {
             self.look_again();
         }
-        let reading = &mut self.lanes[index(lane)];
+        let reading = &mut self.lanes[lane as usize];
         if reading.ahead.is_none() && !reading.dry {
             reading.ahead = self.backlog.next(lane, reading.above);
             reading.dry = reading.ahead.is_none();
@@ -60,7 +60,7 @@ impl Events {
         if self.next(Lane::Alerts).is_none() {
             return self.agree();
         }
-        let (number, stored) = self.lanes[index(Lane::Alerts)].ahead.as_ref()?;
+        let (number, stored) = self.lanes[Lane::Alerts as usize].ahead.as_ref()?;
         self.open.apply(*number, stored)
     }
 
@@ -71,7 +71,7 @@ impl Events {
         }
         let open = self.backlog.open_alerts();
         // One that has come meanwhile is among them, and is told when its turn comes.
-        self.lanes[index(Lane::Alerts)].dry = false;
+        self.lanes[Lane::Alerts as usize].dry = false;
         if self.next(Lane::Alerts).is_some() {
             return None;
         }
@@ -82,7 +82,7 @@ impl Events {
 
     /// The connection took the record that [`Events::next`] gave.
     pub(super) fn handed(&mut self, lane: Lane) {
-        let reading = &mut self.lanes[index(lane)];
+        let reading = &mut self.lanes[lane as usize];
         if let Some((number, _)) = reading.ahead.take() {
             reading.above = number;
         }
@@ -109,13 +109,6 @@ impl Events {
             reading.dry = false;
         }
         self.agreed = false;
-    }
-}
-
-const fn index(lane: Lane) -> usize {
-    match lane {
-        Lane::Alerts => 0,
-        Lane::Events => 1,
     }
 }
 

@@ -125,22 +125,9 @@ impl States {
 
     /// Forgets a camera that is watched no more, and names the states that the broker is to delete.
     pub fn close(&mut self, camera: &str) -> Vec<State> {
-        let (mut gone, before) = (Vec::new(), (std::mem::take(&mut self.zones), std::mem::take(&mut self.lines)));
-        for (key, zone) in before.0 {
-            if &*key.0 == camera {
-                gone.push(State::Zone(zone));
-            } else {
-                self.zones.insert(key, zone);
-            }
-        }
-        for (key, line) in before.1 {
-            if &*key.0 == camera {
-                gone.push(State::Line(line));
-            } else {
-                self.lines.insert(key, line);
-            }
-        }
-        gone
+        let zones = self.zones.extract_if(.., |(of, _), _| &**of == camera).map(|(_, zone)| State::Zone(zone));
+        let lines = self.lines.extract_if(.., |(of, _), _| &**of == camera).map(|(_, line)| State::Line(line));
+        zones.chain(lines).collect()
     }
 
     /// Every state of a place as it is now.

@@ -8,11 +8,10 @@ use std::time::Duration;
 
 use super::segment;
 use super::shared::Shared;
+use super::writer::PROBE;
 
 /// How long acknowledgements gather: a backlog that is drained brings thousands a second.
 const GATHER: Duration = Duration::from_millis(2);
-/// A disk that takes nothing is asked so often whether it does again.
-const PROBE: Duration = Duration::from_secs(2);
 
 /// Whether there is something to write down.
 #[derive(Debug, Default)]

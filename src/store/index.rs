@@ -79,13 +79,6 @@ pub(super) struct Index {
     waiting: u64,
 }
 
-const fn slot(lane: Lane) -> usize {
-    match lane {
-        Lane::Alerts => 0,
-        Lane::Events => 1,
-    }
-}
-
 impl Index {
     /// A segment newer than all others of its lane. Bits beyond its records are cleared: a record that comes later must not be born done.
     pub(super) fn push(&mut self, lane: Lane, mut segment: Segment) {
@@ -96,12 +89,12 @@ impl Index {
             *last &= (1 << (records % 8)) - 1;
         }
         self.waiting += segment.waiting();
-        self.lanes[slot(lane)].push_back(segment);
+        self.lanes[lane as usize].push_back(segment);
     }
 
     /// The oldest waiting record above this number.
     pub(super) fn next(&self, lane: Lane, above: u64) -> Option<Place> {
-        let segments = &self.lanes[slot(lane)];
+        let segments = &self.lanes[lane as usize];
         let begin = segments.partition_point(|s| s.end <= above + 1);
         segments.range(begin..).find_map(|s| {
             let number = (s.first.max(above + 1)..s.end).find(|n| !s.is_done(*n))?;
@@ -111,7 +104,7 @@ impl Index {
 
     /// Nobody is to get this record any more. False when that was so before.
     pub(super) fn done(&mut self, lane: Lane, number: u64) -> bool {
-        let segments = &mut self.lanes[slot(lane)];
+        let segments = &mut self.lanes[lane as usize];
         let at = segments.partition_point(|s| s.end <= number);
         let Some(segment) = segments.get_mut(at).filter(|s| s.first <= number) else { return false };
         if !segment.strike(number) {
@@ -124,7 +117,7 @@ impl Index {
 
     /// Records up to `end` are durable in the newest segment.
     pub(super) fn durable(&mut self, lane: Lane, end: u64, wall_ms: u64) {
-        if let Some(segment) = self.lanes[slot(lane)].back_mut() {
+        if let Some(segment) = self.lanes[lane as usize].back_mut() {
             self.waiting += end - segment.end;
             segment.end = end;
             segment.last_wall_ms = segment.last_wall_ms.max(wall_ms);
@@ -133,7 +126,7 @@ impl Index {
 
     /// Nothing more comes to the newest segment.
     pub(super) fn seal(&mut self, lane: Lane) -> Option<&Segment> {
-        let segment = self.lanes[slot(lane)].back_mut()?;
+        let segment = self.lanes[lane as usize].back_mut()?;
         segment.sealed = true;
         Some(segment)
     }
@@ -187,7 +180,7 @@ impl Index {
     }
 
     fn pop(&mut self, lane: Lane, may_go: impl Fn(&Segment) -> bool) -> Option<Segment> {
-        let segments = &mut self.lanes[slot(lane)];
+        let segments = &mut self.lanes[lane as usize];
         // The newest stays even when it is sealed: its checkpoint is what counts go on from.
         if segments.len() < 2 || !segments.front().is_some_and(may_go) {
             return None;

@@ -25,7 +25,7 @@ mod beside;
 /// How long an event may gather others before it is made durable; the rest of the half second is the disk's. Alerts gather nothing. An SD card writes a block of 4 KiB at the least, however little there is to write.
 const EVENTS_GATHER: Duration = Duration::from_millis(300);
 /// A disk that takes nothing is asked so often whether it does again.
-const PROBE: Duration = Duration::from_secs(2);
+pub(super) const PROBE: Duration = Duration::from_secs(2);
 /// Events taken from the inbox at once, and records that wait for `fdatasync` at most.
 const BATCH: usize = 512;
 /// What is too old is looked for so often.

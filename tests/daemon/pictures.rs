@@ -121,15 +121,21 @@ fn lengths(broker: &Broker) -> Process {
     )
 }
 
+/// A daemon whose picture the broker retains, what it was told to watch, and the lengths of what is published from now on.
+fn with_a_retained_picture(broker: &Broker, state: &Path) -> (Daemon, String, Process) {
+    let watched = watched(state, "[snapshots]\nmqtt = \"retained\"\n");
+    let mut lengths = lengths(broker);
+    let mut daemon = Daemon::start(&config(broker, &watched));
+    lengths.line("a picture", |l| l.starts_with("bytes ") && l != "bytes 0");
+    daemon.running();
+    (daemon, watched, lengths)
+}
+
 #[test]
 fn a_camera_that_a_reload_takes_away_leaves_no_picture_at_the_broker() {
     let broker = Broker::start();
     let state = tempfile::tempdir().expect("a temporary folder");
-    let before = watched(state.path(), "[snapshots]\nmqtt = \"retained\"\n");
-    let mut lengths = lengths(&broker);
-    let mut daemon = Daemon::start(&config(&broker, &before));
-    lengths.line("a picture", |l| l.starts_with("bytes ") && l != "bytes 0");
-    daemon.running();
+    let (daemon, before, mut lengths) = with_a_retained_picture(&broker, state.path());
     daemon.write(&config(&broker, &before.replace("[camera.front", "[camera.gate")));
     daemon.process.signal("HUP");
     lengths.line("that it is taken back", |l| l == "bytes 0");
@@ -139,11 +145,7 @@ fn a_camera_that_a_reload_takes_away_leaves_no_picture_at_the_broker() {
 fn a_mask_that_came_while_the_daemon_was_down_takes_the_brokers_picture_back() {
     let broker = Broker::start();
     let state = tempfile::tempdir().expect("a temporary folder");
-    let before = watched(state.path(), "[snapshots]\nmqtt = \"retained\"\n");
-    let mut lengths = lengths(&broker);
-    let mut daemon = Daemon::start(&config(&broker, &before));
-    lengths.line("a picture", |l| l.starts_with("bytes ") && l != "bytes 0");
-    daemon.running();
+    let (mut daemon, before, mut lengths) = with_a_retained_picture(&broker, state.path());
     daemon.process.signal("TERM");
     daemon.process.ends_within(crate::support::PATIENCE);
     daemon.write(&config(&broker, &before.replace("[0.3, 0], [0.3, 1]", "[0.4, 0], [0.4, 1]")));

@@ -6,22 +6,10 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{self, Receiver};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
-use peregrine::runtime::threads::pause;
-use peregrine::runtime::{Clock, Worker};
+use peregrine::runtime::Worker;
 
-/// Far longer than anything here takes; reached only by a failure.
-pub(super) const PATIENCE: Duration = Duration::from_secs(30);
-
-/// Waits for what no channel tells.
-pub(super) fn eventually(what: &str, mut done: impl FnMut() -> bool) {
-    let clock = Clock::start();
-    while !done() {
-        assert!(clock.mono() < PATIENCE, "{what}: not within {PATIENCE:?}");
-        pause(Duration::from_millis(5));
-    }
-}
+use crate::support::{PATIENCE, comes};
 
 fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").expect("a free port").local_addr().expect("bound").port()
@@ -55,8 +43,9 @@ impl Broker {
         broker
     }
 
+    /// For everybody; a subscriber that the machine starves loses nothing either.
     pub(super) fn open() -> Self {
-        Self::start("allow_anonymous true", |_| {})
+        Self::start("allow_anonymous true\nmax_queued_messages 0", |_| {})
     }
 
     pub(super) fn restart(&mut self) {
@@ -72,7 +61,7 @@ impl Broker {
             .spawn()
             .expect("mosquitto is installed (apt install mosquitto mosquitto-clients)");
         self.child = Some(child);
-        eventually("mosquitto listens", || TcpStream::connect(("127.0.0.1", self.port)).is_ok());
+        comes("mosquitto listens", || TcpStream::connect(("127.0.0.1", self.port)).is_ok());
     }
 
     /// SIGSTOP: the socket stays open, nobody answers.

@@ -12,8 +12,9 @@ use peregrine::runtime::threads::pause;
 use peregrine::types::{Backlog, Event, Lane, Severity, Stored, What};
 use uuid::Uuid;
 
-use super::broker::{Broker, Subscriber, Wire, eventually};
+use super::broker::{Broker, Subscriber, Wire};
 use super::{Daemon, context, mqtt, valid};
+use crate::support::{PATIENCE, comes};
 
 const BOOT: Uuid = Uuid::from_u128(7);
 
@@ -163,7 +164,7 @@ fn an_alert_is_retained_while_it_is_open_and_its_events_are_not() {
             ("peregrine/gate/camera/yard/events", &"alert_raised".into())
         );
         assert_eq!(event.body["id"], state.body["id"], "the state comes before the event that it is about");
-        eventually("the broker has both", || store.waiting() == 0);
+        comes("the broker has both", || store.waiting() == 0);
         let late = broker.subscribe(&[]);
         assert!(late.find(|s| s.topic.contains("/alert/")).retained);
 
@@ -211,7 +212,7 @@ fn an_alert_that_the_broker_retains_of_a_life_whose_disk_is_gone_is_taken_back()
         peregrine::publish::Context { outgoing: Some(outgoing), ..context(mqtt(broker.port), metrics, clock) }
     })
     .unwrap_or_else(|e| panic!("{e}"));
-    eventually("the broker has the alert", || store.waiting() == 0);
+    comes("the broker has the alert", || store.waiting() == 0);
     let late = broker.subscribe(&[]);
     broker.publish("peregrine/all/was/said", "{}", false);
     let retained = std::iter::repeat_with(|| late.next()).take_while(|seen| seen.retained).map(|seen| seen.topic);
@@ -236,12 +237,12 @@ fn a_broker_that_freezes_dies_and_forgets_costs_no_event_and_no_order() {
         store.crossed(100);
         broker.kill();
         wire.cut();
-        eventually("the loss is noticed", || daemon.metrics.mqtt.connected.get() == 0);
+        comes("the loss is noticed", || daemon.metrics.mqtt.connected.get() == 0);
         broker.restart();
         subscriber = broker.subscribe(&[]);
         wire.mend();
         arrive(&subscriber, round * 200, &mut bodies, &mut order);
-        eventually("everything is acknowledged", || store.waiting() == 0);
+        comes("everything is acknowledged", || store.waiting() == 0);
     }
     assert_eq!(order, (1..=600).collect::<Vec<u64>>(), "each one, the first time in order");
     assert_eq!(store.refused(), []);
@@ -272,7 +273,7 @@ fn a_message_of_a_megabyte_is_set_aside(version: MqttVersion, limits: &str) -> S
     store.offer(What::Lost { count: 1, alerts: 0, reason: "x".repeat(1 << 20) });
     store.crossed(50);
     let daemon = start(config::Mqtt { version, ..mqtt(broker.port) }, &store, None);
-    eventually("all others arrive", || store.waiting() == 0);
+    comes("all others arrive", || store.waiting() == 0);
     let refused = store.refused();
     assert_eq!(refused.len(), 1, "{refused:?}");
     assert_eq!((refused[0].0, refused[0].1), (Lane::Events, 6));
@@ -314,12 +315,12 @@ fn alerts_overtake_a_backlog_that_drains() {
         let mut waited_behind = Vec::new();
         for n in 0..100 {
             store.offer(if n % 2 == 0 { raised("fire") } else { cleared("fire") });
-            eventually("the alert arrives", || store.delays(Lane::Alerts).len() == n + 1);
+            comes("the alert arrives", || store.delays(Lane::Alerts).len() == n + 1);
             waited_behind.push(store.waiting());
             pause(Duration::from_millis(10));
         }
         assert!(waited_behind[0] > 0, "the first alert did not wait for the backlog");
-        eventually("everything arrives", || store.waiting() == 0);
+        comes("everything arrives", || store.waiting() == 0);
         let took = daemon.clock.mono() - begun;
         let delays = store.delays(Lane::Alerts);
         println!(
@@ -339,7 +340,7 @@ fn a_stop_leaves_on_disk_what_it_has_no_time_for_and_says_so_to_nobody() {
     let store = Store::new();
     store.crossed(200_000);
     let daemon = start(mqtt(broker.port), &store, None);
-    eventually("the backlog drains", || store.delays(Lane::Events).len() > 10);
+    comes("the backlog drains", || store.delays(Lane::Events).len() > 10);
     let subscriber = broker.subscribe(&[]);
     assert!(daemon.driver.stop(Duration::from_secs(1)), "what is on disk is not lost");
     assert!(store.waiting() > 0);
@@ -361,20 +362,20 @@ fn messages_of_others_are_heard_on_every_connection_and_answered() {
         let store = Store::new();
         let daemon = start(config::Mqtt { version, ..mqtt(wire.port) }, &store, Some(inbox));
         for (round, retain) in [(1, true), (2, false)] {
-            eventually("the birth is acknowledged", || daemon.metrics.mqtt.acknowledged_total.get() >= round);
+            comes("the birth is acknowledged", || daemon.metrics.mqtt.acknowledged_total.get() >= round);
             broker.publish("peregrine/gate/cmd/reload", &format!("{{\"id\":{round}}}"), retain);
-            let seen = heard.recv_timeout(super::broker::PATIENCE).expect("heard in time");
+            let seen = heard.recv_timeout(PATIENCE).expect("heard in time");
             assert_eq!(seen.topic, "peregrine/gate/cmd/reload");
             assert_eq!(seen.body, format!("{{\"id\":{round}}}").into_bytes());
             assert!(!seen.retained, "it came while we listened");
             // Packet identifiers go round several times behind the subscription's.
             store.crossed(100);
-            eventually("events go on", || store.waiting() == 0);
+            comes("events go on", || store.waiting() == 0);
             if round == 1 {
                 wire.cut();
-                eventually("the loss is noticed", || daemon.metrics.mqtt.connected.get() == 0);
+                comes("the loss is noticed", || daemon.metrics.mqtt.connected.get() == 0);
                 wire.mend();
-                let kept = heard.recv_timeout(super::broker::PATIENCE).expect("heard in time");
+                let kept = heard.recv_timeout(PATIENCE).expect("heard in time");
                 assert!(kept.retained, "the broker kept it");
                 daemon.wait_connected();
             }
@@ -402,7 +403,7 @@ fn a_retained_message_that_is_too_large_for_us_holds_up_no_event() {
         let store = Store::new();
         let daemon = start(config::Mqtt { version, ..mqtt(broker.port) }, &store, Some(inbox));
         store.crossed(500);
-        eventually("events go on", || store.waiting() == 0);
+        comes("events go on", || store.waiting() == 0);
         assert_eq!(store.refused(), []);
         assert!(daemon.metrics.mqtt.connects_total.get() <= 2, "it is not tried again and again");
         assert!(daemon.stop());

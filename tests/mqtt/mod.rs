@@ -8,7 +8,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use broker::{Broker, Seen, Subscriber, Wire, eventually, file, make_certificates, run};
+use broker::{Broker, Seen, Subscriber, Wire, file, make_certificates, run};
 use peregrine::config::{self, ClientCert, Login, MqttVersion, Secret, Tls};
 use peregrine::publish::{self, Context, Driver, PublishError, Publisher};
 use peregrine::runtime::Clock;
@@ -17,6 +17,8 @@ use peregrine::telemetry::Metrics;
 use peregrine::types::{
     CameraState, CameraStatus, ClassNames, Detection, Rect, Report, Sighting, Track, TrackEvent, TrackPhase,
 };
+
+use crate::support::comes;
 
 const STOP_WITHIN: Duration = Duration::from_secs(5);
 
@@ -71,11 +73,11 @@ impl Daemon {
     }
 
     fn wait_connected(&self) {
-        eventually("connected", || self.metrics.mqtt.connected.get() == 1);
+        comes("connected", || self.metrics.mqtt.connected.get() == 1);
     }
 
     fn wait_trouble(&self, words: &str) {
-        eventually(words, || self.publisher.trouble().is_some_and(|t| t.contains(words)));
+        comes(words, || self.publisher.trouble().is_some_and(|t| t.contains(words)));
     }
 
     fn offer_track(&self, n: u64) {
@@ -220,17 +222,17 @@ fn a_broker_that_freezes_dies_and_forgets_costs_no_track_and_brings_no_stale_det
     while arrived.len() < 150 {
         arrived.extend(valid(subscriber.next()).body["seq"].as_u64());
     }
-    eventually("all acknowledged", || counters.acknowledged_total.get() >= 151);
+    comes("all acknowledged", || counters.acknowledged_total.get() >= 151);
 
     broker.freeze();
     let written = counters.published_total.get();
     (150..350).for_each(|n| daemon.offer_track(n));
-    eventually("as many are in flight as may be", || counters.published_total.get() >= written + 4);
+    comes("as many are in flight as may be", || counters.published_total.get() >= written + 4);
     assert_eq!(counters.acknowledged_total.get(), 151, "a frozen broker acknowledges nothing");
 
     broker.kill();
     wire.cut();
-    eventually("the loss is noticed", || counters.connected.get() == 0);
+    comes("the loss is noticed", || counters.connected.get() == 0);
     (350..500).for_each(|n| daemon.offer_track(n));
     (1000..1100).for_each(|seq| daemon.offer_detections(seq));
     assert_eq!(counters.dropped_qos0_total.get(), 100);
@@ -262,7 +264,7 @@ fn a_stop_without_a_broker_ends_in_time_and_says_that_something_was_left() {
 fn a_stop_with_a_frozen_broker_ends_the_thread_in_time() {
     let broker = Broker::open();
     let daemon = Daemon::started(mqtt(broker.port));
-    eventually("the birth is acknowledged", || daemon.metrics.mqtt.acknowledged_total.get() == 1);
+    comes("the birth is acknowledged", || daemon.metrics.mqtt.acknowledged_total.get() == 1);
     broker.freeze();
     daemon.offer_track(1);
     let desk = daemon.publisher.clone();

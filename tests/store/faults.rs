@@ -1,21 +1,10 @@
 //! A full disk, a read-only one, one that fails while it is written: the store goes on, says so, and counts exactly.
 
-use std::time::Instant;
-
 use peregrine::types::{Backlog, Lane};
 
 use super::disk::{Disk, may_mount};
 use super::{Life, event};
-use crate::support::PATIENCE;
-
-/// A state that nobody announces: it is asked for until it is there.
-fn comes(what: &str, is_there: impl Fn() -> bool) {
-    let deadline = Instant::now() + PATIENCE;
-    while !is_there() {
-        assert!(Instant::now() < deadline, "{what} does not come");
-        std::thread::sleep(std::time::Duration::from_millis(20));
-    }
-}
+use crate::support::{PATIENCE, comes};
 
 #[test]
 fn on_a_full_disk_the_store_goes_on_and_counts_exactly_what_it_loses() {

@@ -331,10 +331,10 @@ pub(crate) fn peregrine(args: &[&str]) -> std::process::Output {
 }
 
 /// A state that nobody announces: it is asked for until it is there.
-pub(crate) fn comes(what: &str, is_there: impl Fn() -> bool) {
+pub(crate) fn comes(what: &str, mut is_there: impl FnMut() -> bool) {
     let deadline = Instant::now() + PATIENCE;
     while !is_there() {
         assert!(Instant::now() < deadline, "{what} does not come");
-        std::thread::sleep(std::time::Duration::from_millis(20));
+        std::thread::sleep(Duration::from_millis(5));
     }
 }
