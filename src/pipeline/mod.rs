@@ -21,6 +21,7 @@
 
 mod analyst;
 mod board;
+mod dial;
 mod engine;
 mod lanes;
 mod models;
@@ -32,6 +33,7 @@ mod seats;
 
 pub use analyst::{AnalyseError, Analyst, Follow, Watch};
 pub use board::Board;
+pub use dial::{Dial, Setting};
 pub use engine::{EngineParts, run_engine};
 pub use lanes::{Lane, LaneParts, Lanes};
 pub use models::{LoadError, Loading, examine, surfaces};
