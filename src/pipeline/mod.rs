@@ -30,6 +30,7 @@ mod recording;
 #[cfg(test)]
 mod samples;
 mod seats;
+mod variants;
 
 pub use analyst::{AnalyseError, Analyst, Follow, Watch};
 pub use board::Board;
@@ -39,3 +40,4 @@ pub use lanes::{Lane, LaneParts, Lanes};
 pub use models::{LoadError, Loading, examine, surfaces};
 pub use recording::{Replay, ReplayError, Step};
 pub use seats::Seats;
+pub use variants::smaller_models;
