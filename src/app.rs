@@ -9,7 +9,9 @@ use std::time::Duration;
 use crate::api::{self, Readiness};
 use crate::config::{self, Config, ConfigErrors, Loaded};
 use crate::infer;
-use crate::pipeline::{self, Analyst, Board, Dial, EngineParts, Lane, LaneParts, Lanes, Loading, Seats, run_engine};
+use crate::pipeline::{
+    self, Analyst, Board, Dial, EngineParts, Lane, LaneParts, Lanes, Loading, Seats, Variants, run_engine,
+};
 use crate::publish::{self, Driver, Publisher};
 use crate::runtime::signals::Asked as Signal;
 use crate::runtime::{Clock, Hearts, Stop, Worker, notify};
@@ -280,9 +282,16 @@ impl App {
 
     fn start_engines(&mut self, analysts: Vec<Analyst>) -> Result<(), AppError> {
         let seats = Arc::new(Seats::new(self.lanes.clone()));
+        let variants = Arc::new(Variants {
+            config: Arc::new(self.config.clone()),
+            metrics: Arc::clone(&self.metrics),
+            clock: self.clock,
+            board: Arc::clone(&self.board),
+        });
         for (number, analyst) in analysts.into_iter().enumerate() {
             let name = format!("engine-{number}");
             let parts = EngineParts {
+                hand: Some(variants.hand(&self.dial, analyst.worker())),
                 analyst,
                 track: self.config.track.clone(),
                 gap: self.config.ingest.stall_after,

@@ -226,7 +226,11 @@ fn pictures(page: &mut Page, metrics: &Metrics) {
 
 fn budget(page: &mut Page, metrics: &Metrics) {
     let m = &metrics.budget;
-    page.family("budget_level", "gauge", "How many things are given up to keep the device's budget; 0 is as configured.");
+    page.family(
+        "budget_level",
+        "gauge",
+        "How many things are given up to keep the device's budget; 0 is as configured.",
+    );
     page.sample("budget_level", &[], m.level.get());
     page.family("budget_levels", "gauge", "How many things can be given up; 0 where no limit is set.");
     page.sample("budget_levels", &[], m.levels.get());

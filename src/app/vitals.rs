@@ -119,14 +119,7 @@ impl Nurse {
 
     /// Tells the readings as soon as there is somebody to hear them; what is told nobody is not missed, so it is not counted as dropped.
     /// False when the stop came.
-    fn tell_until(
-        &mut self,
-        due: Duration,
-        readings: &Readings,
-        at: Captured,
-        told: &mut bool,
-        stop: &Stop,
-    ) -> bool {
+    fn tell_until(&mut self, due: Duration, readings: &Readings, at: Captured, told: &mut bool, stop: &Stop) -> bool {
         loop {
             if !*told && self.metrics.mqtt.connected.get() == 1 {
                 self.publisher.send(render_telemetry(readings, at, &self.device, &self.prefix));

@@ -31,7 +31,8 @@ impl Lateness {
     /// Something has changed: what was before does not count.
     pub fn forget(&mut self) {
         self.last = None;
-        let mark = |(name, camera): (String, Arc<crate::telemetry::CameraMetrics>)| (name, camera.capture_to_publish.mark());
+        let mark =
+            |(name, camera): (String, Arc<crate::telemetry::CameraMetrics>)| (name, camera.capture_to_publish.mark());
         self.marks = self.metrics.cameras().into_iter().map(mark).collect();
     }
 
@@ -62,7 +63,8 @@ mod tests {
         };
         tell("front", 1000, 5000);
         let mut lateness = Lateness::new(Arc::clone(&metrics), Duration::from_secs(30));
-        let near = |ms: Option<f64>, want: f64| assert!(ms.is_some_and(|ms| (ms / want - 1.0).abs() < 0.1), "{ms:?} {want}");
+        let near =
+            |ms: Option<f64>, want: f64| assert!(ms.is_some_and(|ms| (ms / want - 1.0).abs() < 0.1), "{ms:?} {want}");
         assert_eq!(lateness.p99_ms(Duration::ZERO), None, "what was before");
         tell("front", 15, 100);
         assert_eq!(lateness.p99_ms(Duration::from_secs(1)), None, "too few");

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::analyst::{Analyst, Watch};
+use super::hand::Hand;
 use super::lanes::Lane;
 use super::seats::{Errand, Seats};
 use crate::config;
@@ -18,6 +19,8 @@ const IDLE: Duration = Duration::from_millis(250);
 pub struct EngineParts {
     /// Loaded models.
     pub analyst: Analyst,
+    /// By which it is told to do less; None where nobody tells it.
+    pub hand: Option<Hand>,
     /// Settings of trackers.
     pub track: config::Track,
     /// Silence of a camera after which its tracks have ended.
@@ -34,10 +37,13 @@ pub struct EngineParts {
 
 /// Body of the threads `engine-0`, `engine-1` …: serves all lanes until the stop, then ends all tracks that nobody else has in hand.
 pub fn run_engine(parts: EngineParts, stop: &Stop, emit: &mut dyn FnMut(Finding)) {
-    let EngineParts { mut analyst, track, gap, seats, studio, clock, heart } = parts;
+    let EngineParts { mut analyst, mut hand, track, gap, seats, studio, clock, heart } = parts;
     let bell = seats.lanes().bell();
     while !stop.is_set() {
         heart.beat();
+        if let Some(hand) = &mut hand {
+            turn(hand, &mut analyst);
+        }
         // Counted before one looks: what happens after the look ends the wait.
         let rung = bell.count();
         let sit = |lane: &Lane| Analyst::follow(Watch { studio: studio.clone(), ..watch(lane, &track, gap) });
@@ -65,6 +71,16 @@ pub fn run_engine(parts: EngineParts, stop: &Stop, emit: &mut dyn FnMut(Finding)
     }
     while let Some(mut follow) = seats.leave() {
         analyst.part(&mut follow, emit);
+    }
+}
+
+/// Does less, or more, as the hand says.
+fn turn(hand: &mut Hand, analyst: &mut Analyst) {
+    if let Some(setting) = hand.turned() {
+        analyst.rest_classifiers(setting.classifier_off);
+    }
+    if let Some(detector) = hand.detector() {
+        analyst.exchange(detector);
     }
 }
 

@@ -80,7 +80,16 @@ fn sit(lane: &Lane) -> crate::pipeline::analyst::Follow {
 fn parts(seats: &Arc<Seats>, gap: Duration, lot: u64) -> EngineParts {
     let clock = Clock::start();
     let heart = Hearts::new(clock).add("engine", LONG);
-    EngineParts { analyst: analyst(lot), track: track(), gap, seats: Arc::clone(seats), studio: None, clock, heart }
+    EngineParts {
+        analyst: analyst(lot),
+        hand: None,
+        track: track(),
+        gap,
+        seats: Arc::clone(seats),
+        studio: None,
+        clock,
+        heart,
+    }
 }
 
 /// Events are told of in the tests that ask for them.

@@ -2,8 +2,44 @@
 //!
 //! Belongs here: finding them, loading them beside the running engine. Does not: when (see `dial`), how a model is loaded (see `models`).
 
+use std::sync::Arc;
+
+use super::board::Board;
+use super::dial::Dial;
+use super::hand::Hand;
+use super::models::Loading;
 use crate::config::Config;
-use crate::infer::{DetectorHead, Kind, ModelCard, catalog, manifest::Manifest};
+use crate::infer::{DetectorHead, Kind, ModelCard, Progress, catalog, manifest::Manifest};
+use crate::runtime::Clock;
+use crate::telemetry::Metrics;
+
+/// What workers' hands are made from.
+pub struct Variants {
+    /// The configuration.
+    pub config: Arc<Config>,
+    /// Where stages are timed.
+    pub metrics: Arc<Metrics>,
+    /// The clock.
+    pub clock: Clock,
+    /// Who hears what runs the model.
+    pub board: Arc<Board>,
+}
+
+impl Variants {
+    /// The hand on this dial of the worker with this number.
+    pub fn hand(self: &Arc<Self>, dial: &Dial, worker: usize) -> Hand {
+        let (loader, board) = (Arc::clone(self), Arc::clone(&self.board));
+        let load = move |name: Option<&str>| {
+            let Self { config, metrics, clock, board } = &*loader;
+            let loading = Loading { config, metrics, clock: *clock, board, progress: Progress::default() };
+            loading.another(name.unwrap_or(&config.detect.model), worker)
+        };
+        let heard = move |detector: &crate::detect::Detector| {
+            board.swapped("detect", worker, detector.model_name(), detector.engine_name());
+        };
+        Hand::new(dial.clone(), Arc::new(load), Arc::new(heard))
+    }
+}
 
 /// The installed variants of the configured model that take smaller pictures, the largest of them first: those whose names differ from its
 /// name in the number of pixels alone (`yolov8n_640_int8`, `yolov8n_416_int8`), and whose classes are the same. Tracks and rules go on with
