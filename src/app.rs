@@ -281,7 +281,7 @@ impl App {
     }
 
     fn start_engines(&mut self, analysts: Vec<Analyst>) -> Result<(), AppError> {
-        let seats = Arc::new(Seats::new(self.lanes.clone()));
+        let seats = Arc::new(Seats::new(self.lanes.clone(), self.config.schedule.clone()));
         let variants = Arc::new(Variants {
             config: Arc::new(self.config.clone()),
             metrics: Arc::clone(&self.metrics),
@@ -294,6 +294,7 @@ impl App {
                 hand: Some(variants.hand(&self.dial, analyst.worker())),
                 analyst,
                 track: self.config.track.clone(),
+                attend: self.config.attend.clone(),
                 gap: self.config.ingest.stall_after,
                 seats: Arc::clone(&seats),
                 studio: self.pictures.studio(),

@@ -7,6 +7,6 @@ pub mod metrics;
 
 pub use histogram::{Histogram, HistogramMark, quantile_ms_since_all};
 pub use metrics::{
-    BudgetMetrics, CameraMetrics, Counter, EngineMetrics, EngineOf, Gauge, Metrics, MqttMetrics, PictureMetrics,
-    StageMetrics, StoreMetrics,
+    BatchMetrics, BudgetMetrics, CameraMetrics, Counter, EngineMetrics, EngineOf, Gauge, Metrics, MqttMetrics,
+    PictureMetrics, StageMetrics, StoreMetrics,
 };
