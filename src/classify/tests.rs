@@ -176,3 +176,20 @@ fn the_likeliest_class_is_found_among_odd_values() {
     let (class, p) = likeliest(&[1000.0, 1000.0, -1000.0], Activation::Softmax).expect("a class");
     assert_eq!((class, p), (0, 0.5));
 }
+
+#[test]
+fn where_there_is_no_time_for_all_tracks_each_has_its_look_in_turn() {
+    let Some(made) = classifier("vehicle", "vehicle_attributes_0039", settings(&["car"])) else { return };
+    let (mut vehicle, mut book, image) = (made.expect("made"), LabelBook::new(), red_square());
+    let seen: Vec<_> = (1..=5).map(|id| track(id, 2, 60.0)).collect();
+    let mut looked_at = |secs: u64, most: usize| {
+        let mut left = most;
+        let mut may_look = || left.checked_sub(1).map(|less| left = less).is_some();
+        vehicle.label(&image, &seen, &mut book, at(secs), &mut may_look).expect("looked");
+        seen.iter().map(|t| book.labels(t.id).first().map_or(0, |l| l.votes)).collect::<Vec<_>>()
+    };
+    assert_eq!(looked_at(0, 2), [1, 1, 0, 0, 0]);
+    assert_eq!(looked_at(1, 2), [1, 1, 1, 1, 0], "though the first two are due again");
+    assert_eq!(looked_at(2, 2), [2, 1, 1, 1, 1]);
+    assert_eq!(looked_at(3, 9), [2, 2, 2, 2, 2]);
+}

@@ -127,5 +127,8 @@ fn watch<'a>(lane: &'a Lane, track: &'a config::Track, attend: &'a config::Atten
 }
 
 #[cfg(test)]
+#[path = "sharing_tests.rs"]
+mod sharing_tests;
+#[cfg(test)]
 #[path = "engine_tests.rs"]
 mod tests;
