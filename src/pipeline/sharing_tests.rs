@@ -153,6 +153,7 @@ fn on_stage(cameras: Vec<config::Camera>, max_batch: usize, play: impl FnOnce(&S
     };
     let (stop, clock) = (Stop::new(), Clock::start());
     let parts = EngineParts {
+        hand: None,
         analyst: samples::analyst(Box::new(engine), 0.25),
         track: track(),
         attend: config::Attend::default(),
