@@ -23,8 +23,8 @@ use crate::types::{
 
 mod looks;
 
-use looks::{Allowance, with_glance};
 pub use looks::Job;
+use looks::{Allowance, with_glance};
 
 /// Why a frame gave nothing, or less than it could.
 #[derive(Debug, thiserror::Error)]
@@ -157,7 +157,8 @@ impl Analyst {
         self.metrics.stages.track.record(tracked.saturating_sub(began));
         follow.look_is_over(shown, &detections);
         // The frame that was looked at last has been classified.
-        let classified = if look == Look::Same { Ok(()) } else { self.classify(shown, &update.seen, follow, allowance) };
+        let classified =
+            if look == Look::Same { Ok(()) } else { self.classify(shown, &update.seen, follow, allowance) };
 
         emit(Finding::Report(Report::Sighting(moment.sighting(detections, self.detector.classes()))));
         self.tell(moment, &update, frame, follow, emit);
