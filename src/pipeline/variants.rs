@@ -66,8 +66,52 @@ fn is_like(card: &ModelCard, configured: &ModelCard) -> bool {
 fn stem_and_pixels(name: &str) -> Option<(String, u32)> {
     let words: Vec<&str> = name.split('_').collect();
     let is_pixels = |word: &&str| (2..=4).contains(&word.len()) && word.bytes().all(|b| b.is_ascii_digit());
-    let at = words.iter().rposition(|word| is_pixels(word))?;
+    let at = words.iter().rposition(is_pixels)?;
     let pixels = words[at].parse().ok()?;
     let others = words.iter().enumerate().map(|(n, word)| if n == at { "#" } else { word });
     Some((others.collect::<Vec<_>>().join("_"), pixels))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config;
+
+    #[test]
+    fn variants_are_smaller_installed_and_of_the_same_classes_the_largest_first() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let model = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/tiny_detector.onnx");
+        let mut manifest = String::new();
+        let same = "\"person\", \"car\"";
+        for (name, labels, is_there) in [
+            ("m_640_int8", same, true),
+            ("m_1280_int8", same, true),
+            ("m_320_int8", same, true),
+            ("m_416_int8", same, true),
+            ("m_256_int8", same, false),
+            ("m_192_int8", "\"car\", \"person\"", true),
+            ("m_320", same, true),
+            ("n_320_int8", same, true),
+        ] {
+            manifest += &format!(
+                "[model.{name}]\nfile = \"{name}.onnx\"\nsha256 = \"{}\"\nsize_bytes = 1\nlicence = \"MIT\"\n\
+                 kind = \"detector\"\nhead = \"yolov8\"\nlabels = [{labels}]\n",
+                "0".repeat(64)
+            );
+            if is_there {
+                std::fs::copy(model, dir.path().join(format!("{name}.onnx"))).expect("copied");
+            }
+        }
+        std::fs::write(dir.path().join("manifest.toml"), manifest).expect("written");
+        let of = |model: &str| {
+            let file = dir.path().join("p.toml");
+            let text = format!("[paths]\nmodels = \"{}\"\n[detect]\nmodel = \"{model}\"\n", dir.path().display());
+            std::fs::write(&file, text).expect("written");
+            let config = config::load(&file, &config::Surroundings::default()).unwrap_or_else(|e| panic!("{e}")).config;
+            smaller_models(&config)
+        };
+        assert_eq!(of("m_640_int8"), ["m_416_int8", "m_320_int8"]);
+        assert!(of("m_320_int8").is_empty() && of("nobody_knows_it").is_empty());
+        assert!(of(model).is_empty(), "a file that no manifest knows has no relatives");
+    }
 }

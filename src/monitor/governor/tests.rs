@@ -162,6 +162,20 @@ fn without_a_limit_or_a_rung_nothing_is_ever_done() {
 }
 
 #[test]
+fn another_budget_keeps_what_is_given_up_and_judges_by_its_own_limits() {
+    let mut governor = governor(None, Some(80.0), None);
+    show(&mut governor, heat(90.0), 0, 100);
+    let level = governor.level();
+    assert!(level > 1, "{level}");
+    let settings = Budget { max_watts: Some(10.0), ..Budget::default() };
+    governor.change(settings, ladder(4));
+    assert_eq!(governor.level(), level);
+    let seen = Seen { celsius: Some(90.0), ..power(5.0) };
+    let back = show(&mut governor, seen, 100, 400);
+    assert!(back.iter().all(|(_, step)| step.to < step.from) && governor.level() < level, "{back:?}");
+}
+
+#[test]
 fn another_ladder_keeps_as_many_rungs_as_it_has() {
     let mut governor = governor(Some(15.0), None, None);
     show(&mut governor, power(20.0), 0, 100);
