@@ -171,7 +171,12 @@ fn a_board_that_its_own_work_heats_is_kept_below_its_limit_and_all_comes_back_wh
     });
     let before = steps(&mut messages).len();
     let hottest = plant.runs(STEP * 10, |_| false);
-    assert!(hottest < LIMIT, "{hottest:.1} °C after it had settled: {:#?}", steps(&mut messages));
+    // A level that does not fit may be tried once, which costs less than a degree.
+    assert!(
+        hottest < LIMIT + 1.0 && plant.celsius < LIMIT,
+        "{hottest:.1} °C after it had settled: {:#?}",
+        steps(&mut messages)
+    );
     let later = steps(&mut messages).len() - before;
     assert!(later <= 2, "{later} steps at rest: {:#?}", steps(&mut messages));
     assert!(level(&plant) > 0.0 && level(&plant) < 4.0);
