@@ -24,10 +24,12 @@ pub(super) fn text(metrics: &Metrics, up: Duration) -> String {
     for (stage, histogram) in metrics.stages.all() {
         page.histogram("stage_duration_seconds", "stage", stage, histogram);
     }
+    batches(&mut page, metrics);
     engines(&mut page, metrics);
     mqtt(&mut page, metrics);
     store(&mut page, metrics);
     pictures(&mut page, metrics);
+    budget(&mut page, metrics);
     board::readings(&mut page, metrics.readings(up).as_deref());
     page.0
 }
@@ -97,7 +99,7 @@ fn displaced(page: &mut Page, cameras: &Cameras) {
     page.family(
         "camera_frames_displaced_total",
         "counter",
-        "Frames dropped unseen: ring, stopped and off are among camera_frames_total, appsink came before it was counted.",
+        "Frames dropped unseen: all but appsink, which came before, are among camera_frames_total.",
     );
     for (camera, m) in cameras {
         let reasons = [
@@ -105,6 +107,7 @@ fn displaced(page: &mut Page, cameras: &Cameras) {
             ("appsink", &m.displaced_appsink_total),
             ("stopped", &m.displaced_stopped_total),
             ("off", &m.displaced_off_total),
+            ("stale", &m.displaced_stale_total),
         ];
         for (reason, counter) in reasons {
             page.sample("camera_frames_displaced_total", &[("camera", camera), ("reason", reason)], counter.get());
@@ -121,6 +124,13 @@ fn state(page: &mut Page, cameras: &Cameras) {
             page.sample("camera_state", &labels, u8::from(now == Some(i)));
         }
     }
+}
+
+fn batches(page: &mut Page, metrics: &Metrics) {
+    page.family("batch_size", "gauge", "Frames of different cameras that may be computed together at present.");
+    page.sample("batch_size", &[], metrics.batch.size.get());
+    page.family("batches_total", "counter", "Batches that went through the detector.");
+    page.sample("batches_total", &[], metrics.batch.batches_total.get());
 }
 
 fn engines(page: &mut Page, metrics: &Metrics) {
@@ -221,6 +231,21 @@ fn pictures(page: &mut Page, metrics: &Metrics) {
         page.family(name, "gauge", help);
         page.sample(name, &[], gauge.get());
     }
+}
+
+fn budget(page: &mut Page, metrics: &Metrics) {
+    let m = &metrics.budget;
+    page.family(
+        "budget_level",
+        "gauge",
+        "How many things are given up to keep the device's budget; 0 is as configured.",
+    );
+    page.sample("budget_level", &[], m.level.get());
+    page.family("budget_levels", "gauge", "How many things can be given up; 0 where no limit is set.");
+    page.sample("budget_levels", &[], m.levels.get());
+    page.family("budget_steps_total", "counter", "Things given up (down) and given back (up).");
+    page.sample("budget_steps_total", &[("step", "down")], m.steps_down_total.get());
+    page.sample("budget_steps_total", &[("step", "up")], m.steps_up_total.get());
 }
 
 struct Page(String);

@@ -14,6 +14,9 @@ use crate::telemetry::Metrics;
 use crate::types::SurfaceGate;
 use crate::types::names::did_you_mean;
 
+/// What the first stage is called.
+const DETECT: &str = "detect";
+
 /// Why the models of a configuration cannot be had; each names the key under which the model stands, and says its cause itself.
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
@@ -112,10 +115,18 @@ impl Loading<'_> {
         Ok(one)
     }
 
+    /// A detector for a worker that is running with another one.
+    pub(super) fn another(&self, model: &str, worker: usize) -> Result<Detector, LoadError> {
+        let (config, gpus) = (self.config, gpu_of_each_worker(&self.config.tensorrt));
+        let choice = if worker == 0 { config.detect.engine } else { EngineChoice::Tensorrt };
+        let (card, engine) = self.open("detect", model, choice, 1, (worker, &gpus))?;
+        Detector::new(engine, &card, &detect::Settings::from(&config.detect)).map_err(LoadError::Detector)
+    }
+
     fn worker(&self, worker: usize, gpus: &[u32], detects_on: EngineChoice) -> Result<Analyst, LoadError> {
         let config = self.config;
         let open = |stage: &str, model: &str, choice, share| self.open(stage, model, choice, share, (worker, gpus));
-        let (card, engine) = open("detect", &config.detect.model, detects_on, 1)?;
+        let (card, engine) = open(DETECT, &config.detect.model, detects_on, 1)?;
         let detector =
             Detector::new(engine, &card, &detect::Settings::from(&config.detect)).map_err(LoadError::Detector)?;
         let strangers = strangers(config, &card.name, detector.classes());
@@ -131,7 +142,7 @@ impl Loading<'_> {
                 .map_err(|cause| LoadError::Classifier { name: name.clone(), cause: Box::new(cause) })?;
             classifiers.push(classifier);
         }
-        Ok(Analyst::new(detector, classifiers, Arc::clone(self.metrics), self.clock))
+        Ok(Analyst::new(detector, classifiers, Arc::clone(self.metrics), self.clock).of_worker(worker))
     }
 
     fn open(
@@ -149,7 +160,9 @@ impl Loading<'_> {
         let threads = (config.detect.threads / share).max(1);
         let options = infer::Options {
             threads,
-            max_batch: 1,
+            // Classifiers look at one track after the other.
+            max_batch: if stage == DETECT { config.schedule.max_batch } else { 1 },
+            one_on_cpu: true,
             gpu: infer::Gpu::of(config, gpus[worker]),
             progress: self.progress.clone(),
             // Should the GPU fail, all workers compute on the processor at once.

@@ -56,6 +56,8 @@ pub struct CameraMetrics {
     pub displaced_stopped_total: Counter,
     /// Frames that came while the camera's detection was switched off.
     pub displaced_off_total: Counter,
+    /// Frames that grew older than the camera allows before the engine had time for them.
+    pub displaced_stale_total: Counter,
     /// Frames that went through the detector.
     pub frames_analysed_total: Counter,
     /// Frames that were not worth a look: their tracks were carried on.
@@ -113,6 +115,15 @@ impl StageMetrics {
             ("publish", &self.publish),
         ]
     }
+}
+
+/// How frames of several cameras are computed together.
+#[derive(Debug, Default)]
+pub struct BatchMetrics {
+    /// Frames that may go together at present.
+    pub size: Gauge,
+    /// Batches that went through the detector.
+    pub batches_total: Counter,
 }
 
 /// What is counted for the broker's connection.
@@ -182,6 +193,19 @@ pub struct PictureMetrics {
     pub memory_bytes: Gauge,
 }
 
+/// How much is given up to keep the device's budget.
+#[derive(Debug, Default)]
+pub struct BudgetMetrics {
+    /// Rungs of the ladder that are taken; 0 is as configured.
+    pub level: Gauge,
+    /// Rungs that there are; 0 where there is no limit.
+    pub levels: Gauge,
+    /// Steps down.
+    pub steps_down_total: Counter,
+    /// Steps up.
+    pub steps_up_total: Counter,
+}
+
 /// What is counted for one model, all workers together.
 #[derive(Debug, Default)]
 pub struct EngineMetrics {
@@ -213,12 +237,16 @@ pub struct Metrics {
     readings: Mutex<Option<Latest>>,
     /// Stage times.
     pub stages: StageMetrics,
+    /// Batches.
+    pub batch: BatchMetrics,
     /// The broker.
     pub mqtt: MqttMetrics,
     /// Events on disk.
     pub store: StoreMetrics,
     /// Pictures of events.
     pub pictures: PictureMetrics,
+    /// The device's budget.
+    pub budget: BudgetMetrics,
     /// Pipelines whose teardown outlasted its deadline and were abandoned.
     pub pipelines_abandoned_total: Counter,
     /// Configuration reloads that were taken.
