@@ -119,6 +119,7 @@ impl Camera {
                 backoff_max: Duration::from_millis(500),
                 auth_backoff_max: Duration::from_secs(60),
                 ring_capacity: 1,
+                connects_at_once: 8,
                 nvmm: config::Nvmm::Auto,
             },
             pace,
@@ -126,6 +127,7 @@ impl Camera {
             metrics: Arc::clone(&metrics),
             heart: Hearts::new(clock).add("ingest-gate", FAR),
             surfaces: SurfaceGate::closed("a test looks at pixels itself"),
+            places: ingest::Places::new(8),
             sink: Arc::new(move |frame: Frame| {
                 let _ = tell.send(checked(&frame));
             }),
