@@ -19,7 +19,7 @@ GROUPS = [
     ("api", r"api"),
     ("monitor", r"monitor"),
     ("pictures", r"pictures"),
-    ("main", r"peregrine|signals|models|starting"),
+    ("main", r"peregrine|signals|models|starting|pool-|gmain|dconf"),
     ("RTSP: connection", r"task|rtsp"),
     ("RTP: sessions and timers", r"rtp.*timer|rtpsession|rtcp|timer"),
     ("RTP to pictures: jitter buffer, decoder", r"rtpjitterbuffer|.*:src|av:|queue"),

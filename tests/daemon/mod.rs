@@ -2,6 +2,7 @@
 
 mod end_to_end;
 mod events;
+mod isolation;
 mod orders;
 mod pictures;
 mod reload;
