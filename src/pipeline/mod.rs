@@ -26,8 +26,10 @@ mod lanes;
 mod models;
 mod names;
 mod recording;
+mod rig;
 #[cfg(test)]
 mod samples;
+mod scene;
 mod seats;
 
 pub use analyst::{AnalyseError, Analyst, Follow, Watch};
@@ -36,4 +38,6 @@ pub use engine::{EngineParts, run_engine};
 pub use lanes::{Lane, LaneParts, Lanes};
 pub use models::{LoadError, Loading, examine, surfaces};
 pub use recording::{Replay, ReplayError, Step};
+pub use rig::{Measured, Order, Rig, RigError};
+pub use scene::Scene;
 pub use seats::Seats;
