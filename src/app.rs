@@ -269,12 +269,13 @@ impl App {
     }
 
     fn start_engines(&mut self, analysts: Vec<Analyst>) -> Result<(), AppError> {
-        let seats = Arc::new(Seats::new(self.lanes.clone()));
+        let seats = Arc::new(Seats::new(self.lanes.clone(), self.config.schedule.clone()));
         for (number, analyst) in analysts.into_iter().enumerate() {
             let name = format!("engine-{number}");
             let parts = EngineParts {
                 analyst,
                 track: self.config.track.clone(),
+                attend: self.config.attend.clone(),
                 gap: self.config.ingest.stall_after,
                 seats: Arc::clone(&seats),
                 studio: self.pictures.studio(),

@@ -24,6 +24,7 @@ pub(super) fn text(metrics: &Metrics, up: Duration) -> String {
     for (stage, histogram) in metrics.stages.all() {
         page.histogram("stage_duration_seconds", "stage", stage, histogram);
     }
+    batches(&mut page, metrics);
     engines(&mut page, metrics);
     mqtt(&mut page, metrics);
     store(&mut page, metrics);
@@ -97,7 +98,7 @@ fn displaced(page: &mut Page, cameras: &Cameras) {
     page.family(
         "camera_frames_displaced_total",
         "counter",
-        "Frames dropped unseen: ring, stopped and off are among camera_frames_total, appsink came before it was counted.",
+        "Frames dropped unseen: all but appsink, which came before, are among camera_frames_total.",
     );
     for (camera, m) in cameras {
         let reasons = [
@@ -105,6 +106,7 @@ fn displaced(page: &mut Page, cameras: &Cameras) {
             ("appsink", &m.displaced_appsink_total),
             ("stopped", &m.displaced_stopped_total),
             ("off", &m.displaced_off_total),
+            ("stale", &m.displaced_stale_total),
         ];
         for (reason, counter) in reasons {
             page.sample("camera_frames_displaced_total", &[("camera", camera), ("reason", reason)], counter.get());
@@ -121,6 +123,13 @@ fn state(page: &mut Page, cameras: &Cameras) {
             page.sample("camera_state", &labels, u8::from(now == Some(i)));
         }
     }
+}
+
+fn batches(page: &mut Page, metrics: &Metrics) {
+    page.family("batch_size", "gauge", "Frames of different cameras that may be computed together at present.");
+    page.sample("batch_size", &[], metrics.batch.size.get());
+    page.family("batches_total", "counter", "Batches that went through the detector.");
+    page.sample("batches_total", &[], metrics.batch.batches_total.get());
 }
 
 fn engines(page: &mut Page, metrics: &Metrics) {

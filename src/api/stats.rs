@@ -54,6 +54,7 @@ struct Displaced {
     appsink: u64,
     stopped: u64,
     off: u64,
+    stale: u64,
 }
 
 #[derive(Debug, Serialize)]
@@ -128,6 +129,7 @@ impl Camera {
                 appsink: m.displaced_appsink_total.get(),
                 stopped: m.displaced_stopped_total.get(),
                 off: m.displaced_off_total.get(),
+                stale: m.displaced_stale_total.get(),
             },
             detections: m.detections_total.get(),
             tracks: m.tracks_total.get(),

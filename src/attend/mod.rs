@@ -63,6 +63,8 @@ pub enum Reason {
 /// Decides for one camera. For every frame: [`Attention::judge`], and after each look [`Attention::saw`].
 #[derive(Debug, Clone)]
 pub struct Attention {
+    configured: config::Attend,
+    /// What holds: as configured, or stretched.
     settings: config::Attend,
     borders: Vec<Border>,
     gate: Gate,
@@ -99,6 +101,7 @@ impl Attention {
     /// For a camera, with its lines and zones.
     pub fn new(settings: &config::Attend, camera: &config::Camera) -> Self {
         Self {
+            configured: settings.clone(),
             settings: settings.clone(),
             borders: border::of(camera),
             gate: Gate::default(),
@@ -111,6 +114,21 @@ impl Attention {
     /// Whether frames may be left out at all.
     pub fn is_on(&self) -> bool {
         self.settings.enabled
+    }
+
+    /// Looks are to be so many times rarer than configured, until another number is told; 1 is as configured. Where every frame is looked
+    /// at by configuration, one in so many is then, and the others are carried on: lines, zones' edges and fast movers still have their
+    /// looks.
+    pub fn stretch(&mut self, times: u32) {
+        let times = times.max(1);
+        let of_all = config::Attend { enabled: times > 1, interval: 1, max_interval: 1, ..config::Attend::default() };
+        let base = if self.configured.enabled { self.configured.clone() } else { of_all };
+        let (interval, max_interval) = (base.interval.saturating_mul(times), base.max_interval.saturating_mul(times));
+        let settings = config::Attend { interval, max_interval, ..base };
+        if settings.enabled != self.settings.enabled {
+            self.forget();
+        }
+        self.settings = settings;
     }
 
     /// Nothing that is known holds any more: the next frame is looked at.

@@ -109,6 +109,7 @@ impl ModelChoice {
         let options = infer::Options {
             threads: self.threads(),
             max_batch,
+            one_on_cpu: false,
             gpu: self.gpu.gpu(),
             progress: progress::building(Clock::start()),
             // What is measured is the engine that was asked for, not one that stands in.

@@ -1,4 +1,4 @@
-//! One frame through detect, track, classify and the rules, and what there is to tell about it. No threads, no queues: `run` and `replay` share it.
+//! Frames through detect, track, classify and the rules, and what there is to tell about them. No threads, no queues: `run` and `replay` share it.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use uuid::{NoContext, Timestamp, Uuid};
 
-use crate::attend::{Attention, Glance, Look, Reason};
+use crate::attend::{Attention, Look};
 use crate::classify::{Classifier, ClassifyError, LabelBook};
 use crate::config;
 use crate::detect::{DetectError, Detector};
@@ -18,8 +18,13 @@ use crate::telemetry::{CameraMetrics, Metrics};
 use crate::track::Tracker;
 use crate::types::{
     CameraId, Captured, ClassNames, Detection, Event, Finding, Frame, Report, Sighting, Track, TrackEvent, TrackId,
-    TrackPhase, TrackUpdate, TrackView,
+    TrackPhase, TrackUpdate,
 };
+
+mod looks;
+
+pub use looks::Job;
+use looks::{Allowance, with_glance};
 
 /// Why a frame gave nothing, or less than it could.
 #[derive(Debug, thiserror::Error)]
@@ -64,10 +69,15 @@ pub struct Watch<'a> {
 pub struct Follow {
     tracker: Tracker,
     attention: Attention,
+    /// How many times rarer than configured looks are.
+    stretched: u32,
+    /// The frame that was found worth a look last, until a look was had.
+    judged: Option<(u64, Look)>,
     /// What the last look found.
     found: Vec<Detection>,
     rules: Rules,
     book: LabelBook,
+    first_classifier: usize,
     blinds: Blinds,
     studio: Option<Studio>,
     known: HashMap<TrackId, Known>,
@@ -109,9 +119,12 @@ impl Analyst {
         Follow {
             tracker: Tracker::new(track.clone()),
             attention: Attention::new(&attend.cloned().unwrap_or_default(), settings),
+            stretched: 1,
+            judged: None,
             found: Vec::new(),
             rules: Rules::new(camera, settings),
             book: LabelBook::new(),
+            first_classifier: 0,
             blinds: Blinds::new(Cover::new(hidden.map(|mask| mask.points.clone()))),
             studio,
             known: HashMap::new(),
@@ -121,47 +134,13 @@ impl Analyst {
         }
     }
 
-    /// Looks at one frame, or carries its tracks on where it is not worth a look. What there is to tell goes to `emit`, in the order in which it should be published.
-    ///
-    /// # Errors
-    /// When a model fails. After a classifier's failure everything was emitted all the same.
-    pub fn analyse(
-        &mut self,
-        frame: &Frame,
-        follow: &mut Follow,
-        emit: &mut dyn FnMut(Finding),
-    ) -> Result<(), AnalyseError> {
-        // What models must not see they are not given; pictures are taken of the frame itself, whose masks they burn in.
-        let shown = follow.blinds.over(frame);
-        let look = follow.judge_look(&shown);
-        if look == Look::Coast {
-            self.coast(&shown, frame, follow, emit);
-            return Ok(());
-        }
-        if look == Look::Same {
-            follow.metrics.frames_same_total.inc();
-            let found = std::mem::take(&mut follow.found);
-            return self.take_in(found, &shown, frame, (follow, look), emit);
-        }
-        let detections = match self.detector.detect(shown.pixels.as_ref(), &self.clock, &self.metrics.stages) {
-            Ok(detections) => detections,
-            Err(e) => {
-                follow.metrics.frames_failed_total.inc();
-                return Err(e.into());
-            }
-        };
-        follow.metrics.frames_analysed_total.inc();
-        follow.metrics.detections_total.add(detections.len() as u64);
-        self.take_in(detections, &shown, frame, (follow, look), emit)
-    }
-
     /// What follows from what was found in a frame.
     fn take_in(
         &mut self,
         detections: Vec<Detection>,
-        shown: &Frame,
-        frame: &Frame,
+        (shown, frame): (&Frame, &Frame),
         (follow, look): (&mut Follow, Look),
+        allowance: Allowance,
         emit: &mut dyn FnMut(Finding),
     ) -> Result<(), AnalyseError> {
         let moment = Moment::of(frame);
@@ -178,7 +157,8 @@ impl Analyst {
         self.metrics.stages.track.record(tracked.saturating_sub(began));
         follow.look_is_over(shown, &detections);
         // The frame that was looked at last has been classified.
-        let classified = if look == Look::Same { Ok(()) } else { self.classify(shown, &update.seen, follow) };
+        let classified =
+            if look == Look::Same { Ok(()) } else { self.classify(shown, &update.seen, follow, allowance) };
 
         emit(Finding::Report(Report::Sighting(moment.sighting(detections, self.detector.classes()))));
         self.tell(moment, &update, frame, follow, emit);
@@ -244,16 +224,32 @@ impl Analyst {
         follow.judge(moment, steps, None, emit);
     }
 
-    fn classify(&mut self, frame: &Frame, seen: &[Track], follow: &mut Follow) -> Result<(), AnalyseError> {
+    /// One look is always had: else a slow classifier would never have any.
+    fn classify(
+        &mut self,
+        frame: &Frame,
+        seen: &[Track],
+        follow: &mut Follow,
+        allowance: Allowance,
+    ) -> Result<(), AnalyseError> {
         if self.classifiers.is_empty() {
             return Ok(());
         }
-        let began = self.clock.mono();
-        let mut done = Ok(());
-        for classifier in &mut self.classifiers {
+        let (clock, began) = (self.clock, self.clock.mono());
+        let mut is_first = true;
+        let mut may_look = || {
+            let is_in_time = || allowance.is_none_or(|limit| clock.mono().saturating_sub(began) < limit);
+            std::mem::take(&mut is_first) || is_in_time()
+        };
+        let (mut done, count) = (Ok(()), self.classifiers.len());
+        for n in 0..count {
+            let classifier = &mut self.classifiers[(n + follow.first_classifier) % count];
+            let pixels = frame.pixels.as_ref();
             // One that fails does not keep the others from looking.
-            done = done.and(classifier.label(frame.pixels.as_ref(), seen, &mut follow.book, frame.captured.mono));
+            done = done.and(classifier.label(pixels, seen, &mut follow.book, frame.captured.mono, &mut may_look));
         }
+        // Where there is no time for all of them, each is the first in turn.
+        follow.first_classifier = (follow.first_classifier + 1) % count;
         self.metrics.stages.classify.record(self.clock.mono().saturating_sub(began));
         Ok(done?)
     }
@@ -283,26 +279,6 @@ impl Follow {
     /// Whether tracks are followed whose last frame is older than the gap: nobody can say that they are still there.
     pub(super) fn is_silent(&self, now: Duration) -> bool {
         self.last.as_ref().is_some_and(|last| now.saturating_sub(last.captured.mono) > self.gap)
-    }
-
-    /// Whether the frame is worth a look. One after a pause, or of another size, is: nothing that is known holds for it.
-    fn judge_look(&mut self, shown: &Frame) -> Look {
-        if !self.attention.is_on() {
-            return Look::Detect(Reason::First);
-        }
-        let size_px = shown.pixels.size_px();
-        if self.is_silent(shown.captured.mono) || self.last.as_ref().is_none_or(|last| last.size_px != size_px) {
-            self.attention.forget();
-        }
-        let tracks: Vec<TrackView> = self.tracker.views().collect();
-        with_glance(shown, |glance| self.attention.judge(glance, &tracks))
-    }
-
-    fn look_is_over(&mut self, shown: &Frame, found: &[Detection]) {
-        if self.attention.is_on() {
-            self.found = found.to_vec();
-            with_glance(shown, |glance| self.attention.saw(glance, self.tracker.views()));
-        }
     }
 
     /// Whether a frame was looked at since the last end.
@@ -365,12 +341,6 @@ impl Moment {
             classes: classes.clone(),
         }
     }
-}
-
-/// The frame as attention judges it: frames in the video hardware's memory are not brought over for it.
-fn with_glance<T>(shown: &Frame, then: impl FnOnce(&Glance<'_>) -> T) -> T {
-    let pixels = shown.pixels.surface().is_none().then(|| shown.pixels.view());
-    then(&Glance { pixels: pixels.as_ref(), size_px: shown.pixels.size_px(), at: shown.captured.mono })
 }
 
 /// The event with the names of its pictures, where it asks for some.

@@ -74,13 +74,33 @@ impl Drop for Ends<'_> {
 }
 
 fn sit(lane: &Lane) -> crate::pipeline::analyst::Follow {
-    Analyst::follow(watch(lane, &track(), LONG))
+    Analyst::follow(watch(lane, &track(), &config::Attend::default(), LONG))
 }
 
 fn parts(seats: &Arc<Seats>, gap: Duration, lot: u64) -> EngineParts {
     let clock = Clock::start();
     let heart = Hearts::new(clock).add("engine", LONG);
-    EngineParts { analyst: analyst(lot), track: track(), gap, seats: Arc::clone(seats), studio: None, clock, heart }
+    EngineParts {
+        analyst: analyst(lot),
+        track: track(),
+        attend: config::Attend::default(),
+        gap,
+        seats: Arc::clone(seats),
+        studio: None,
+        clock,
+        heart,
+    }
+}
+
+fn rests(seats: &Seats) -> bool {
+    matches!(seats.next(Duration::ZERO, &sit), Errand::Rest(_))
+}
+
+/// The only frame that is picked.
+fn one(errand: Errand) -> Option<Taken> {
+    let Errand::Frames(mut taken) = errand else { return None };
+    assert_eq!(taken.len(), 1);
+    taken.pop()
 }
 
 /// Events are told of in the tests that ask for them.
@@ -105,7 +125,7 @@ fn heard_frames(heard: &Receiver<Report>, frames: usize) -> Vec<Report> {
 fn played(workers: u64, cameras: usize, frames: u64, capacity: usize, lot: u64) -> Vec<Report> {
     let lanes = Lanes::default();
     let open: Vec<_> = (0..cameras).map(|c| lanes.open_still(&format!("cam{c}"), capacity, WhenFull::Wait)).collect();
-    let (seats, stop) = (Arc::new(Seats::new(lanes.clone())), Stop::new());
+    let (seats, stop) = (Arc::new(Seats::new(lanes.clone(), config::Schedule::default())), Stop::new());
     let (say, heard): (Sender<Report>, _) = channel();
     std::thread::scope(|s| {
         let ends = Ends(&stop, &lanes);
@@ -156,18 +176,17 @@ proptest! {
 fn no_camera_waits_longer_than_the_others_take_once_with_two_seats_out() {
     let lanes = Lanes::default();
     let open: Vec<_> = (0..5).map(|c| lanes.open_still(&format!("cam{c}"), 1, WhenFull::DisplaceOldest)).collect();
-    let seats = Seats::new(lanes);
+    let seats = Seats::new(lanes, config::Schedule::default());
     let mut counts = BTreeMap::<CameraId, u32>::new();
     let mut out = std::collections::VecDeque::new();
     for seq in 1..=500 {
         // The first one is always far ahead with its frames.
         open.iter().for_each(|lane| lane.ring.push(frame(&lane.camera, seq)));
-        let Some(Errand::Frame(lane, _, follow)) = seats.next(Duration::ZERO, &sit) else { panic!("all wait") };
+        let Taken { lane, follow, .. } = one(seats.next(Duration::ZERO, &sit)).expect("all wait");
         *counts.entry(lane.camera.clone()).or_default() += 1;
         out.push_back((lane.number, follow));
         if out.len() > 2 {
-            let (number, follow) = out.pop_front().expect("three are out");
-            seats.give_back(number, follow);
+            seats.done(out.pop_front().into_iter().collect(), Duration::ZERO, &[], Duration::ZERO);
         }
     }
     assert!(counts.values().all(|n| *n == 100), "{counts:?}");
@@ -177,15 +196,15 @@ fn no_camera_waits_longer_than_the_others_take_once_with_two_seats_out() {
 fn a_camera_is_passed_over_while_its_seat_is_out_and_the_return_wakes_those_who_sleep() {
     let lanes = Lanes::default();
     let lane = lanes.open_still("yard", 2, WhenFull::DisplaceOldest);
-    let seats = Seats::new(lanes.clone());
+    let seats = Seats::new(lanes.clone(), config::Schedule::default());
     lane.ring.push(frame(&lane.camera, 1));
     lane.ring.push(frame(&lane.camera, 2));
-    let Some(Errand::Frame(_, first, follow)) = seats.next(Duration::ZERO, &sit) else { panic!("it waits") };
+    let Taken { frame: first, follow, .. } = one(seats.next(Duration::ZERO, &sit)).expect("it waits");
     let rung = lanes.bell().count();
-    assert!(seats.next(Duration::ZERO, &sit).is_none());
+    assert!(rests(&seats));
     seats.give_back(lane.number, follow);
     assert!(lanes.bell().count() > rung, "a frame waits for somebody");
-    let Some(Errand::Frame(_, second, _)) = seats.next(Duration::ZERO, &sit) else { panic!("it is at home") };
+    let Taken { frame: second, .. } = one(seats.next(Duration::ZERO, &sit)).expect("it is at home");
     assert_eq!((first.seq, second.seq), (1, 2));
 }
 
@@ -193,37 +212,37 @@ fn a_camera_is_passed_over_while_its_seat_is_out_and_the_return_wakes_those_who_
 fn a_camera_that_was_closed_while_its_frame_was_looked_at_ends_its_tracks_once_it_is_back() {
     let lanes = Lanes::default();
     let lane = lanes.open_still("yard", 1, WhenFull::DisplaceOldest);
-    let seats = Seats::new(lanes.clone());
+    let seats = Seats::new(lanes.clone(), config::Schedule::default());
     lane.ring.push(frame(&lane.camera, 1));
-    let Some(Errand::Frame(_, _, follow)) = seats.next(Duration::ZERO, &sit) else { panic!("it waits") };
+    let Taken { follow, .. } = one(seats.next(Duration::ZERO, &sit)).expect("it waits");
     lanes.close_still(&lane);
-    assert!(seats.next(Duration::ZERO, &sit).is_none(), "somebody has it in hand");
+    assert!(rests(&seats), "somebody has it in hand");
     let rung = lanes.bell().count();
     seats.give_back(lane.number, follow);
     assert!(lanes.bell().count() > rung);
-    let Some(Errand::Gone(number, _)) = seats.next(Duration::ZERO, &sit) else { panic!("its tracks are to end") };
+    let Errand::Gone(number, _) = seats.next(Duration::ZERO, &sit) else { panic!("its tracks are to end") };
     seats.clear(number);
-    assert!(seats.next(Duration::ZERO, &sit).is_none() && seats.leave().is_none());
+    assert!(rests(&seats) && seats.leave().is_none());
 }
 
 #[test]
 fn a_camera_that_was_opened_anew_is_served_when_its_earlier_tracks_have_ended() {
     let lanes = Lanes::default();
     let old = lanes.open_still("yard", 1, WhenFull::DisplaceOldest);
-    let seats = Seats::new(lanes.clone());
+    let seats = Seats::new(lanes.clone(), config::Schedule::default());
     old.ring.push(frame(&old.camera, 1));
-    let Some(Errand::Frame(_, _, follow)) = seats.next(Duration::ZERO, &sit) else { panic!("it waits") };
+    let Taken { follow, .. } = one(seats.next(Duration::ZERO, &sit)).expect("it waits");
     lanes.close_still(&old);
     let new = lanes.open_still("yard", 1, WhenFull::DisplaceOldest);
     new.ring.push(frame(&new.camera, 1));
-    assert!(seats.next(Duration::ZERO, &sit).is_none(), "its last frame is still looked at");
+    assert!(rests(&seats), "its last frame is still looked at");
     seats.give_back(old.number, follow);
-    let Some(Errand::Gone(number, _)) = seats.next(Duration::ZERO, &sit) else { panic!("its tracks are to end") };
-    assert!(seats.next(Duration::ZERO, &sit).is_none(), "their ends are not told yet");
+    let Errand::Gone(number, _) = seats.next(Duration::ZERO, &sit) else { panic!("its tracks are to end") };
+    assert!(rests(&seats), "their ends are not told yet");
     let rung = lanes.bell().count();
     seats.clear(number);
     assert!(lanes.bell().count() > rung, "those who passed it over look again");
-    let Some(Errand::Frame(lane, ..)) = seats.next(Duration::ZERO, &sit) else { panic!("it is free") };
+    let Taken { lane, .. } = one(seats.next(Duration::ZERO, &sit)).expect("it is free");
     assert_eq!(lane.number, new.number);
 }
 
@@ -231,7 +250,7 @@ fn a_camera_that_was_opened_anew_is_served_when_its_earlier_tracks_have_ended() 
 fn tracks_of_a_camera_that_fell_silent_end_without_another_frame() {
     let lanes = Lanes::default();
     let lane = lanes.open_still("yard", 1, WhenFull::DisplaceOldest);
-    let (seats, stop) = (Arc::new(Seats::new(lanes.clone())), Stop::new());
+    let (seats, stop) = (Arc::new(Seats::new(lanes.clone(), config::Schedule::default())), Stop::new());
     let (say, heard) = channel();
     std::thread::scope(|s| {
         let _ends = Ends(&stop, &lanes);
@@ -254,7 +273,7 @@ fn tracks_of_a_camera_that_fell_silent_end_without_another_frame() {
 fn tracks_of_a_camera_whose_detection_is_switched_off_end_and_begin_anew_once_it_is_on() {
     let lanes = Lanes::default();
     let lane = lanes.open_still("yard", 2, WhenFull::DisplaceOldest);
-    let (seats, stop) = (Arc::new(Seats::new(lanes.clone())), Stop::new());
+    let (seats, stop) = (Arc::new(Seats::new(lanes.clone(), config::Schedule::default())), Stop::new());
     let (say, heard) = channel();
     std::thread::scope(|s| {
         let _ends = Ends(&stop, &lanes);
@@ -294,7 +313,7 @@ fn a_dwell_is_told_though_no_frame_comes_and_the_end_of_the_camera_ends_the_stay
     let camera = config::Camera { zones: BTreeMap::from([("yard".to_owned(), zone)]), ..still };
     let lanes = Lanes::default();
     let lane = lanes.open_watched("yard", 1, WhenFull::DisplaceOldest, camera);
-    let (seats, stop) = (Arc::new(Seats::new(lanes.clone())), Stop::new());
+    let (seats, stop) = (Arc::new(Seats::new(lanes.clone(), config::Schedule::default())), Stop::new());
     let (say, heard) = channel();
     std::thread::scope(|s| {
         let _ends = Ends(&stop, &lanes);

@@ -3,7 +3,7 @@
 //! | queue | between | capacity | when full | counted as |
 //! | --- | --- | --- | --- | --- |
 //! | appsink | decoder → `ingest-<camera>` | 1 | drops the oldest | `displaced_appsink` |
-//! | ring | `ingest-<camera>` → `engine-<n>` | `ingest.ring_capacity` (1) | displaces the oldest | `displaced_ring` |
+//! | ring | `ingest-<camera>` → `engine-<n>` | `ingest.ring_capacity` (1) | displaces the oldest; drops what is older than `max_age_ms` | `displaced_ring`, `displaced_stale` |
 //! | offers | `engine-<n>`, `ingest-<camera>` → `publish` | [`crate::publish`]'s | QoS 0: drops the new one; QoS 1: the outbox drops its oldest | `dropped_qos0`, `dropped_outbox` |
 //! | events | `engine-<n>`, supervisor → `store` | 10,000 while the disk takes nothing | the oldest goes, alerts last | the event `lost`, `store_events_lost_total` |
 //! | backlog | `store`'s disk → `publish` | `store.max_mb`, `store.keep_days` | the oldest goes, alerts last | the event `lost`, `store_events_lost_total` |
@@ -32,7 +32,7 @@ mod samples;
 mod scene;
 mod seats;
 
-pub use analyst::{AnalyseError, Analyst, Follow, Watch};
+pub use analyst::{AnalyseError, Analyst, Follow, Job, Watch};
 pub use board::Board;
 pub use engine::{EngineParts, run_engine};
 pub use lanes::{Lane, LaneParts, Lanes};

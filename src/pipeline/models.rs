@@ -14,6 +14,9 @@ use crate::telemetry::Metrics;
 use crate::types::SurfaceGate;
 use crate::types::names::did_you_mean;
 
+/// What the first stage is called.
+const DETECT: &str = "detect";
+
 /// Why the models of a configuration cannot be had; each names the key under which the model stands, and says its cause itself.
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
@@ -115,7 +118,7 @@ impl Loading<'_> {
     fn worker(&self, worker: usize, gpus: &[u32], detects_on: EngineChoice) -> Result<Analyst, LoadError> {
         let config = self.config;
         let open = |stage: &str, model: &str, choice, share| self.open(stage, model, choice, share, (worker, gpus));
-        let (card, engine) = open("detect", &config.detect.model, detects_on, 1)?;
+        let (card, engine) = open(DETECT, &config.detect.model, detects_on, 1)?;
         let detector =
             Detector::new(engine, &card, &detect::Settings::from(&config.detect)).map_err(LoadError::Detector)?;
         let strangers = strangers(config, &card.name, detector.classes());
@@ -149,7 +152,9 @@ impl Loading<'_> {
         let threads = (config.detect.threads / share).max(1);
         let options = infer::Options {
             threads,
-            max_batch: 1,
+            // Classifiers look at one track after the other.
+            max_batch: if stage == DETECT { config.schedule.max_batch } else { 1 },
+            one_on_cpu: true,
             gpu: infer::Gpu::of(config, gpus[worker]),
             progress: self.progress.clone(),
             // Should the GPU fail, all workers compute on the processor at once.

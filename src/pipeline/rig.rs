@@ -73,6 +73,8 @@ pub struct Measured {
     pub detections: u64,
     /// Frames on which the detector failed.
     pub failed: u64,
+    /// Batches that the results came in.
+    pub batches: u64,
 }
 
 /// A result as it came.
@@ -89,6 +91,7 @@ pub struct Rig {
     stop: Stop,
     engines: Vec<Worker>,
     board: Arc<Board>,
+    metrics: Arc<Metrics>,
     clock: Clock,
     settings: Vec<config::Camera>,
     ring_capacity: usize,
@@ -110,7 +113,7 @@ impl Rig {
         let analysts = loading.all()?;
         let engine = analysts.first().map_or("none", Analyst::detects_on);
         let (lanes, stop, hearts) = (Lanes::default(), Stop::new(), Hearts::new(clock));
-        let seats = Arc::new(Seats::new(lanes.clone()));
+        let seats = Arc::new(Seats::new(lanes.clone(), config.schedule.clone()));
         let (say, seen) = channel();
         let mut engines = Vec::new();
         for (number, analyst) in analysts.into_iter().enumerate() {
@@ -118,6 +121,7 @@ impl Rig {
             let parts = EngineParts {
                 analyst,
                 track: config.track.clone(),
+                attend: config.attend.clone(),
                 gap: config.ingest.stall_after,
                 seats: Arc::clone(&seats),
                 studio: None,
@@ -137,7 +141,7 @@ impl Rig {
             engines.push(Worker::spawn(&name, body)?);
         }
         let ring_capacity = config.ingest.ring_capacity;
-        Ok(Self { lanes, seen, stop, engines, board, clock, settings: watched(config), ring_capacity, engine })
+        Ok(Self { lanes, seen, stop, engines, board, metrics, clock, settings: watched(config), ring_capacity, engine })
     }
 
     /// What runs the detector.
@@ -169,11 +173,11 @@ impl Rig {
         let until = from + order.over.max(period.mul_f64(order.least_frames as f64 / order.cameras.max(1) as f64));
         let first = |camera| begun + period.mul_f64(if order.in_step { 0.0 } else { phase(camera) });
         let mut next: BinaryHeap<_> = (0..lanes.len()).map(|camera| Reverse((first(camera), camera, 1_u64))).collect();
-        let (mut sent, mut due, mut processor_from) = (0_u64, 0_u64, None);
+        let (mut sent, mut due, mut mark) = (0_u64, 0_u64, None);
         while let Some(Reverse((at, camera, number))) = next.pop().filter(|Reverse((at, ..))| *at < until) {
             self.wait_until(at);
             if at >= from {
-                processor_from.get_or_insert_with(environment::processor_time);
+                mark.get_or_insert_with(|| self.mark());
                 due += 1;
             }
             lanes[camera].ring.push(frame(&lanes[camera], number, self.captured(at), scene, camera));
@@ -181,11 +185,11 @@ impl Rig {
             next.push(Reverse((at + period, camera, number + 1)));
         }
         self.wait_until(until);
-        let processor = environment::processor_time().saturating_sub(processor_from.unwrap_or_default());
+        let (processor, batches) = self.since(mark.unwrap_or_else(|| self.mark()));
         let seen = self.settled(&lanes, begun, sent)?;
         let measured = self.told(&lanes, seen, (from, until), due);
         lanes.iter().for_each(|lane| self.lanes.close_fed(lane));
-        Ok(Measured { processor, ..measured })
+        Ok(Measured { processor, batches, ..measured })
     }
 
     /// One camera whose next frame comes when the result of the one before is there.
@@ -205,7 +209,7 @@ impl Rig {
             number += 1;
             send(number);
         }
-        let (from, first, processor_from) = (self.clock.mono(), number, environment::processor_time());
+        let (from, first, mark) = (self.clock.mono(), number, self.mark());
         while (number - first) < order.least_frames as u64 || self.clock.mono() < from + order.over {
             number += 1;
             seen.extend(send(number));
@@ -213,12 +217,22 @@ impl Rig {
                 break;
             }
         }
-        let processor = environment::processor_time().saturating_sub(processor_from);
+        let (processor, batches) = self.since(mark);
         let until = self.clock.mono();
         self.is_alive()?;
         let measured = self.told(&lanes, seen, (from, until), number - first);
         self.lanes.close_fed(&lanes[0]);
-        Ok(Measured { processor, ..measured })
+        Ok(Measured { processor, batches, ..measured })
+    }
+
+    /// Processor time and batches so far.
+    fn mark(&self) -> (Duration, u64) {
+        (environment::processor_time(), self.metrics.batch.batches_total.get())
+    }
+
+    fn since(&self, (processor, batches): (Duration, u64)) -> (Duration, u64) {
+        let now = self.mark();
+        (now.0.saturating_sub(processor), now.1.saturating_sub(batches))
     }
 
     fn open(&self, cameras: usize) -> Vec<Arc<Lane>> {
@@ -267,10 +281,10 @@ impl Rig {
         results.sort_unstable();
         Measured {
             load: Load { cameras: lanes.len(), over: until.saturating_sub(from), due, results },
-            processor: Duration::ZERO,
             resident_bytes: environment::resident_bytes().unwrap_or(0),
             detections: counted.iter().map(|s| s.detections as u64).sum(),
             failed: lanes.iter().map(|lane| lane.metrics.frames_failed_total.get()).sum(),
+            ..Measured::default()
         }
     }
 
@@ -306,7 +320,7 @@ fn frame(lane: &Lane, seq: u64, captured: Captured, scene: &Scene, camera: usize
 fn lost(lanes: &[Arc<Lane>]) -> u64 {
     let of = |lane: &Arc<Lane>| {
         let m = &lane.metrics;
-        m.displaced_ring_total.get() + m.displaced_stopped_total.get() + m.frames_failed_total.get()
+        m.displaced_ring_total.get() + m.displaced_stale_total.get() + m.frames_failed_total.get()
     };
     lanes.iter().map(of).sum()
 }

@@ -12,7 +12,6 @@ use crate::config;
 
 mod batch;
 pub mod capacity;
-pub mod next;
 mod shares;
 #[cfg(test)]
 mod simulation;
@@ -20,7 +19,6 @@ mod simulation;
 mod tests;
 mod turns;
 
-pub use next::next;
 pub use shares::{Demand, entitled, weight};
 
 use batch::BatchSize;
@@ -105,6 +103,18 @@ impl Policy {
         self.turns.get(lane).is_some_and(|l| l.is_stale(captured, now))
     }
 
+    /// Whether a camera may have a turn now, had it a frame: it was not looked at so lately that its rate does not allow it.
+    pub fn is_due(&self, lane: u64, now: Duration) -> bool {
+        self.turns.get(lane).is_some_and(|l| l.due() <= now)
+    }
+
+    /// A camera was picked and its frame is gone: nobody has it.
+    pub fn missed(&mut self, lane: u64) {
+        if let Some(lane) = self.turns.get_mut(lane) {
+            lane.is_out = false;
+        }
+    }
+
     /// Who is next. Those that are picked count as served, and as out until they are done.
     pub fn pick(&mut self, waiting: &[Waiting], now: Duration) -> Pick {
         let (mut claims, since) = self.claims(waiting, now);
@@ -130,11 +140,7 @@ impl Policy {
 
     /// A batch is done: of these lanes, in that time from its taking to its results; for each result the time since its capture.
     pub fn done(&mut self, lanes: &[u64], took: Duration, late: &[Duration], now: Duration) {
-        for lane in lanes {
-            if let Some(lane) = self.turns.get_mut(*lane) {
-                lane.is_out = false;
-            }
-        }
+        lanes.iter().for_each(|lane| self.missed(*lane));
         self.batch.done(lanes.len(), took, late, now);
     }
 

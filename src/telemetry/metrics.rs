@@ -56,6 +56,8 @@ pub struct CameraMetrics {
     pub displaced_stopped_total: Counter,
     /// Frames that came while the camera's detection was switched off.
     pub displaced_off_total: Counter,
+    /// Frames that grew older than the camera allows before the engine had time for them.
+    pub displaced_stale_total: Counter,
     /// Frames that went through the detector.
     pub frames_analysed_total: Counter,
     /// Frames that were not worth a look: their tracks were carried on.
@@ -113,6 +115,15 @@ impl StageMetrics {
             ("publish", &self.publish),
         ]
     }
+}
+
+/// How frames of several cameras are computed together.
+#[derive(Debug, Default)]
+pub struct BatchMetrics {
+    /// Frames that may go together at present.
+    pub size: Gauge,
+    /// Batches that went through the detector.
+    pub batches_total: Counter,
 }
 
 /// What is counted for the broker's connection.
@@ -213,6 +224,8 @@ pub struct Metrics {
     readings: Mutex<Option<Latest>>,
     /// Stage times.
     pub stages: StageMetrics,
+    /// Batches.
+    pub batch: BatchMetrics,
     /// The broker.
     pub mqtt: MqttMetrics,
     /// Events on disk.

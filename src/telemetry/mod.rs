@@ -7,6 +7,6 @@ pub mod metrics;
 
 pub use histogram::{Histogram, HistogramMark};
 pub use metrics::{
-    CameraMetrics, Counter, EngineMetrics, EngineOf, Gauge, Metrics, MqttMetrics, PictureMetrics, StageMetrics,
-    StoreMetrics,
+    BatchMetrics, CameraMetrics, Counter, EngineMetrics, EngineOf, Gauge, Metrics, MqttMetrics, PictureMetrics,
+    StageMetrics, StoreMetrics,
 };
