@@ -132,6 +132,29 @@ impl Lanes {
         Ok(())
     }
 
+    /// A lane without a source: whoever opens it pushes its frames.
+    pub(super) fn open_fed(&self, name: &str, settings: Camera, capacity: usize, when_full: WhenFull) -> Arc<Lane> {
+        let metrics = Arc::<CameraMetrics>::default();
+        let lane = Arc::new(Lane {
+            number: self.numbers.fetch_add(1, Ordering::Relaxed),
+            camera: name.into(),
+            settings,
+            ring: FrameRing::new(capacity, when_full, self.bell.clone(), Arc::clone(&metrics)),
+            metrics,
+            stop: Stop::new(),
+            worker: Mutex::new(None),
+            is_abandoned: AtomicBool::new(false),
+        });
+        self.lock().push(Arc::clone(&lane));
+        lane
+    }
+
+    /// Closes a lane of [`Lanes::open_fed`].
+    pub(super) fn close_fed(&self, lane: &Lane) {
+        self.lock().retain(|l| l.number != lane.number);
+        lane.ring.close();
+    }
+
     /// Switches a camera's detection; a lane that is opened for it later begins so, too. Its source stays open.
     pub fn switch(&self, camera: &str, on: bool) {
         let mut off = self.off();
@@ -185,25 +208,12 @@ impl Lanes {
 
     /// The same, with what is watched in its picture.
     pub(super) fn open_watched(&self, name: &str, capacity: usize, when_full: WhenFull, settings: Camera) -> Arc<Lane> {
-        let metrics = Arc::<CameraMetrics>::default();
-        let lane = Arc::new(Lane {
-            number: self.numbers.fetch_add(1, Ordering::Relaxed),
-            camera: name.into(),
-            settings,
-            ring: FrameRing::new(capacity, when_full, self.bell.clone(), Arc::clone(&metrics)),
-            metrics,
-            stop: Stop::new(),
-            worker: Mutex::new(None),
-            is_abandoned: AtomicBool::new(false),
-        });
-        self.lock().push(Arc::clone(&lane));
-        lane
+        self.open_fed(name, settings, capacity, when_full)
     }
 
     /// Closes a lane of [`Lanes::open_still`].
     pub(super) fn close_still(&self, lane: &Lane) {
-        self.lock().retain(|l| l.number != lane.number);
-        lane.ring.close();
+        self.close_fed(lane);
     }
 }
 

@@ -376,12 +376,10 @@ impl Alone {
                     seen.extend(taken.iter().map(|taken| taken.frame.seq));
                     look(&mut self.analyst, taken, &self.seats, Clock::start(), &mut |_| {});
                 }
-                Errand::Glance(mut taken) => {
-                    match self.analyst.glance(&taken.frame, &mut taken.follow, &mut |_| {}) {
-                        true => self.seats.put_back(taken),
-                        false => self.seats.give_back(taken.lane.number, taken.follow),
-                    }
-                }
+                Errand::Glance(mut taken) => match self.analyst.glance(&taken.frame, &mut taken.follow, &mut |_| {}) {
+                    true => self.seats.put_back(taken),
+                    false => self.seats.give_back(taken.lane.number, taken.follow),
+                },
                 Errand::Rest(_) => return seen,
                 other => panic!("{other:?}"),
             }
