@@ -233,12 +233,7 @@ impl Inner {
     }
 
     /// Looks at each lane once, as far as the first where something is to be done at once.
-    fn look_around(
-        &mut self,
-        open: &[Arc<Lane>],
-        now: Duration,
-        sit: &dyn Fn(&Lane) -> Follow,
-    ) -> Found {
+    fn look_around(&mut self, open: &[Arc<Lane>], now: Duration, sit: &dyn Fn(&Lane) -> Follow) -> Found {
         let Self { policy, seats, looks, interval_times, rate_parts, .. } = self;
         // What an earlier lane of a camera still has to tell comes first.
         let gone = seats.values().filter(|seat| seat.look != *looks);
