@@ -9,12 +9,13 @@ cd "$here/.."
 usage() {
   cat <<'TEXT'
 Usage: scripts/measure-cameras.sh --model MODEL [--cameras N] [--minutes M] [--size WxH] [--fps F] [--engine E] [--threads N]
-                                  [--clip FILE] [--faults] [--config-more FILE] [--binary FILE] [--json FILE] [--work DIR]
+                                  [--clip FILE] [--faults] [--dead N] [--config-more FILE] [--binary FILE] [--json FILE] [--work DIR]
 
 Builds the release (or takes --binary), starts N (16) RTSP cameras of WxH (640x360) at F (10) frames a second on loopback, a mosquitto and the
 daemon, and watches them for M (20) minutes once all stream. The cameras send --clip, encoded once, or a moving test picture.
 
   --faults             meanwhile one camera stalls, one floods, one changes its picture's size and one dies and comes back, each for 10 s
+  --dead N             N cameras more that are not there: they refuse, stay silent or swallow every packet
   --config-more FILE   more sections for the daemon's configuration
   --json FILE          the report for machines
   --work DIR           keep configuration and logs there
@@ -25,7 +26,7 @@ binary='' more=()
 while [ $# -gt 0 ]; do
   case $1 in
     --model | --clip) more+=("$1" "$(if [ -e "${2:?$1 needs a value}" ]; then realpath "$2"; else printf '%s' "$2"; fi)"); shift ;;
-    --cameras | --minutes | --size | --fps | --engine | --threads | --config-more | --json | --work)
+    --cameras | --minutes | --size | --fps | --engine | --threads | --dead | --config-more | --json | --work)
       more+=("$1" "${2:?$1 needs a value}")
       shift
       ;;

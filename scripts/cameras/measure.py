@@ -48,6 +48,23 @@ class World:
         child.port = int(child.stdout.readline() or sys.exit("the cameras do not start, see server.log"))
         return child
 
+    def dead(self):
+        """Addresses in turns: one refuses, one takes connections and says nothing, one swallows packets."""
+        mute, hole = socket.socket(), socket.socket()
+        for listener, backlog in ((mute, 4096), (hole, 0)):
+            listener.bind(("127.0.0.1", 0))
+            listener.listen(backlog)
+        self.held = [mute, hole]
+        for _ in range(4):
+            # Its queue takes one or two, and nobody empties it.
+            filler = socket.socket()
+            filler.setblocking(False)
+            filler.connect_ex(hole.getsockname())
+            self.held.append(filler)
+        ports = [free_port(), mute.getsockname()[1], hole.getsockname()[1]]
+        # By name they come first, and so they are opened first.
+        return "".join(f'[camera.a-dead{i:03}]\nsource = "rtsp://127.0.0.1:{ports[i % 3]}/cam"\n' for i in range(self.given.dead))
+
     def begin(self):
         work, given = self.work, self.given
         conf = work / "mosquitto.conf"
@@ -61,7 +78,7 @@ class World:
         sources += [f"rtsp://127.0.0.1:{self.mortal.port}/cam00"] if given.faults else []
         self.names = [f"cam{i:02}" for i in range(given.cameras)]
         config = work / "peregrine.toml"
-        config.write_text(self.config(sources))
+        config.write_text(self.config(sources) + self.dead())
         listen = ["mosquitto_sub", "-h", "127.0.0.1", "-p", str(self.broker_port), "-t", "peregrine/+/camera/+/detections", "-F", "%U %p"]
         until = time.monotonic() + STARTS_WITHIN_SECS
         while socket.socket().connect_ex(("127.0.0.1", self.broker_port)):
@@ -70,6 +87,7 @@ class World:
             time.sleep(0.05)
         subscriber = self.start(["stdbuf", "-oL", *listen], stdout=subprocess.PIPE)
         self.frames = measured.Frames(subscriber.stdout)
+        self.started = time.monotonic()
         self.daemon = self.start([given.daemon, "run", "--config", config], stderr=(work / "daemon.log").open("w"))
 
     def config(self, sources):
@@ -90,14 +108,14 @@ class World:
             if self.daemon.poll() is not None:
                 sys.exit(f"the daemon ended, see {self.work}/daemon.log")
             try:
-                cameras = measured.stats(self.api_port)["cameras"]
+                cameras = {n: c for n, c in measured.stats(self.api_port)["cameras"].items() if n in self.names}
             except OSError:
                 cameras = {}
-            if len(cameras) == len(self.names) and all(c["analysed"] > 0 for c in cameras.values()):
-                return
+            if len(cameras) == len(self.names) and all(c["frames"] > 0 for c in cameras.values()):
+                return time.monotonic() - self.started
             if time.monotonic() > until:
-                sys.exit(f"not all cameras stream within {STARTS_WITHIN_SECS} s: {cameras}")
-            time.sleep(0.1)
+                sys.exit(f"not all cameras stream within {STARTS_WITHIN_SECS} s")
+            time.sleep(0.02)
 
     def order(self, word, number):
         print(word, number, file=self.cameras.stdin, flush=True)
@@ -190,6 +208,7 @@ def report(world, process, before, after, span, spans, begun):
 
 def show(r):
     print(f"{r['cameras']} cameras, {r['seconds']:.0f} s, {r['model']} by {r['engine']}: {r['analysed_fps']} frames a second analysed")
+    print(f"all of them stream {r['all_stream_after_secs']:.2f} s after the daemon's start, with {r['dead']} dead cameras beside them")
     print(f"largest deviation from the fair share: {100 * r['largest_deviation_from_mean']:.2f} %")
     print("capture to publish, ms: p50 {p50_median_camera:.1f} (median camera), p95 {p95_worst_camera:.1f}, p99 {p99_worst_camera:.1f} "
           "(worst camera)".format(**r["capture_to_publish_ms"]))
@@ -222,6 +241,7 @@ def main():
     options.add_argument("--clip")
     options.add_argument("--config-more")
     options.add_argument("--faults", action="store_true")
+    options.add_argument("--dead", type=int, default=0)
     options.add_argument("--json")
     options.add_argument("--work")
     given = options.parse_args()
@@ -232,7 +252,7 @@ def main():
     world = World(given, work)
     try:
         world.begin()
-        world.wait_until_all_stream()
+        started = world.wait_until_all_stream()
         process, before, begun = measured.Process(world.daemon.pid), measured.stats(world.api_port), time.time()
         # What was spent on the start is not counted.
         process.look()
@@ -241,7 +261,7 @@ def main():
         spans = watch(world, process, given.minutes * 60)
         after, span = measured.stats(world.api_port), time.monotonic() - began
         process.look()
-        result = report(world, process, before, after, span, spans, begun)
+        result = {"all_stream_after_secs": round(started, 2), "dead": given.dead, **report(world, process, before, after, span, spans, begun)}
     finally:
         world.end()
     show(result)

@@ -81,10 +81,10 @@ impl Source for GstSource {
         }
         let mut session = Session::new(self, &pipeline, watchdog);
         let end = session.watch(&mut |size_px| {
-            // Others may open while this one streams; otherwise the place is kept until the pipeline is taken down.
             drop(place.take());
             streaming(size_px);
         });
+        drop(place);
         let delivered = session.delivered;
         drop(session);
         let end = self.judge(end, delivered, &pipeline);
