@@ -9,7 +9,10 @@ use std::time::Duration;
 use crate::api::{self, Readiness};
 use crate::config::{self, Config, ConfigErrors, Loaded};
 use crate::infer;
-use crate::pipeline::{self, Analyst, Board, EngineParts, Lane, LaneParts, Lanes, Loading, Seats, run_engine};
+use crate::ingest;
+use crate::pipeline::{
+    self, Analyst, Board, Dial, EngineParts, Lane, LaneParts, Lanes, Loading, Seats, Variants, run_engine,
+};
 use crate::publish::{self, Driver, Publisher};
 use crate::runtime::signals::Asked as Signal;
 use crate::runtime::{Clock, Hearts, Stop, Worker, notify};
@@ -18,6 +21,7 @@ use crate::types::{CameraState, CameraStatus, Finding, Report};
 
 mod asked;
 mod events;
+mod governing;
 mod neighbours;
 mod orders;
 mod pictures;
@@ -28,6 +32,7 @@ mod vitals;
 use asked::Asked;
 pub use events::wire_form;
 use events::{Events, Way};
+use governing::Governing;
 use neighbours::Neighbours;
 use pictures::Pictures;
 use starting::Starting;
@@ -48,6 +53,8 @@ const PICTURES_RETURN_WITHIN: Duration = Duration::from_millis(500);
 const API_RETURNS_WITHIN: Duration = Duration::from_millis(500);
 /// Sensors answer within milliseconds, all but those on a slow bus.
 const MONITOR_RETURNS_WITHIN: Duration = Duration::from_millis(200);
+/// What was set beyond this program is put back; NVIDIA's program takes a second or so for it.
+const GOVERNOR_RETURNS_WITHIN: Duration = Duration::from_secs(2);
 /// The engine beats between two frames.
 const ENGINE_SILENCE: Duration = Duration::from_secs(20);
 /// The publisher's and the server's loops turn at least once a second.
@@ -90,6 +97,9 @@ struct App {
     loader: Option<Worker>,
     api: Option<api::Server>,
     vitals: Vitals,
+    dial: Dial,
+    /// None until the engines run: before, there is nothing to give up.
+    governing: Option<Governing>,
 }
 
 /// Runs the daemon until a signal ends it. `read_again` reads the configuration anew when a signal asks for that.
@@ -173,6 +183,7 @@ impl App {
             metrics: Arc::clone(&metrics),
             hearts: hearts.clone(),
             surfaces: pipeline::surfaces(&config),
+            places: ingest::Places::new(config.ingest.connects_at_once),
             status: Arc::new(status),
         };
         let stop = Stop::new();
@@ -196,6 +207,8 @@ impl App {
             loader: None,
             api: None,
             vitals,
+            dial: Dial::default(),
+            governing: None,
         })
     }
 
@@ -211,6 +224,7 @@ impl App {
             self.parts.surfaces.close(&format!("the detector runs on {engine}"));
         }
         self.start_engines(analysts)?;
+        self.start_governor()?;
         self.models_loaded.store(true, Ordering::Relaxed);
         notify::ready(&self.summary());
         log::info!("running: {}", self.summary());
@@ -270,9 +284,16 @@ impl App {
 
     fn start_engines(&mut self, analysts: Vec<Analyst>) -> Result<(), AppError> {
         let seats = Arc::new(Seats::new(self.lanes.clone(), self.config.schedule.clone()));
+        let variants = Arc::new(Variants {
+            config: Arc::new(self.config.clone()),
+            metrics: Arc::clone(&self.metrics),
+            clock: self.clock,
+            board: Arc::clone(&self.board),
+        });
         for (number, analyst) in analysts.into_iter().enumerate() {
             let name = format!("engine-{number}");
             let parts = EngineParts {
+                hand: Some(variants.hand(&self.dial, analyst.worker())),
                 analyst,
                 track: self.config.track.clone(),
                 attend: self.config.attend.clone(),
@@ -297,6 +318,13 @@ impl App {
         Ok(())
     }
 
+    fn start_governor(&mut self) -> Result<(), AppError> {
+        let (clock, metrics) = (self.clock, Arc::clone(&self.metrics));
+        let parts = governing::Parts { clock, metrics, dial: self.dial.clone(), way: self.events.way() };
+        self.governing = Some(Governing::start(&self.config, parts, self.stop.child())?);
+        Ok(())
+    }
+
     /// Stops in order: sources, engine, broker, server; each has what is left of the time for all.
     fn shut_down(self) {
         let deadline = self.clock.mono() + STOP_WITHIN;
@@ -315,6 +343,9 @@ impl App {
             if !engine.join_within(&self.clock, engines_return_by.saturating_sub(self.clock.mono())) {
                 log::warn!(stage = "engine"; "{name} did not return in time");
             }
+        }
+        if self.governing.is_some_and(|g| !g.join(&self.clock, within(GOVERNOR_RETURNS_WITHIN))) {
+            log::warn!(stage = "governor"; "what was set of the system may not be put back");
         }
         // What ended with the cameras: nobody should believe until the next start that somebody is still there.
         self.events.settle(within(STORE_RETURNS_WITHIN));
@@ -373,6 +404,9 @@ impl App {
             if self.pictures.is_finished() {
                 return Err(AppError::ThreadEnded("pictures".to_owned()));
             }
+            if self.governing.as_ref().is_some_and(Governing::is_finished) {
+                return Err(AppError::ThreadEnded("governor".to_owned()));
+            }
             if self.vitals.is_finished() {
                 return Err(AppError::ThreadEnded("monitor".to_owned()));
             }
@@ -416,6 +450,11 @@ impl App {
             log::warn!("reload: these sections changed, which takes a restart; the old values go on: {keys}");
         }
         self.config.cameras = new.cameras;
+        self.config.budget = new.budget;
+        self.vitals.reload(&self.config.budget);
+        if let Some(governing) = &self.governing {
+            governing.reload(&self.config);
+        }
         self.pictures.arrange(&self.config);
         self.neighbours.reload(&self.config, &changes, &|camera| self.lanes.is_off(camera));
         let mut failed = Vec::new();

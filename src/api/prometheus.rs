@@ -29,6 +29,7 @@ pub(super) fn text(metrics: &Metrics, up: Duration) -> String {
     mqtt(&mut page, metrics);
     store(&mut page, metrics);
     pictures(&mut page, metrics);
+    budget(&mut page, metrics);
     board::readings(&mut page, metrics.readings(up).as_deref());
     page.0
 }
@@ -230,6 +231,21 @@ fn pictures(page: &mut Page, metrics: &Metrics) {
         page.family(name, "gauge", help);
         page.sample(name, &[], gauge.get());
     }
+}
+
+fn budget(page: &mut Page, metrics: &Metrics) {
+    let m = &metrics.budget;
+    page.family(
+        "budget_level",
+        "gauge",
+        "How many things are given up to keep the device's budget; 0 is as configured.",
+    );
+    page.sample("budget_level", &[], m.level.get());
+    page.family("budget_levels", "gauge", "How many things can be given up; 0 where no limit is set.");
+    page.sample("budget_levels", &[], m.levels.get());
+    page.family("budget_steps_total", "counter", "Things given up (down) and given back (up).");
+    page.sample("budget_steps_total", &[("step", "down")], m.steps_down_total.get());
+    page.sample("budget_steps_total", &[("step", "up")], m.steps_up_total.get());
 }
 
 struct Page(String);

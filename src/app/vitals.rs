@@ -5,10 +5,11 @@
 //! nobody believes them any more.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use super::AppError;
-use crate::config::Config;
+use super::{AppError, governing};
+use crate::config::{Budget, Config};
 use crate::monitor::Sensors;
 use crate::publish::Publisher;
 use crate::publish::payload::render_telemetry;
@@ -24,12 +25,20 @@ const INTERVALS: u32 = 3;
 const WHILE: Duration = Duration::from_secs(10);
 
 /// The running thread.
-pub(super) struct Vitals(Worker);
+pub(super) struct Vitals {
+    worker: Worker,
+    pace_ms: Arc<AtomicU64>,
+    every: Duration,
+}
 
 /// What the thread works with.
 struct Nurse {
     sensors: Sensors,
+    /// How often readings are told.
     every: Duration,
+    /// How often sensors are read: who keeps a budget wants to know more often than who hears of it.
+    pace_ms: Arc<AtomicU64>,
+    tell_due: Duration,
     device: String,
     prefix: String,
     clock: Clock,
@@ -46,9 +55,13 @@ impl Vitals {
         publisher: Publisher,
         stop: Stop,
     ) -> Result<Self, AppError> {
+        let every = config.monitor.every;
+        let pace_ms = Arc::new(AtomicU64::new(pace_ms(every, &config.budget)));
         let mut nurse = Nurse {
             sensors: Sensors::new(&config.monitor.sysfs_root, config.paths.state.clone()),
-            every: config.monitor.every,
+            every,
+            pace_ms: Arc::clone(&pace_ms),
+            tell_due: clock.mono(),
             device: config.device.name.clone(),
             prefix: config.mqtt.prefix.clone(),
             clock,
@@ -56,33 +69,49 @@ impl Vitals {
             publisher,
         };
         let worker = Worker::spawn("monitor", move || nurse.run(&stop));
-        worker.map(Self).map_err(|e| AppError::Start(e.into()))
+        let worker = worker.map_err(|e| AppError::Start(e.into()))?;
+        Ok(Self { worker, pace_ms, every })
+    }
+
+    /// Another budget is to be kept from the next look on.
+    pub(super) fn reload(&self, budget: &Budget) {
+        self.pace_ms.store(pace_ms(self.every, budget), Ordering::Relaxed);
     }
 
     /// Whether the thread has ended, which it does not do by itself.
     pub(super) fn is_finished(&self) -> bool {
-        self.0.is_finished()
+        self.worker.is_finished()
     }
 
     /// Waits for the end after the stop; a read that hangs is left alone.
     pub(super) fn join(self, clock: &Clock, at_most: Duration) -> bool {
-        self.0.join_within(clock, at_most)
+        self.worker.join_within(clock, at_most)
     }
+}
+
+fn pace_ms(every: Duration, budget: &Budget) -> u64 {
+    let pace = governing::look_every(budget).map_or(every, |pace| pace.min(every));
+    u64::try_from(pace.as_millis()).unwrap_or(u64::MAX)
 }
 
 impl Nurse {
     fn run(&mut self, stop: &Stop) {
-        let mut due = self.clock.mono();
+        let (mut due, mut told) = (self.clock.mono(), true);
         loop {
             let at = self.clock.now();
+            let pace = Duration::from_millis(self.pace_ms.load(Ordering::Relaxed));
             let readings = Arc::new(self.sensors.look(at.mono));
             for note in self.sensors.notes() {
                 log::info!(stage = "monitor"; "{note}");
             }
-            self.metrics.set_readings(Arc::clone(&readings), at.mono + self.every * INTERVALS + WHILE);
+            self.metrics.set_readings(Arc::clone(&readings), at.mono + pace * INTERVALS + WHILE);
+            if at.mono >= self.tell_due {
+                told = false;
+                self.tell_due = (self.tell_due + self.every).max(at.mono);
+            }
             // A read that took longer than the interval is not made up for.
-            due = (due + self.every).max(self.clock.mono());
-            if !self.tell_until(due, &readings, at, stop) {
+            due = (due + pace).max(self.clock.mono());
+            if !self.tell_until(due, &readings, at, &mut told, stop) {
                 return;
             }
         }
@@ -90,12 +119,11 @@ impl Nurse {
 
     /// Tells the readings as soon as there is somebody to hear them; what is told nobody is not missed, so it is not counted as dropped.
     /// False when the stop came.
-    fn tell_until(&mut self, due: Duration, readings: &Readings, at: Captured, stop: &Stop) -> bool {
-        let mut told = false;
+    fn tell_until(&mut self, due: Duration, readings: &Readings, at: Captured, told: &mut bool, stop: &Stop) -> bool {
         loop {
-            if !told && self.metrics.mqtt.connected.get() == 1 {
+            if !*told && self.metrics.mqtt.connected.get() == 1 {
                 self.publisher.send(render_telemetry(readings, at, &self.device, &self.prefix));
-                told = true;
+                *told = true;
             }
             let left = due.saturating_sub(self.clock.mono());
             if left.is_zero() {

@@ -55,7 +55,6 @@ fn restart_needed(old: &Config, new: &Config) -> Vec<&'static str> {
         ("track", old.track != new.track),
         ("classify", old.classify != new.classify),
         ("alert", old.alerts != new.alerts),
-        ("budget", old.budget != new.budget),
         ("store", old.store != new.store),
         ("snapshots", old.snapshots != new.snapshots),
         ("homeassistant", old.homeassistant != new.homeassistant),

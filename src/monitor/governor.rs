@@ -163,6 +163,13 @@ impl Governor {
         self.calm_since = None;
     }
 
+    /// The owner wants something else from now on: other limits, another order. As many rungs are taken as there were; what was read says as
+    /// much as at a start.
+    pub fn change(&mut self, settings: Budget, ladder: Ladder) {
+        let level = self.level.min(ladder.len());
+        *self = Self { level, steps: self.steps, gave_back: self.gave_back, ..Self::new(settings, ladder) };
+    }
+
     /// A look at the device. To be called every few seconds, at any pace; a step that comes back is taken by the time of the next call.
     pub fn look(&mut self, seen: &Seen, now: Duration) -> Option<Step> {
         let seen = seen.sane();

@@ -5,8 +5,11 @@
 //! /sys, /proc, /etc, /var, /dev ──► sysfs ──► ina, rapl, vcio + pmic ──► power ─┐
 //! (or a tree recorded on a board)        ├──► sensors, throttle, gpu, load, … ──┴─► watch (Sensors) ──► types::Readings
 //! counters of the daemon ──► measure (Gauges) ──► types::Measured
+//!                        └──► lateness ─┐
+//! types::Readings ──────────────────────┴──► governor ──► (app) ──► system ──► /sys, nvpmodel
 //! ```
-//! Belongs here: reading sensors, and judging them by the owner's budget. Does not: carrying out what the governor says, the thread that reads them (see `app`).
+//! Belongs here: reading sensors, judging them by the owner's budget, setting what of the system may be set. Does not: carrying out what else
+//! the governor says, the threads that read and judge (see `app`).
 
 mod board;
 mod fans;
@@ -15,6 +18,7 @@ mod fixture_tests;
 pub mod governor;
 mod gpu;
 mod ina;
+mod lateness;
 mod load;
 pub mod measure;
 mod notes;
@@ -24,12 +28,15 @@ mod power;
 mod rapl;
 pub mod sensors;
 mod sysfs;
+mod system;
 mod throttle;
 mod vcio;
 mod watch;
 
 pub use board::Board;
 pub use governor::Governor;
+pub use lateness::Lateness;
 pub use measure::Gauges;
 pub use sensors::Sensor;
+pub use system::{System, SystemError};
 pub use watch::Sensors;

@@ -1,5 +1,6 @@
 //! The only home of `/sys`, and of what else the kernel and the board tell in small files below `/proc`, `/etc`, `/var` and `/dev`: read
-//! leniently, and under a root of one's choice, so that a tree recorded on a board is read like the board.
+//! leniently, and under a root of one's choice, so that a tree recorded on a board is read like the board. Written is one kind of file: what
+//! `system.rs` may set.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -39,6 +40,11 @@ impl Tree {
     /// A path below /dev.
     pub(super) fn dev(&self, path: &str) -> PathBuf {
         self.below("dev", path)
+    }
+
+    /// A program below /usr.
+    pub(super) fn usr(&self, path: &str) -> PathBuf {
+        self.below("usr", path)
     }
 
     /// A link that names a path from the root on (JetPack's /etc/nvpmodel.conf) stays within the tree.
@@ -89,6 +95,12 @@ pub(super) fn read(path: &Path) -> io::Result<String> {
 /// A file's one line.
 pub(super) fn text(path: &Path) -> Option<String> {
     read(path).ok().filter(|t| !t.is_empty())
+}
+
+/// Writes a file that the kernel made; there is none where the kernel made none.
+pub(super) fn write(path: &Path, text: &str) -> io::Result<()> {
+    use std::io::Write;
+    std::fs::OpenOptions::new().write(true).truncate(true).open(path)?.write_all(text.as_bytes())
 }
 
 /// A file's number.

@@ -43,6 +43,8 @@ pub struct Analyst {
     classifiers: Vec<Classifier>,
     metrics: Arc<Metrics>,
     clock: Clock,
+    classifier_off: bool,
+    worker: usize,
 }
 
 /// What a camera is followed by.
@@ -104,7 +106,27 @@ struct Known {
 impl Analyst {
     /// With loaded models.
     pub fn new(detector: Detector, classifiers: Vec<Classifier>, metrics: Arc<Metrics>, clock: Clock) -> Self {
-        Self { detector, classifiers, metrics, clock }
+        Self { detector, classifiers, metrics, clock, classifier_off: false, worker: 0 }
+    }
+
+    /// For the worker with this number; without, for the first one.
+    pub(super) fn of_worker(self, worker: usize) -> Self {
+        Self { worker, ..self }
+    }
+
+    /// The number of the worker that it was loaded for: its place among the GPUs.
+    pub fn worker(&self) -> usize {
+        self.worker
+    }
+
+    /// Another model of the same classes finds objects from the next frame on.
+    pub(super) fn exchange(&mut self, detector: Detector) {
+        self.detector = detector;
+    }
+
+    /// Whether the second stage rests. What it found until then stays with the tracks.
+    pub(super) fn rest_classifiers(&mut self, off: bool) {
+        self.classifier_off = off;
     }
 
     /// What runs the detector.
@@ -232,7 +254,7 @@ impl Analyst {
         follow: &mut Follow,
         allowance: Allowance,
     ) -> Result<(), AnalyseError> {
-        if self.classifiers.is_empty() {
+        if self.classifiers.is_empty() || self.classifier_off {
             return Ok(());
         }
         let (clock, began) = (self.clock, self.clock.mono());

@@ -62,6 +62,22 @@ impl Board {
         self.tell_if_new(stage, entry);
     }
 
+    /// A worker runs another model for a stage from now on. Where several do, the state tells of the last one that changed.
+    pub(super) fn swapped(&self, stage: &str, worker: usize, model: &str, engine: &'static str) {
+        let mut stages = self.lock();
+        let Some(entry) = stages.get_mut(stage) else { return };
+        if entry.model != model {
+            let before = std::mem::replace(&mut entry.metrics, self.metrics.engine(stage, model));
+            [&before.workers, &before.fallback, &before.failed].into_iter().for_each(|gauge| gauge.set(0));
+            entry.model = model.to_owned();
+            entry.told = None;
+        }
+        if let Some(change) = entry.workers.get_mut(&worker).filter(|change| change.engine != engine) {
+            *change = Change { state: EngineState::Ok, engine, reason: String::new() };
+        }
+        self.tell_if_new(stage, entry);
+    }
+
     /// A worker is not needed, or could not be had.
     pub(super) fn left(&self, worker: usize) {
         for (stage, entry) in self.lock().iter_mut() {
@@ -197,6 +213,19 @@ mod tests {
         assert_eq!(board.trouble(), ["detect is degraded, it runs on int8: tensorrt: out of memory"]);
         let states: Vec<_> = told.lock().expect("no panic").iter().map(|s| s.state).collect();
         assert_eq!((states, metrics.engine("detect", "yolov8n").fallback.get()), (vec![EngineState::Degraded], 1));
+    }
+
+    #[test]
+    fn a_smaller_model_is_told_of_and_counted_under_its_own_name() {
+        let (board, told, metrics) = board();
+        let _watch = board.watch("detect", "yolov8n_640", 0, 1);
+        board.loaded("detect", 0, "int8");
+        board.swapped("detect", 0, "yolov8n_320", "int8");
+        board.swapped("detect", 0, "yolov8n_320", "int8");
+        let models: Vec<_> = told.lock().expect("no panic").iter().map(|s| s.model.clone()).collect();
+        assert_eq!(models, ["yolov8n_640", "yolov8n_320"]);
+        let workers = |model| metrics.engine("detect", model).workers.get();
+        assert_eq!((workers("yolov8n_640"), workers("yolov8n_320")), (0, 1));
     }
 
     #[test]

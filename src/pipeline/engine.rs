@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::analyst::{Analyst, Watch};
+use super::hand::Hand;
 use super::lanes::Lane;
 use super::seats::{Errand, Seats, Taken};
 use crate::config;
@@ -18,6 +19,8 @@ const IDLE: Duration = Duration::from_millis(250);
 pub struct EngineParts {
     /// Loaded models.
     pub analyst: Analyst,
+    /// By which it is told to do less; None where nobody tells it.
+    pub hand: Option<Hand>,
     /// Settings of trackers.
     pub track: config::Track,
     /// Which frames are looked at.
@@ -36,11 +39,14 @@ pub struct EngineParts {
 
 /// Body of the threads `engine-0`, `engine-1` …: serves all lanes until the stop, then ends all tracks that nobody else has in hand.
 pub fn run_engine(parts: EngineParts, stop: &Stop, emit: &mut dyn FnMut(Finding)) {
-    let EngineParts { mut analyst, track, attend, gap, seats, studio, clock, heart } = parts;
+    let EngineParts { mut analyst, mut hand, track, attend, gap, seats, studio, clock, heart } = parts;
     let bell = seats.lanes().bell();
     let mut max_batch = 0;
     while !stop.is_set() {
         heart.beat();
+        if let Some(hand) = &mut hand {
+            turn(hand, &mut analyst, &seats);
+        }
         // Counted before one looks: what happens after the look ends the wait.
         let rung = bell.count();
         if max_batch != analyst.max_batch() {
@@ -80,6 +86,19 @@ pub fn run_engine(parts: EngineParts, stop: &Stop, emit: &mut dyn FnMut(Finding)
     }
 }
 
+/// Does less, or more, as the hand says.
+fn turn(hand: &mut Hand, analyst: &mut Analyst, seats: &Seats) {
+    if let Some(setting) = hand.turned() {
+        // Each worker says so; it is the same word.
+        seats.set_interval_times(setting.interval_times);
+        seats.set_rate_parts(setting.rate_parts);
+        analyst.rest_classifiers(setting.classifier_off);
+    }
+    if let Some(detector) = hand.detector() {
+        analyst.exchange(detector);
+    }
+}
+
 /// One batch, from its taking until its seats are back.
 fn look(analyst: &mut Analyst, mut taken: Vec<Taken>, seats: &Seats, clock: Clock, emit: &mut dyn FnMut(Finding)) {
     let began = clock.mono();
@@ -97,10 +116,11 @@ fn look(analyst: &mut Analyst, mut taken: Vec<Taken>, seats: &Seats, clock: Cloc
     analyst.note_batch(seats.done(back, now.saturating_sub(began), &late, now));
 }
 
-/// A camera that is looked at rarely, because its owner wants it so, is not silent from one look to the next: two turns of it are waited for.
+/// A camera that is looked at rarely, because its owner wants it so, is not silent from one look to the next: two turns of it are waited
+/// for, at the quarter of its rate to which a budget may bring it.
 fn watch<'a>(lane: &'a Lane, track: &'a config::Track, attend: &'a config::Attend, gap: Duration) -> Watch<'a> {
     let metrics = Arc::clone(&lane.metrics);
-    let two_turns = lane.settings.detect_fps.map(|hz| Duration::from_secs_f64(2.0 / hz));
+    let two_turns = lane.settings.detect_fps.map(|hz| Duration::from_secs_f64(8.0 / hz));
     let gap = two_turns.map_or(gap, |two_turns| two_turns.max(gap));
     let (camera, settings, attend) = (&lane.camera, &lane.settings, Some(attend).filter(|attend| attend.enabled));
     Watch { camera, settings, track, attend, gap, studio: None, metrics }

@@ -82,6 +82,7 @@ fn parts(seats: &Arc<Seats>, gap: Duration, lot: u64) -> EngineParts {
     let heart = Hearts::new(clock).add("engine", LONG);
     EngineParts {
         analyst: analyst(lot),
+        hand: None,
         track: track(),
         attend: config::Attend::default(),
         gap,

@@ -31,6 +31,8 @@ pub struct LaneParts {
     pub hearts: Hearts,
     /// Whether frames may stay in memory of the video hardware.
     pub surfaces: Arc<SurfaceGate>,
+    /// Bounds how many cameras are opened at once.
+    pub places: Arc<ingest::Places>,
     /// Where changes of state go.
     pub status: Arc<dyn Fn(CameraStatus) + Send + Sync>,
 }
@@ -112,6 +114,7 @@ impl Lanes {
             metrics: Arc::clone(&parts.metrics),
             heart: parts.hearts.add(&format!("ingest-{name}"), INGEST_SILENCE),
             surfaces: Arc::clone(&parts.surfaces),
+            places: Arc::clone(&parts.places),
             sink,
             status: Arc::new({
                 let (lane, tell) = (Arc::clone(&lane), Arc::clone(&parts.status));

@@ -21,7 +21,9 @@
 
 mod analyst;
 mod board;
+mod dial;
 mod engine;
+mod hand;
 mod lanes;
 mod models;
 mod names;
@@ -31,13 +33,17 @@ mod rig;
 mod samples;
 mod scene;
 mod seats;
+mod variants;
 
 pub use analyst::{AnalyseError, Analyst, Follow, Job, Watch};
 pub use board::Board;
+pub use dial::{Dial, Setting};
 pub use engine::{EngineParts, run_engine};
+pub use hand::Hand;
 pub use lanes::{Lane, LaneParts, Lanes};
 pub use models::{LoadError, Loading, examine, surfaces};
 pub use recording::{Replay, ReplayError, Step};
 pub use rig::{Measured, Order, Rig, RigError};
 pub use scene::Scene;
 pub use seats::Seats;
+pub use variants::{Variants, smaller_models};

@@ -115,6 +115,14 @@ impl Loading<'_> {
         Ok(one)
     }
 
+    /// A detector for a worker that is running with another one.
+    pub(super) fn another(&self, model: &str, worker: usize) -> Result<Detector, LoadError> {
+        let (config, gpus) = (self.config, gpu_of_each_worker(&self.config.tensorrt));
+        let choice = if worker == 0 { config.detect.engine } else { EngineChoice::Tensorrt };
+        let (card, engine) = self.open("detect", model, choice, 1, (worker, &gpus))?;
+        Detector::new(engine, &card, &detect::Settings::from(&config.detect)).map_err(LoadError::Detector)
+    }
+
     fn worker(&self, worker: usize, gpus: &[u32], detects_on: EngineChoice) -> Result<Analyst, LoadError> {
         let config = self.config;
         let open = |stage: &str, model: &str, choice, share| self.open(stage, model, choice, share, (worker, gpus));
@@ -134,7 +142,7 @@ impl Loading<'_> {
                 .map_err(|cause| LoadError::Classifier { name: name.clone(), cause: Box::new(cause) })?;
             classifiers.push(classifier);
         }
-        Ok(Analyst::new(detector, classifiers, Arc::clone(self.metrics), self.clock))
+        Ok(Analyst::new(detector, classifiers, Arc::clone(self.metrics), self.clock).of_worker(worker))
     }
 
     fn open(

@@ -120,6 +120,7 @@ impl Rig {
             let name = format!("engine-{number}");
             let parts = EngineParts {
                 analyst,
+                hand: None,
                 track: config.track.clone(),
                 attend: config.attend.clone(),
                 gap: config.ingest.stall_after,

@@ -157,6 +157,7 @@ fn decode(path: &Path, config: &Config, clock: Clock, take: &mut dyn FnMut(&Fram
         metrics,
         heart: Hearts::new(clock).add("clip", Duration::MAX),
         surfaces: SurfaceGate::closed("its pictures are kept in the processor's memory"),
+        places: ingest::Places::new(1),
         sink: Arc::new({
             let ring = Arc::clone(&ring);
             move |frame| ring.push(frame)

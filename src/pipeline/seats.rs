@@ -7,6 +7,7 @@
 //! One look at all cameras costs time in proportion to their number, whatever they do.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -81,8 +82,9 @@ pub(super) enum Errand {
 }
 
 /// What one look at the lanes found.
-#[derive(Default)]
 struct Found {
+    /// What is to be done before anything else.
+    urgent: Option<Errand>,
     /// Lanes whose frame competes for the detector, in the order of the lanes.
     waiting: Vec<Waiting>,
     /// Of the lanes whose frame is to be glanced at, the one whose frame is the oldest.
@@ -207,10 +209,10 @@ impl Inner {
             self.policy.gone(number);
             return Errand::Gone(number, follow);
         }
-        let found = match self.look_around(open, now, sit) {
-            Ok(found) => found,
-            Err(errand) => return errand,
-        };
+        let found = self.look_around(open, now, sit);
+        if let Some(errand) = found.urgent {
+            return errand;
+        }
         // Glances are cheap, and yet those of many cameras must not keep frames from the detector for ever.
         if self.glances < open.len() && found.glance.is_some() {
             return self.take_glance(found.glance);
@@ -230,80 +232,45 @@ impl Inner {
         gone.into_iter().find_map(|(number, seat)| Some((*number, seat.at_home.take()?)))
     }
 
-    /// Looks at each lane once: what waits there, or what is to be done before anything else.
-    fn look_around(
-        &mut self,
-        open: &[Arc<Lane>],
-        now: Duration,
-        sit: &dyn Fn(&Lane) -> Follow,
-    ) -> Result<Found, Errand> {
-        let looks = self.looks;
+    /// Looks at each lane once, as far as the first where something is to be done at once.
+    fn look_around(&mut self, open: &[Arc<Lane>], now: Duration, sit: &dyn Fn(&Lane) -> Follow) -> Found {
+        let Self { policy, seats, looks, interval_times, rate_parts, .. } = self;
         // What an earlier lane of a camera still has to tell comes first.
-        let in_the_way = self.seats.values().filter(|seat| seat.look != looks).map(|seat| Arc::clone(&seat.camera));
-        let in_the_way: Vec<CameraId> = in_the_way.collect();
-        let mut found = Found { waiting: Vec::with_capacity(open.len()), glance: None };
+        let gone = seats.values().filter(|seat| seat.look != *looks);
+        let in_the_way: Vec<CameraId> = gone.map(|seat| Arc::clone(&seat.camera)).collect();
+        let mut found = Found { urgent: None, waiting: Vec::with_capacity(open.len()), glance: None };
         for lane in open {
-            if in_the_way.contains(&lane.camera) || !self.has_seat(lane, sit) {
-                continue;
-            }
-            let glimpse = lane.ring.look(|captured| self.policy.stale(lane.number, captured, now));
-            self.keep_wish(lane, &glimpse);
-            let may_be_taken = glimpse.captured.is_some() && self.policy.is_due(lane.number, now);
-            let Some(seat) = self.seats.get_mut(&lane.number) else { continue };
+            let seat = match seats.entry(lane.number) {
+                Entry::Occupied(seat) => seat.into_mut(),
+                Entry::Vacant(_) if in_the_way.contains(&lane.camera) || !lane.ring.is_waiting() => continue,
+                Entry::Vacant(free) => {
+                    let wish = Wish::from(&lane.settings);
+                    policy.camera(lane.number, wish);
+                    let camera = Arc::clone(&lane.camera);
+                    free.insert(Seat { camera, look: *looks, wish, at_home: Some(sit(lane)) })
+                }
+            };
             let Some(follow) = &mut seat.at_home else { continue };
-            follow.stretch(self.interval_times);
+            let glimpse = lane.ring.look(|captured| policy.stale(lane.number, captured, now));
+            follow.stretch(*interval_times);
             if follow.is_silent(now) || (follow.has_begun() && glimpse.is_off) {
-                return Err(seat.at_home.take().map_or(Errand::Rest(None), |f| Errand::Silent(lane.number, f)));
+                found.urgent = seat.at_home.take().map(|follow| Errand::Silent(lane.number, follow));
+                return found;
             }
             // A frame that is looked at soon tells more than the time does.
-            if !may_be_taken && follow.is_due(now) {
-                return Err(seat.at_home.take().map_or(Errand::Rest(None), |f| Errand::Due(lane.number, f)));
+            if follow.is_due(now) && (glimpse.captured.is_none() || !policy.is_due(lane.number, now)) {
+                found.urgent = seat.at_home.take().map(|follow| Errand::Due(lane.number, follow));
+                return found;
             }
             let Some(captured) = glimpse.captured else { continue };
-            if follow.wants_glance() {
-                if found.glance.as_ref().is_none_or(|(oldest, _)| captured < *oldest) {
-                    found.glance = Some((captured, Arc::clone(lane)));
-                }
-            } else {
+            if !follow.wants_glance() {
                 found.waiting.push(Waiting { lane: lane.number, captured });
+            } else if found.glance.as_ref().is_none_or(|(oldest, _)| captured < *oldest) {
+                found.glance = Some((captured, Arc::clone(lane)));
             }
+            seat.keep_wish(lane, rate_parts[lane.settings.priority as usize], &glimpse, policy);
         }
-        Ok(found)
-    }
-
-    /// Whether the lane's seat is at home; the seat is made when the first frame has come.
-    fn has_seat(&mut self, lane: &Lane, sit: &dyn Fn(&Lane) -> Follow) -> bool {
-        if let Some(seat) = self.seats.get(&lane.number) {
-            return seat.at_home.is_some();
-        }
-        if !lane.ring.is_waiting() {
-            return false;
-        }
-        let wish = Wish::from(&lane.settings);
-        let camera = Arc::clone(&lane.camera);
-        self.seats.insert(lane.number, Seat { camera, look: self.looks, wish, at_home: Some(sit(lane)) });
-        self.policy.camera(lane.number, wish);
-        true
-    }
-
-    /// Tells the policy what a camera wants, where that has changed.
-    fn keep_wish(&mut self, lane: &Lane, glimpse: &Glimpse) {
-        let part = self.rate_parts[lane.settings.priority as usize];
-        let mut wish = Wish::from(&lane.settings);
-        if part > 1 {
-            let full_hz = wish.rate_hz.into_iter().chain(glimpse.rate_hz).reduce(f64::min);
-            wish.rate_hz = full_hz.map(|hz| hz / f64::from(part));
-        }
-        let Some(seat) = self.seats.get_mut(&lane.number) else { return };
-        let is_near = |(a, b): (f64, f64)| (a - b).abs() <= SAME_RATE * b;
-        let is_same = match seat.wish.rate_hz.zip(wish.rate_hz) {
-            Some(rates) if part > 1 => is_near(rates),
-            _ => seat.wish == wish,
-        };
-        if !is_same {
-            seat.wish = wish;
-            self.policy.camera(lane.number, wish);
-        }
+        found
     }
 
     fn take_glance(&mut self, of: Option<(Duration, Arc<Lane>)>) -> Errand {
@@ -331,5 +298,24 @@ impl Inner {
         let frame = lane.ring.take()?;
         let follow = seat.at_home.take()?;
         Some(Taken { lane: Arc::clone(lane), frame, follow })
+    }
+}
+
+impl Seat {
+    /// Tells the policy what the camera wants, where that has changed: one `part`th of its rate.
+    fn keep_wish(&mut self, lane: &Lane, part: u32, glimpse: &Glimpse, policy: &mut Policy) {
+        let mut wish = Wish::from(&lane.settings);
+        if part > 1 {
+            let full_hz = wish.rate_hz.into_iter().chain(glimpse.rate_hz).reduce(f64::min);
+            wish.rate_hz = full_hz.map(|hz| hz / f64::from(part));
+        }
+        let is_same = match self.wish.rate_hz.zip(wish.rate_hz) {
+            Some((told, now)) if part > 1 => (told - now).abs() <= SAME_RATE * now,
+            _ => self.wish == wish,
+        };
+        if !is_same {
+            self.wish = wish;
+            policy.camera(lane.number, wish);
+        }
     }
 }

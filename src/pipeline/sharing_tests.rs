@@ -154,6 +154,7 @@ fn on_stage(cameras: Vec<config::Camera>, max_batch: usize, play: impl FnOnce(&S
     let (stop, clock) = (Stop::new(), Clock::start());
     let parts = EngineParts {
         analyst: samples::analyst(Box::new(engine), 0.25),
+        hand: None,
         track: track(),
         attend: config::Attend::default(),
         gap: LONG,

@@ -193,6 +193,19 @@ pub struct PictureMetrics {
     pub memory_bytes: Gauge,
 }
 
+/// How much is given up to keep the device's budget.
+#[derive(Debug, Default)]
+pub struct BudgetMetrics {
+    /// Rungs of the ladder that are taken; 0 is as configured.
+    pub level: Gauge,
+    /// Rungs that there are; 0 where there is no limit.
+    pub levels: Gauge,
+    /// Steps down.
+    pub steps_down_total: Counter,
+    /// Steps up.
+    pub steps_up_total: Counter,
+}
+
 /// What is counted for one model, all workers together.
 #[derive(Debug, Default)]
 pub struct EngineMetrics {
@@ -232,6 +245,8 @@ pub struct Metrics {
     pub store: StoreMetrics,
     /// Pictures of events.
     pub pictures: PictureMetrics,
+    /// The device's budget.
+    pub budget: BudgetMetrics,
     /// Pipelines whose teardown outlasted its deadline and were abandoned.
     pub pipelines_abandoned_total: Counter,
     /// Configuration reloads that were taken.

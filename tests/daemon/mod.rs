@@ -1,7 +1,9 @@
 //! The daemon as a user has it: the real binary, a real broker, real signals.
 
+mod budget;
 mod end_to_end;
 mod events;
+mod isolation;
 mod orders;
 mod pictures;
 mod reload;

@@ -9,7 +9,7 @@ use super::end_to_end::validate;
 use crate::support::{Broker, Daemon, comes, data};
 
 /// The tree of a board in a folder of its own, where a test may change it.
-fn board(name: &str) -> tempfile::TempDir {
+pub(super) fn board(name: &str) -> tempfile::TempDir {
     let dir = tempfile::tempdir().expect("a folder");
     let from = data("sysfs").join(name).join(".");
     let status = Command::new("cp").arg("-a").arg(from).arg(dir.path()).status().expect("cp runs");

@@ -32,7 +32,8 @@ impl Analyst {
         self.metrics.batch.size.set(i64::try_from(size).unwrap_or(i64::MAX));
     }
 
-    /// Looks at one frame, or carries its tracks on where it is not worth a look. What there is to tell goes to `emit`, in the order in which it should be published.
+    /// Looks at one frame, or carries its tracks on where it is not worth a look. What there is to tell goes to `emit`, in the order in which
+    /// it should be published.
     ///
     /// # Errors
     /// When a model fails. After a classifier's failure everything was emitted all the same.

@@ -61,6 +61,19 @@ pub(super) fn of_device(site: &Site) -> Entities {
             "entity_category": "diagnostic",
         }),
     );
+    all.add(
+        "budget_level",
+        "sensor",
+        "Budget level",
+        json!({
+            "state_topic": health,
+            "value_template": "{{ value_json.budget_level }}",
+            "json_attributes_topic": health,
+            "json_attributes_template": attributes(&["budget_levels"]),
+            "state_class": "measurement",
+            "entity_category": "diagnostic",
+        }),
+    );
     for stage in &site.stages {
         let topic = topics::engine_status(prefix, device, stage);
         all.add(

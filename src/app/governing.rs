@@ -1,0 +1,294 @@
+//! The thread that keeps the owner's budget: it looks at what the device feels, lets the governor judge, and has its steps carried out and
+//! told. Belongs here: from readings to a step, from a step to dial, system, event and metric. Does not: which step (see `monitor`), how
+//! engines do less (see `pipeline`).
+//!
+//! It has no heartbeat: what it may start beyond this program (`nvpmodel`) takes its time, and is no reason to restart what watches cameras.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use super::{AppError, Way};
+use crate::config::{Budget, Config, Priority};
+use crate::monitor::governor::{Effect, Group, Ladder, Notice, Offer, Seen, Step};
+use crate::monitor::{Governor, Lateness, System};
+use crate::pipeline::{self, Dial, Setting};
+use crate::runtime::{Clock, Stop, Worker};
+use crate::telemetry::Metrics;
+use crate::types::{BudgetMove, Event, Readings, What};
+
+/// How often the thread looks around for new readings and new wishes of the owner, at least.
+const LOOK_AROUND: Duration = Duration::from_secs(1);
+/// How often sensors are read for the governor: so many times in the time between two steps, within these bounds.
+const LOOKS_A_STEP: u32 = 6;
+const SELDOMMEST: Duration = Duration::from_secs(5);
+const OFTENEST: Duration = Duration::from_millis(250);
+
+/// How often sensors have to be read to keep this budget; None where there is none.
+pub(super) fn look_every(budget: &Budget) -> Option<Duration> {
+    budget.is_set().then(|| (budget.step / LOOKS_A_STEP).clamp(OFTENEST, SELDOMMEST))
+}
+
+/// The running thread.
+pub(super) struct Governing {
+    worker: Worker,
+    /// What the owner wants from now on, until the thread has taken note of it.
+    wanted: Arc<Mutex<Option<Wanted>>>,
+}
+
+/// What the owner wants, and what there is to give up for it.
+#[derive(Debug)]
+struct Wanted {
+    budget: Budget,
+    /// But for what the system offers.
+    offer: Offer,
+}
+
+impl Wanted {
+    fn of(config: &Config) -> Self {
+        let cameras = || config.cameras.values().filter(|camera| camera.enabled);
+        let group = |priority| match priority {
+            Priority::Low => Group::Low,
+            Priority::Medium => Group::Medium,
+            Priority::High => Group::High,
+        };
+        let groups = Group::ALL.into_iter().filter(|g| cameras().any(|camera| group(camera.priority) == *g));
+        let offer = Offer {
+            interval: true,
+            groups: groups.collect(),
+            models: pipeline::smaller_models(config),
+            classifier: !config.classify.is_empty(),
+            ..Offer::default()
+        };
+        Self { budget: config.budget.clone(), offer }
+    }
+
+    /// Without a limit there is nothing to give up.
+    fn ladder(&self, system: &System) -> Ladder {
+        if !self.budget.is_set() {
+            return Ladder::default();
+        }
+        let (nvpmodes, cpu_governor) = (system.nvpmodes(), system.cpu_governor());
+        Ladder::new(&self.budget, &Offer { nvpmodes, cpu_governor, ..self.offer.clone() })
+    }
+}
+
+/// What the thread is given beside the configuration.
+pub(super) struct Parts {
+    pub(super) clock: Clock,
+    pub(super) metrics: Arc<Metrics>,
+    /// Turned by each step.
+    pub(super) dial: Dial,
+    /// Where events go.
+    pub(super) way: Way,
+}
+
+impl Governing {
+    /// Begins to look, until the stop; then the system is put back as it was found.
+    pub(super) fn start(config: &Config, parts: Parts, stop: Stop) -> Result<Self, AppError> {
+        let wanted = Arc::new(Mutex::new(None));
+        let mut ruler = Ruler::new(config, parts, Arc::clone(&wanted));
+        let worker = Worker::spawn("governor", move || ruler.run(&stop)).map_err(|e| AppError::Start(e.into()))?;
+        Ok(Self { worker, wanted })
+    }
+
+    /// The configuration is another one.
+    pub(super) fn reload(&self, config: &Config) {
+        *self.wanted.lock().unwrap_or_else(PoisonError::into_inner) = Some(Wanted::of(config));
+    }
+
+    /// Whether the thread has ended, which it does not do by itself.
+    pub(super) fn is_finished(&self) -> bool {
+        self.worker.is_finished()
+    }
+
+    /// Waits for the end after the stop.
+    pub(super) fn join(self, clock: &Clock, at_most: Duration) -> bool {
+        self.worker.join_within(clock, at_most)
+    }
+}
+
+/// What the thread works with.
+struct Ruler {
+    parts: Parts,
+    sysfs_root: std::path::PathBuf,
+    wanted: Arc<Mutex<Option<Wanted>>>,
+    now: Wanted,
+    governor: Governor,
+    system: System,
+    lateness: Lateness,
+    /// The readings that were judged last.
+    judged: Option<Arc<Readings>>,
+    said: BTreeSet<String>,
+}
+
+impl Ruler {
+    fn new(config: &Config, parts: Parts, wanted: Arc<Mutex<Option<Wanted>>>) -> Self {
+        let now = Wanted::of(config);
+        let sysfs_root = config.monitor.sysfs_root.clone();
+        let system = System::new(&sysfs_root, &now.budget.may_set);
+        let governor = Governor::new(now.budget.clone(), now.ladder(&system));
+        let lateness = Lateness::new(Arc::clone(&parts.metrics), now.budget.step);
+        Self { parts, sysfs_root, wanted, now, governor, system, lateness, judged: None, said: BTreeSet::new() }
+    }
+
+    fn run(&mut self, stop: &Stop) {
+        self.tell_ladder();
+        loop {
+            let wanted = self.wanted.lock().unwrap_or_else(PoisonError::into_inner).take();
+            if let Some(wanted) = wanted {
+                self.change(wanted);
+            }
+            if self.now.budget.is_set() {
+                self.look();
+            }
+            if stop.wait(look_every(&self.now.budget).unwrap_or(LOOK_AROUND).min(LOOK_AROUND)) {
+                break;
+            }
+        }
+        self.set_system(&Effect::default());
+    }
+
+    /// Readings are judged once: the same ones told again would look as if nothing changed.
+    fn look(&mut self) {
+        let now = self.parts.clock.mono();
+        let readings = self.parts.metrics.readings(now);
+        if let (Some(new), Some(last)) = (&readings, &self.judged)
+            && Arc::ptr_eq(new, last)
+        {
+            return;
+        }
+        let seen = Seen {
+            watts: readings.as_ref().and_then(|r| r.power.total_mw).map(|mw| mw as f64 / 1000.0),
+            celsius: readings.as_ref().and_then(|r| r.hottest()).map(|t| t.millicelsius as f64 / 1000.0),
+            p99_ms: self.lateness.p99_ms(now),
+        };
+        self.judged = readings;
+        let step = self.governor.look(&seen, now);
+        for notice in self.governor.notices() {
+            self.say(notice);
+        }
+        if let Some(step) = step {
+            self.take(&step);
+        }
+    }
+
+    fn take(&mut self, step: &Step) {
+        self.carry_out();
+        self.lateness.forget();
+        let word = match step.direction() {
+            BudgetMove::Down => "given up",
+            BudgetMove::Up => "given back",
+        };
+        let Step { to, of, rung, reason, .. } = step;
+        log::info!(stage = "governor"; "{rung} is {word}, level {to} of {of}: {reason}");
+        let budget = &self.parts.metrics.budget;
+        match step.direction() {
+            BudgetMove::Down => budget.steps_down_total.inc(),
+            BudgetMove::Up => budget.steps_up_total.inc(),
+        }
+        self.tell(step.what());
+    }
+
+    /// Whoever hears of the event may look at the metric at once.
+    fn tell(&self, what: What) {
+        self.tell_level();
+        let at = self.parts.clock.now();
+        self.parts.way.event(Event { camera: None, at, frame_seq: None, what, subject: None, snapshots: Vec::new() });
+    }
+
+    fn tell_level(&self) {
+        let number = |n: usize| i64::try_from(n).unwrap_or(i64::MAX);
+        self.parts.metrics.budget.level.set(number(self.governor.level()));
+        self.parts.metrics.budget.levels.set(number(self.governor.ladder().len()));
+    }
+
+    fn tell_ladder(&self) {
+        self.tell_level();
+        if !self.now.budget.is_set() {
+            return;
+        }
+        let rungs: Vec<_> = self.governor.ladder().rungs().iter().map(ToString::to_string).collect();
+        if rungs.is_empty() {
+            log::warn!(stage = "governor"; "there is a budget, and nothing on this device that could be given up for it");
+        } else {
+            log::info!(stage = "governor"; "what may be given up to keep the budget: {}", rungs.join(", "));
+        }
+    }
+
+    /// The owner wants something else: what is no more to be given up is given back at once, and what the system was found as is put back
+    /// before anybody forgets it.
+    fn change(&mut self, wanted: Wanted) {
+        let (before, budget) = (self.governor.level(), wanted.budget.clone());
+        let lowest = self.governor.ladder().rungs().first().map(ToString::to_string);
+        if budget.may_set != self.now.budget.may_set {
+            self.set_system(&Effect::default());
+            self.system = System::new(&self.sysfs_root, &budget.may_set);
+        }
+        let ladder = wanted.ladder(&self.system);
+        if budget == self.now.budget {
+            self.governor.change_ladder(ladder);
+        } else {
+            self.lateness = Lateness::new(Arc::clone(&self.parts.metrics), budget.step);
+            self.governor.change(budget, ladder);
+        }
+        self.now = wanted;
+        self.carry_out();
+        self.tell_ladder();
+        let level = self.governor.level();
+        if level < before {
+            log::info!(stage = "governor"; "level {level}, {before} before: there is less that may be given up");
+            let levels = self.governor.ladder().len();
+            let next = self.governor.ladder().rungs().get(level).map(ToString::to_string);
+            self.tell(What::BudgetStep {
+                level: u32::try_from(level).unwrap_or(u32::MAX),
+                levels: u32::try_from(levels).unwrap_or(u32::MAX),
+                rung: next.or(lowest).unwrap_or_default(),
+                step: BudgetMove::Up,
+                reason: "the configuration was changed: there is less that may be given up".to_owned(),
+                watts: None,
+                celsius: None,
+                p99_ms: None,
+            });
+        }
+    }
+
+    fn carry_out(&mut self) {
+        let effect = self.governor.effect();
+        self.parts.dial.set(setting(&effect));
+        self.set_system(&effect);
+    }
+
+    fn set_system(&mut self, effect: &Effect) {
+        for failed in self.system.set(effect.nvpmode.as_deref(), effect.cpu_governor.as_deref()) {
+            // What the system does not let happen now, it will not at the next step either.
+            if self.said.insert(failed.to_string()) {
+                log::warn!(stage = "governor"; "{failed}; that step has no effect");
+            }
+        }
+    }
+
+    fn say(&self, notice: Notice) {
+        let (Notice::Blind(limit) | Notice::Sees(limit) | Notice::Spent(limit)) = notice;
+        let name = limit.key();
+        match notice {
+            Notice::Blind(_) => {
+                let hint = "`peregrine probe` shows what is measured";
+                log::warn!(stage = "governor"; "budget.{name}: there is no reading, so nothing is done for it; {hint}");
+            }
+            Notice::Sees(_) => log::info!(stage = "governor"; "budget.{name}: there is a reading again"),
+            Notice::Spent(_) => {
+                log::warn!(stage = "governor"; "budget.{name}: everything is given up, and the limit is still not kept");
+            }
+        }
+    }
+}
+
+fn setting(effect: &Effect) -> Setting {
+    Setting {
+        interval_times: effect.interval_times,
+        rate_parts: effect.rate_parts,
+        model: effect.model.clone(),
+        classifier_off: effect.classifier_off,
+    }
+}
