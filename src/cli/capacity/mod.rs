@@ -11,7 +11,7 @@ use super::model_choice::ModelsDir;
 use super::output::say;
 use super::{Failure, configuration};
 use crate::config::{Config, EngineChoice, Secrets};
-use crate::pipeline::{ReplayError, Scene};
+use crate::pipeline::{ReplayError, Scene, smaller_models};
 use crate::runtime::Clock;
 use crate::schedule::capacity::Bar;
 use crate::telemetry::logging;
@@ -20,7 +20,6 @@ mod fragment;
 mod picture;
 mod report;
 mod trial;
-mod variants;
 
 use report::Report;
 use trial::Plan;
@@ -146,7 +145,8 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
         write(&picture::beside(plot), &picture::over_time(&report))?;
     }
     let Some(chosen) = report.chosen() else {
-        let smaller = variants::smaller(&models[models.len() - 1], &config.paths.models);
+        // Of the model that was measured last.
+        let smaller = smaller_models(&config);
         return Err(Failure::Work(anyhow::anyhow!(report.refusal(smaller.last().map(String::as_str)))));
     };
     match &args.write {
@@ -212,7 +212,7 @@ fn refuse_to_overwrite(args: &Args) -> Result<(), Failure> {
 fn models(args: &Args, config: &Config) -> Result<Vec<String>, Failure> {
     let mut models = if args.model.is_empty() { vec![config.detect.model.clone()] } else { args.model.clone() };
     if args.all_variants {
-        models.extend(variants::smaller(&models[0], &config.paths.models));
+        models.extend(smaller_models(config));
     }
     // A mistyped name is told before the first is measured, not after minutes.
     for model in &models {
