@@ -15,7 +15,7 @@ pub(super) fn beside(plot: &Path) -> PathBuf {
 /// Latency and throughput over load.
 pub(super) fn over_load(report: &Report) -> String {
     let trials: Vec<&Tried> = report.trials.iter().collect();
-    let mark = report.chosen().map(|t| Mark { x: t.carries as f64, label: report.sentence(t).unwrap_or_default() });
+    let knee = |t: &Tried| Some(Mark { x: t.carries as f64, label: format!("knee: {}", report.sentence(t)?) });
     let (latencies, throughputs, dropped) = match trials.as_slice() {
         [one] => (
             vec![line("p50", one, |s| s.p50_ms), line("p95", one, |s| s.p95_ms), line("p99", one, |s| s.p99_ms)],
@@ -28,7 +28,7 @@ pub(super) fn over_load(report: &Report) -> String {
     let done = if trials.len() == 1 { "frames/s" } else { "frames/s done" };
     let limits = report.target_p95_ms.map(|ms| (ms, format!("target {ms:.0} ms"))).into_iter().collect();
     let plot = Plot {
-        title: report.chosen().and_then(|t| report.sentence(t)).unwrap_or_else(|| "Not even one camera".to_owned()),
+        title: title(&trials),
         description: trials.iter().map(|t| report.conditions(t)).collect::<Vec<_>>().join("; "),
         x: axis(&format!("cameras at {} fps", report.fps)),
         panels: vec![
@@ -36,7 +36,7 @@ pub(super) fn over_load(report: &Report) -> String {
             Panel { y: axis(done), height: 0.8, series: throughputs, limits: Vec::new() },
             Panel { y: axis("dropped (%)"), height: 0.4, series: dropped, limits: Vec::new() },
         ],
-        marks: mark.into_iter().collect(),
+        marks: report.chosen().and_then(knee).into_iter().collect(),
     };
     svg(&plot)
 }
@@ -52,9 +52,10 @@ pub(super) fn over_time(report: &Report) -> String {
         series("p95", points(|s| s.p95_ms)),
         series("slowest", points(|s| s.max_ms)),
     ];
-    // The last second is cut short, so it has fewer results than came in a second.
-    let whole = tried.seconds.len().saturating_sub(1);
-    let done = tried.seconds.iter().take(whole).map(|s| (s.at_secs, s.results as f64)).collect();
+    // A last second that was cut short has fewer results than came in a second.
+    let over_secs = tried.held.as_ref().map_or(0.0, |held| held.over_secs);
+    let whole = tried.seconds.iter().filter(|s| s.at_secs + 1.0 <= over_secs);
+    let done = whole.map(|s| (s.at_secs, s.results as f64)).collect();
     let plot = Plot {
         title: report.sentence(tried).unwrap_or_else(|| "Not even one camera".to_owned()),
         description: report.conditions(tried),
@@ -66,6 +67,13 @@ pub(super) fn over_time(report: &Report) -> String {
         marks: Vec::new(),
     };
     svg(&plot)
+}
+
+fn title(trials: &[&Tried]) -> String {
+    match trials {
+        [one] => format!("{} on {} under load", one.model, one.engine),
+        all => format!("{} models and batch sizes under load", all.len()),
+    }
 }
 
 fn axis(label: &str) -> Axis {
@@ -98,12 +106,12 @@ mod tests {
     fn the_knee_and_the_target_are_in_the_picture() {
         let drawn = over_load(&of(&[("a", 1, 8)]));
         assert!(
-            drawn.contains(">8 cameras at 5 fps, p95 84 ms</text>") && drawn.contains(">target 100 ms</text>"),
+            drawn.contains(">knee: 8 cameras at 5 fps, p95 84 ms</text>") && drawn.contains(">target 100 ms</text>"),
             "{drawn}"
         );
         let both = over_load(&of(&[("a", 1, 8), ("b", 2, 9)]));
         assert!(both.contains(">a ≤1</text>") && both.contains(">b ≤2</text>"), "{both}");
-        assert!(over_load(&of(&[("a", 1, 0)])).contains("Not even one camera"));
+        assert!(!over_load(&of(&[("a", 1, 0)])).contains("knee"));
         assert!(over_time(&of(&[("a", 1, 0)])).starts_with("<svg"));
     }
 }

@@ -228,7 +228,7 @@ fn row(step: &Step) -> Vec<String> {
         format!("{:.1}", step.p95_ms),
         format!("{:.1}", step.p99_ms),
         format!("{:.1}", step.dropped_percent),
-        format!("{:.2}", step.frames_per_batch),
+        format!("{:.1}", step.frames_per_batch),
         format!("{:.2}", step.cpu_ms_per_frame),
         format!("{:.0}", step.rss_mb),
         holds.to_owned(),

@@ -242,7 +242,8 @@ fn step(measured: &Measured, holds: Option<bool>) -> Step {
         p99_ms: ms(0.99),
         dropped_percent: rounded(100.0 * load.dropped()),
         failed: measured.failed,
-        frames_per_batch: rounded(load.results.len() as f64 / measured.batches.max(1) as f64),
+        // The first and the last batch are counted a moment beside their frames; none has less than one.
+        frames_per_batch: rounded((load.results.len() as f64 / measured.batches.max(1) as f64).max(1.0)),
         cpu_ms_per_frame: rounded(measured.processor.as_secs_f64() * 1e3 / results),
         detections_per_frame: rounded(measured.detections as f64 / results),
         rss_mb: rounded(measured.resident_bytes as f64 / 1e6),
