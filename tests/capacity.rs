@@ -92,9 +92,36 @@ fn one_camera_alone_and_a_clip_are_measured_too() {
     assert_eq!((step["cameras"].as_u64(), step["dropped_percent"].as_f64()), (Some(1), Some(0.0)), "{step:#}");
     assert!(step["detections_per_frame"].as_f64() > Some(1.0), "people walk in this clip: {step:#}");
     assert!(report["decoding_cpu_ms_per_frame"].as_f64() > Some(0.0));
+    assert!(report.get("fps").is_none(), "no rate was asked for: {report:#}");
     assert!(
         report["answer"]["sentence"].as_str().is_some_and(|s| s.starts_with("1 camera, one frame after the other"))
     );
+}
+
+#[test]
+fn what_was_measured_is_told_and_kept_though_a_later_model_cannot_be_loaded() {
+    let Some(models) = shared("models") else { return };
+    let dir = tempfile::tempdir().expect("a folder");
+    let at = |name: &str| dir.path().join(name).display().to_string();
+    // A detector as far as its header goes: it has a card, and no engine can load it.
+    let whole = std::fs::read(models.join("yolov8n_640_int8.onnx")).expect("a model");
+    std::fs::write(at("yolov8n_640_int8.onnx"), &whole[..whole.len() / 2]).expect("written");
+    let args = format!(
+        "capacity {} --p95 20s --most 1 --dropped 50 --seconds 0.1 --hold 0.1 --size 320x180 --json --plot {} --write {} --model {MODEL},{}",
+        config(dir.path()).display(),
+        at("load.svg"),
+        at("chosen.toml"),
+        at("yolov8n_640_int8.onnx"),
+    );
+    let out = peregrine(&args, &models);
+    assert_eq!(out.status.code(), Some(78), "{}", text(&out.stderr));
+    let report: Value = serde_json::from_slice(&out.stdout).expect("JSON");
+    assert_eq!(report["trials"][0]["model"].as_str(), Some(MODEL), "{report:#}");
+    let remark = report["remarks"][0].as_str().expect("a remark");
+    assert!(remark.starts_with("gate has no detect_fps"), "{remark}");
+    for written in ["load.svg", "load.time.svg", "chosen.toml"] {
+        assert!(std::fs::read_to_string(at(written)).is_ok_and(|text| !text.is_empty()), "{written}");
+    }
 }
 
 #[test]
@@ -113,7 +140,7 @@ fn bench_measures_the_counts_that_were_named_and_judges_none() {
 fn what_cannot_be_is_refused_with_the_words_that_help() {
     let Some(models) = shared("models") else { return };
     let dir = tempfile::tempdir().expect("a folder");
-    let own = config(dir.path()).display().to_string();
+    let (own, folder) = (config(dir.path()).display().to_string(), dir.path().display());
     for (args, code, words) in [
         ("capacity --p95 100".to_owned(), 64, "100ms or 0.2s"),
         ("capacity".to_owned(), 64, "--p95"),
@@ -122,9 +149,17 @@ fn what_cannot_be_is_refused_with_the_words_that_help() {
         ("capacity --p95 100ms --model vehicle_attributes_0039".to_owned(), 78, "detector"),
         ("capacity /nonexistent.toml --p95 100ms".to_owned(), 78, "/nonexistent.toml"),
         (format!("capacity {own} --p95 100ms --video /nonexistent.mp4"), 66, "/nonexistent.mp4"),
-        // No engine looks at a frame within a millisecond.
+        (format!("capacity {own} --p95 100ms --video {folder}"), 66, "not a file"),
+        ("capacity --p95 100ms --plot load.png".to_owned(), 64, "plots are SVG"),
         (
-            format!("capacity {own} --p95 1ms --fps 30 --seconds 0.1 --model yolov8n_640_int8"),
+            format!("capacity {own} --p95 100ms --plot /nonexistent/load.svg"),
+            1,
+            "/nonexistent/load.svg cannot be written",
+        ),
+        (format!("capacity {own} --p95 100ms --write {folder}"), 1, "cannot be written"),
+        // No processor looks at a frame of this size within a millisecond.
+        (
+            format!("capacity {own} --p95 1ms --fps 30 --seconds 0.1 --engine int8 --model yolov8n_640_int8"),
             1,
             "try yolov8n_320_int8",
         ),

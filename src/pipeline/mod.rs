@@ -46,4 +46,4 @@ pub use recording::{Replay, ReplayError, Step};
 pub use rig::{Measured, Order, Rig, RigError};
 pub use scene::Scene;
 pub use seats::Seats;
-pub use variants::{Variants, smaller_models};
+pub use variants::{Variants, cheaper_models, smaller_models};

@@ -28,6 +28,8 @@ const WARM_UP: Duration = Duration::from_secs(1);
 const SETTLES_WITHIN: Duration = Duration::from_secs(5);
 /// A single frame's result is waited for, so long at most.
 const RESULT_WITHIN: Duration = Duration::from_secs(60);
+/// Between two looks whether a frame that is waited for was lost.
+const LOOK_AROUND: Duration = Duration::from_millis(20);
 /// An engine beats between two frames; nobody listens here.
 const SILENCE: Duration = Duration::MAX;
 
@@ -73,8 +75,10 @@ pub struct Measured {
     pub detections: u64,
     /// Frames on which the detector failed.
     pub failed: u64,
-    /// Batches that the results came in.
+    /// Batches in the time that was counted.
     pub batches: u64,
+    /// Results that came in that time, whenever their frames were captured: what the processor time and the batches were spent on.
+    pub came: u64,
 }
 
 /// A result as it came.
@@ -202,18 +206,20 @@ impl Rig {
         let (mut seen, mut number) = (Vec::new(), 0);
         let send = |number: u64| {
             self.clear();
+            let before = lost(&lanes);
             lanes[0].ring.push(frame(&lanes[0], number, self.clock.now(), scene, 0));
-            self.seen.recv_timeout(RESULT_WITHIN).ok()
+            self.result_or_loss(&lanes, before)
         };
-        let warm = self.clock.mono() + WARM_UP;
-        while number == 0 || self.clock.mono() < warm {
+        let (warm, mut hangs) = (self.clock.mono() + WARM_UP, false);
+        while number == 0 || (self.clock.mono() < warm && !hangs) {
             number += 1;
-            send(number);
+            hangs = send(number).is_err();
         }
         let (from, first, mark) = (self.clock.mono(), number, self.mark());
         while (number - first) < order.least_frames as u64 || self.clock.mono() < from + order.over {
             number += 1;
-            seen.extend(send(number));
+            let Ok(result) = send(number) else { break };
+            seen.extend(result);
             if self.engines.iter().any(Worker::is_finished) {
                 break;
             }
@@ -224,6 +230,22 @@ impl Rig {
         let measured = self.told(&lanes, seen, (from, until), number - first);
         self.lanes.close_fed(&lanes[0]);
         Ok(Measured { processor, batches, ..measured })
+    }
+
+    /// The next result, or none where a frame was lost instead.
+    ///
+    /// # Errors
+    /// When neither comes for so long that more frames are not worth trying, or ever.
+    fn result_or_loss(&self, lanes: &[Arc<Lane>], before: u64) -> Result<Option<Seen>, RecvTimeoutError> {
+        let deadline = self.clock.mono() + RESULT_WITHIN;
+        loop {
+            match self.seen.recv_timeout(LOOK_AROUND) {
+                Ok(one) => return Ok(Some(one)),
+                Err(RecvTimeoutError::Timeout) if lost(lanes) > before => return Ok(None),
+                Err(RecvTimeoutError::Timeout) if self.clock.mono() < deadline => {}
+                Err(e) => return Err(e),
+            }
+        }
     }
 
     /// Processor time and batches so far.
@@ -266,7 +288,7 @@ impl Rig {
     fn settled(&self, lanes: &[Arc<Lane>], begun: Duration, sent: u64) -> Result<Vec<Seen>, RigError> {
         let (deadline, mut seen) = (self.clock.mono() + SETTLES_WITHIN, Vec::new());
         while seen.len() as u64 + lost(lanes) < sent && self.clock.mono() < deadline {
-            match self.seen.recv_timeout(Duration::from_millis(20)) {
+            match self.seen.recv_timeout(LOOK_AROUND) {
                 Ok(one) if one.captured >= begun => seen.push(one),
                 Ok(_) | Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => break,
@@ -276,6 +298,7 @@ impl Rig {
     }
 
     fn told(&self, lanes: &[Arc<Lane>], seen: Vec<Seen>, (from, until): (Duration, Duration), due: u64) -> Measured {
+        let came = seen.iter().filter(|s| (from..until).contains(&s.at)).count() as u64;
         let counted: Vec<_> = seen.into_iter().filter(|s| (from..until).contains(&s.captured)).collect();
         let late = |s: &Seen| (s.captured.saturating_sub(from), s.at.saturating_sub(s.captured));
         let mut results: Vec<_> = counted.iter().map(late).collect();
@@ -285,6 +308,7 @@ impl Rig {
             resident_bytes: environment::resident_bytes().unwrap_or(0),
             detections: counted.iter().map(|s| s.detections as u64).sum(),
             failed: lanes.iter().map(|lane| lane.metrics.frames_failed_total.get()).sum(),
+            came,
             ..Measured::default()
         }
     }

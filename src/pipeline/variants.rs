@@ -2,6 +2,7 @@
 //!
 //! Belongs here: finding them, loading them beside the running engine. Does not: when (see `dial`), how a model is loaded (see `models`).
 
+use std::cmp::Reverse;
 use std::sync::Arc;
 
 use super::board::Board;
@@ -45,31 +46,100 @@ impl Variants {
 /// name in the number of pixels alone (`yolov8n_640_int8`, `yolov8n_416_int8`), and whose classes are the same. Tracks and rules go on with
 /// them as if nothing had happened.
 pub fn smaller_models(config: &Config) -> Vec<String> {
+    variants(config, Form::is_smaller)
+}
+
+/// These and, of a model in floats, those in eight bits, too. Which of them is faster depends on the device: a smaller picture in floats may
+/// well take longer than a larger one in eight bits, so these are for measuring.
+pub fn cheaper_models(config: &Config) -> Vec<String> {
+    variants(config, Form::is_cheaper)
+}
+
+fn variants(config: &Config, is_wanted: fn(&Form, &Form) -> bool) -> Vec<String> {
     let folder = &config.paths.models;
     // A configuration whose model cannot be had does not start, and says so; here it has no variants.
-    let Ok(configured) = catalog::card(&config.detect.model, folder) else { return Vec::new() };
-    let (Some((stem, pixels)), Ok(manifest)) = (stem_and_pixels(&configured.name), Manifest::load(folder)) else {
+    let (Ok(configured), Ok(manifest)) = (catalog::card(&config.detect.model, folder), Manifest::load(folder)) else {
         return Vec::new();
     };
-    let smaller = |name: &&String| stem_and_pixels(name).is_some_and(|(s, px)| s == stem && px < pixels);
-    let cards = manifest.model.keys().filter(smaller).filter_map(|name| catalog::card(name, folder).ok());
-    let mut found: Vec<_> = cards.filter(|card| is_like(card, &configured)).map(|card| card.name).collect();
-    found.sort_by_key(|name| std::cmp::Reverse(stem_and_pixels(name).map(|(_, px)| px)));
-    found
+    let is_installed = |name: &&str| catalog::card(name, folder).is_ok_and(|card| is_like(&card, &configured));
+    let names = manifest.model.keys().map(String::as_str);
+    of_family(&configured.name, names, is_wanted).into_iter().filter(is_installed).map(str::to_owned).collect()
+}
+
+fn of_family<'a>(
+    configured: &str,
+    names: impl Iterator<Item = &'a str>,
+    is_wanted: fn(&Form, &Form) -> bool,
+) -> Vec<&'a str> {
+    let Some(own) = Form::of(configured) else { return Vec::new() };
+    let forms = names.filter_map(|name| Some((Form::of(name)?, name)));
+    let mut found: Vec<_> = forms.filter(|(form, _)| form.family == own.family && is_wanted(form, &own)).collect();
+    found.sort_by_key(|(form, _)| (Reverse(form.pixels), form.is_int8));
+    found.into_iter().map(|(_, name)| name).collect()
 }
 
 fn is_like(card: &ModelCard, configured: &ModelCard) -> bool {
     card.kind == Kind::Detector && card.head == DetectorHead::Yolov8 && card.classes == configured.classes
 }
 
-/// A name without its number of pixels, and that number: the last word of it that is a number of two to four digits.
-fn stem_and_pixels(name: &str) -> Option<(String, u32)> {
-    let words: Vec<&str> = name.split('_').collect();
-    let is_pixels = |word: &&str| (2..=4).contains(&word.len()) && word.bytes().all(|b| b.is_ascii_digit());
-    let at = words.iter().rposition(is_pixels)?;
-    let pixels = words[at].parse().ok()?;
-    let others = words.iter().enumerate().map(|(n, word)| if n == at { "#" } else { word });
-    Some((others.collect::<Vec<_>>().join("_"), pixels))
+/// A name taken apart: `yolov8n_320_int8` is of the family `yolov8n_#`, takes 320 pixels, and computes in eight bits.
+#[derive(Debug, PartialEq)]
+struct Form {
+    family: String,
+    /// The last word that is a number of two to four digits.
+    pixels: u32,
+    is_int8: bool,
+}
+
+impl Form {
+    fn of(name: &str) -> Option<Self> {
+        let mut words: Vec<&str> = name.split('_').collect();
+        let is_int8 = words.pop_if(|last| *last == "int8").is_some();
+        let is_pixels = |word: &&str| (2..=4).contains(&word.len()) && word.bytes().all(|b| b.is_ascii_digit());
+        let at = words.iter().rposition(is_pixels)?;
+        let pixels = words[at].parse().ok()?;
+        words[at] = "#";
+        Some(Self { family: words.join("_"), pixels, is_int8 })
+    }
+
+    fn is_smaller(&self, than: &Self) -> bool {
+        self.pixels < than.pixels && self.is_int8 == than.is_int8
+    }
+
+    fn is_cheaper(&self, than: &Self) -> bool {
+        self.is_smaller(than) || (self.pixels <= than.pixels && self.is_int8 && !than.is_int8)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NAMES: [&str; 6] = [
+        "yolov8n_320",
+        "yolov8n_320_int8",
+        "yolov8n_416_int8",
+        "yolov8n_640",
+        "yolov8n_640_int8",
+        "yolox_nano_416_op13",
+    ];
+
+    #[test]
+    fn smaller_ones_are_of_the_same_family_and_compute_in_the_same_numbers() {
+        let of = |name: &str| of_family(name, NAMES.into_iter(), Form::is_smaller);
+        assert_eq!(of("yolov8n_640_int8"), ["yolov8n_416_int8", "yolov8n_320_int8"]);
+        assert_eq!(of("yolov8n_640"), ["yolov8n_320"]);
+        assert_eq!(of("yolox_nano_640_op13"), ["yolox_nano_416_op13"]);
+        assert!(of("yolov8s_640").is_empty() && of("own").is_empty());
+    }
+
+    #[test]
+    fn cheaper_ones_are_in_eight_bits_too() {
+        let of = |name: &str| of_family(name, NAMES.into_iter(), Form::is_cheaper);
+        assert_eq!(of("yolov8n_640_int8"), ["yolov8n_416_int8", "yolov8n_320_int8"]);
+        assert_eq!(of("yolov8n_640"), ["yolov8n_640_int8", "yolov8n_416_int8", "yolov8n_320", "yolov8n_320_int8"]);
+        assert!(of("yolov8n_320_int8").is_empty() && of("models/own.onnx").is_empty());
+    }
 }
 
 #[cfg(test)]

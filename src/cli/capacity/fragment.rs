@@ -1,11 +1,19 @@
 //! The settings that were chosen, as sections for a configuration.
 
+use std::time::Duration;
+
 use super::report::Report;
 use super::trial::Tried;
 use crate::config::{self, Config};
 
 /// The sections that a choice is made of.
 const SECTIONS: [&str; 2] = ["detect", "schedule"];
+
+/// What `schedule.target_p95_ms` says for a latency that was asked for: the key takes whole milliseconds, from 10 on.
+pub(super) fn target(p95: Duration) -> Duration {
+    let ms = u64::try_from(p95.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX);
+    Duration::from_millis(ms.clamp(10, 60_000))
+}
 
 /// Whole sections, so that they can stand in the place of those of a configuration.
 pub(super) fn of(config: &Config, report: &Report, chosen: &Tried) -> String {
@@ -15,12 +23,14 @@ pub(super) fn of(config: &Config, report: &Report, chosen: &Tried) -> String {
     let mut whole: toml::Table = config::render(&config).parse().expect("what is rendered is TOML");
     whole.retain(|section, _| SECTIONS.contains(&section));
     let sentence = report.sentence(chosen).unwrap_or_default();
-    let remarks = [
+    let mut remarks = vec![
         format!("Measured on this device: {sentence}"),
         format!("({}).", report.conditions(chosen)),
         "These sections stand in for the configuration's own.".to_owned(),
-        format!("Into each [camera.NAME] belongs, where it sends more: detect_fps = {}", report.fps),
     ];
+    if let Some(fps) = report.fps {
+        remarks.push(format!("Into each [camera.NAME] belongs, where it sends more: detect_fps = {fps}"));
+    }
     // A file's name may hold a line's end.
     let remark = |text: &String| format!("# {}\n", text.replace(char::is_control, " "));
     let head: String = remarks.iter().map(remark).collect();
@@ -50,6 +60,21 @@ mod tests {
             assert_eq!(read.detect.classes, ["person"], "what was not chosen stays as it was");
             assert_eq!(read.schedule.target_p95, measured.schedule.target_p95);
             assert!(text.contains("cameras at 5 fps, p95 84 ms"), "{text}");
+        }
+    }
+
+    #[test]
+    fn whatever_latency_is_asked_for_the_fragment_is_a_configuration() {
+        let report = report_of(&[("yolov8n_320_int8", 1, 2)]);
+        let mut measured = configuration::defaults().expect("the defaults are valid");
+        let dir = tempfile::tempdir().expect("a folder");
+        let file = dir.path().join("p.toml");
+        for (asked, written_ms) in [("1ms", 10), ("9.9ms", 10), ("33.4ms", 34), ("100ms", 100), ("60s", 60_000)] {
+            measured.schedule.target_p95 = target(super::super::values::latency(asked).expect("a latency"));
+            let text = of(&measured, &report, &report.trials[0]);
+            std::fs::write(&file, format!("{text}\n[camera.gate]\nsource = \"test:\"\n")).expect("written");
+            let read = configuration::read(&file).unwrap_or_else(|e| panic!("{asked}: {e}\n{text}")).config;
+            assert_eq!(read.schedule.target_p95, Duration::from_millis(written_ms), "{asked}");
         }
     }
 }

@@ -2,7 +2,6 @@
 //! is made says the pipeline's rig.
 
 use std::path::{Path, PathBuf};
-use std::str::FromStr;
 use std::time::Duration;
 
 use clap::{Args as ClapArgs, ValueEnum};
@@ -10,19 +9,23 @@ use clap::{Args as ClapArgs, ValueEnum};
 use super::model_choice::ModelsDir;
 use super::output::say;
 use super::{Failure, configuration};
-use crate::config::{Config, EngineChoice, Secrets};
-use crate::pipeline::{ReplayError, Scene, smaller_models};
+use crate::config::{self, Config, EngineChoice, Secrets};
+use crate::pipeline::{ReplayError, Scene, cheaper_models};
 use crate::runtime::Clock;
 use crate::schedule::capacity::Bar;
 use crate::telemetry::logging;
 
+mod files;
 mod fragment;
 mod picture;
 mod report;
 mod trial;
+mod values;
 
 use report::Report;
 use trial::Plan;
+pub(super) use values::rate;
+use values::{latency, percent, size, svg};
 
 /// Where packages put the configuration; without it there, and without another, the defaults are measured.
 const CONFIG_FILE: &str = "/etc/peregrine/peregrine.toml";
@@ -80,7 +83,7 @@ pub(super) struct Args {
     #[arg(long, value_name = "S", default_value = "20", value_parser = super::bench::seconds)]
     hold: Duration,
     /// Draws latency and throughput over load to this file, and latency over time to the same with .time before its ending
-    #[arg(long, value_name = "OUT.svg")]
+    #[arg(long, value_name = "OUT.svg", value_parser = svg)]
     plot: Option<PathBuf>,
     /// Writes the settings that were chosen, as sections for a configuration
     #[arg(long, value_name = "FILE")]
@@ -113,15 +116,18 @@ impl Mode {
 
 /// Runs the command.
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
-    let mut config = read(args)?;
-    refuse_to_overwrite(args)?;
+    let by_default = Path::new(CONFIG_FILE);
+    let named = args.file.as_deref().or(args.config.as_deref());
+    let file = named.or(Some(by_default).filter(|file| file.is_file()));
+    try_files(args, file)?;
+    let mut config = read(file)?;
     if args.dir.is_named() {
         config.paths.models = args.dir.path();
     }
     if let Some(engine) = args.engine {
         config.detect.engine = engine;
     }
-    config.schedule.target_p95 = args.p95;
+    config.schedule.target_p95 = fragment::target(args.p95);
     let models = models(args, &config)?;
     let clock = Clock::start();
     logging::init(config.log.level.min(log::LevelFilter::Warn), clock);
@@ -134,25 +140,39 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let most = usize::from(args.most);
     let plan = Plan { clock, fps, mode: args.mode, bar: Some(bar), each: args.seconds, hold: args.hold, most };
     let mut trials = Vec::new();
-    for model in &models {
+    let done = models.iter().try_for_each(|model| {
         config.detect.model.clone_from(model);
-        trials.extend(plan.every_batch(&config, &scene)?);
+        plan.every_batch(&config, &scene, &mut trials)
+    });
+    if done.is_err() && trials.is_empty() {
+        return done;
     }
-    let report = Report::new(&plan, &scene, &config, trials);
-    tell(&report, args.json)?;
-    if let Some(plot) = &args.plot {
-        write(plot, &picture::over_load(&report))?;
-        write(&picture::beside(plot), &picture::over_time(&report))?;
+    let mut report = Report::new(&plan, &scene, &config, trials);
+    if args.fps.is_none() && args.mode != Mode::Single {
+        report.remarks.extend(without_rate(&config, fps));
     }
-    let Some(chosen) = report.chosen() else {
-        // Of the model that was measured last.
-        let smaller = smaller_models(&config);
-        return Err(Failure::Work(anyhow::anyhow!(report.refusal(smaller.last().map(String::as_str)))));
+    let told = tell(&report, args.json);
+    let written = keep(args, &config, &report);
+    // What was measured is told and kept, whatever became of the rest.
+    done.and(told).and(written)?;
+    if report.chosen().is_none() {
+        let cheaper = cheaper_models(&config);
+        return Err(Failure::Work(anyhow::anyhow!(report.refusal(cheaper.last().map(String::as_str)))));
+    }
+    Ok(())
+}
+
+/// Writes what was asked for; what cannot be written does not stand in the way of the rest.
+fn keep(args: &Args, config: &Config, report: &Report) -> Result<(), Failure> {
+    let drawn = args.plot.as_ref().map_or(Ok(()), |plot| {
+        let over_time = files::write(&picture::beside(plot), &picture::over_time(report));
+        files::write(plot, &picture::over_load(report)).and(over_time)
+    });
+    let written = match (&args.write, report.chosen()) {
+        (Some(file), Some(chosen)) => files::write(file, &fragment::of(config, report, chosen)),
+        _ => Ok(()),
     };
-    match &args.write {
-        Some(file) => write(file, &fragment::of(&config, &report, chosen)),
-        None => Ok(()),
-    }
+    drawn.and(written)
 }
 
 /// The same measurement for given counts of cameras, without a target: for `bench`.
@@ -183,9 +203,8 @@ fn tell(report: &Report, json: bool) -> Result<(), Failure> {
 }
 
 #[allow(clippy::print_stderr, reason = "a remark for whoever typed the command")]
-fn read(args: &Args) -> Result<Config, Failure> {
-    let by_default = Path::new(CONFIG_FILE);
-    match args.file.as_deref().or(args.config.as_deref()).or(Some(by_default).filter(|f| f.is_file())) {
+fn read(file: Option<&Path>) -> Result<Config, Failure> {
+    match file {
         Some(file) => Ok(configuration::load(file, Secrets::None)?.config),
         None => {
             eprintln!("peregrine: there is no {CONFIG_FILE}; the defaults are measured");
@@ -194,25 +213,24 @@ fn read(args: &Args) -> Result<Config, Failure> {
     }
 }
 
-/// A file that is read is not written.
-fn refuse_to_overwrite(args: &Args) -> Result<(), Failure> {
-    let real = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_owned());
+/// A file that is read is not written, nor is the daemon's configuration, read or not: what is written is a part of one.
+fn try_files(args: &Args, file: Option<&Path>) -> Result<(), Failure> {
     let beside = args.plot.as_deref().map(picture::beside);
-    let mut taken: Vec<_> = [&args.file, &args.config, &args.video].into_iter().flatten().map(|p| real(p)).collect();
-    for path in [&args.plot, &beside, &args.write].into_iter().flatten() {
-        let path = real(path);
-        if taken.contains(&path) {
-            return Err(Failure::Usage(format!("{}: named twice, it would be overwritten", path.display())));
-        }
-        taken.push(path);
-    }
-    Ok(())
+    let inputs = [("the configuration", file), ("the clip", args.video.as_deref())];
+    let of_daemon = Some(Path::new(CONFIG_FILE)).filter(|file| file.exists());
+    let inputs = inputs.into_iter().chain([("the daemon's configuration", of_daemon)]);
+    let outputs = [("--plot", args.plot.as_deref()), ("--plot", beside.as_deref()), ("--write", args.write.as_deref())];
+    let given = |(what, path): (&'static str, Option<&'_ Path>)| Some((what, path?.to_owned()));
+    let (inputs, outputs): (Vec<_>, Vec<_>) =
+        (inputs.filter_map(given).collect(), outputs.into_iter().filter_map(given).collect());
+    files::refuse_to_overwrite(&inputs, &outputs)?;
+    outputs.iter().try_for_each(|(_, path)| files::try_out(path))
 }
 
 fn models(args: &Args, config: &Config) -> Result<Vec<String>, Failure> {
     let mut models = if args.model.is_empty() { vec![config.detect.model.clone()] } else { args.model.clone() };
     if args.all_variants {
-        models.extend(smaller_models(config));
+        models.extend(cheaper_models(config));
     }
     // A mistyped name is told before the first is measured, not after minutes.
     for model in &models {
@@ -226,9 +244,25 @@ fn highest_rate(config: &Config) -> f64 {
     rates.reduce(f64::max).unwrap_or(FPS)
 }
 
+/// What the daemon does otherwise with cameras whose rate nothing limits: how often they send nobody here knows.
+fn without_rate(config: &Config, fps: f64) -> Option<String> {
+    let is_free = |camera: &config::Camera| camera.enabled && camera.detect_fps.is_none();
+    let free: Vec<_> = config.cameras.iter().filter(|(_, camera)| is_free(camera)).map(|(name, _)| &**name).collect();
+    let (names, have) = match free.as_slice() {
+        [] => return None,
+        [one] => ((*one).to_owned(), "has"),
+        [first, second] => (format!("{first} and {second}"), "have"),
+        [first, others @ ..] => (format!("{first} and {} more", others.len()), "have"),
+    };
+    Some(format!(
+        "{names} {have} no detect_fps: measured was {fps} fps, the daemon looks at every frame that comes. Set detect_fps, or say with --fps how many come."
+    ))
+}
+
 fn of_clip(clip: &Path, config: &Config, clock: Clock) -> Result<Scene, Failure> {
     if !clip.is_file() {
-        return Err(Failure::Input(format!("{}: no such file", clip.display())));
+        let why = if clip.exists() { "not a file" } else { "no such file" };
+        return Err(Failure::Input(format!("{}: {why}", clip.display())));
     }
     Scene::of_clip(clip, config, clock).map_err(|e| match e {
         ReplayError::Source(reason) => Failure::Input(format!("{}: {reason}", clip.display())),
@@ -236,57 +270,25 @@ fn of_clip(clip: &Path, config: &Config, clock: Clock) -> Result<Scene, Failure>
     })
 }
 
-fn write(file: &Path, text: &str) -> Result<(), Failure> {
-    std::fs::write(file, text).map_err(|e| Failure::Work(anyhow::Error::new(e).context(file.display().to_string())))
-}
-
-fn latency(text: &str) -> Result<Duration, String> {
-    let (number, unit) = text.split_at(text.find(|c: char| c.is_ascii_alphabetic()).unwrap_or(text.len()));
-    let secs = match (f64::from_str(number.trim()), unit) {
-        (Ok(n), "ms") => Some(n / 1e3),
-        (Ok(n), "s") => Some(n),
-        _ => None,
-    };
-    let secs = secs.filter(|s| (0.001..=60.0).contains(s));
-    secs.map(Duration::from_secs_f64)
-        .ok_or_else(|| "needed is a time from 1ms to 60s, such as 100ms or 0.2s".to_owned())
-}
-
-pub(super) fn rate(text: &str) -> Result<f64, String> {
-    let fps = text.parse().ok().filter(|n| (0.1..=1000.0).contains(n));
-    fps.ok_or_else(|| "needed is a number of frames a second from 0.1 to 1000".to_owned())
-}
-
-fn percent(text: &str) -> Result<f64, String> {
-    let percent = text.parse().ok().filter(|n| (0.0..=50.0).contains(n));
-    percent.ok_or_else(|| "needed is a number from 0 to 50".to_owned())
-}
-
-fn size(text: &str) -> Result<(u32, u32), String> {
-    let side = |t: &str| t.parse().ok().filter(|n| (16..=8192).contains(n));
-    let sides = text.split_once('x').and_then(|(w, h)| Some((side(w)?, side(h)?)));
-    sides.ok_or_else(|| "needed are a width and a height from 16 to 8192, such as 1280x720".to_owned())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn a_latency_has_a_unit_and_can_be_kept() {
-        assert_eq!(latency("100ms"), Ok(Duration::from_millis(100)));
-        assert_eq!(latency("0.25s"), Ok(Duration::from_millis(250)));
-        for odd in ["100", "ms", "-5ms", "0s", "100us", "1h", "nans", "infs", "", "61s"] {
-            assert!(latency(odd).is_err(), "{odd}");
-        }
-    }
-
-    #[test]
-    fn sizes_rates_and_percents_are_checked() {
-        assert_eq!(size("640x360"), Ok((640, 360)));
-        assert!(["640", "x", "0x0", "640x99999", "axb"].into_iter().all(|odd| size(odd).is_err()));
-        assert_eq!(rate("7.5"), Ok(7.5));
-        assert!(["0", "-1", "nan", "inf", "x"].into_iter().all(|odd| rate(odd).is_err()));
-        assert!(percent("0.5").is_ok() && percent("51").is_err() && percent("nan").is_err());
+    fn cameras_whose_rate_nothing_limits_are_named() {
+        let remark = |cameras: &str| {
+            let dir = tempfile::tempdir().expect("a folder");
+            let file = dir.path().join("p.toml");
+            std::fs::write(&file, cameras).expect("written");
+            without_rate(&configuration::read(&file).expect("a configuration").config, 5.0)
+        };
+        let camera = |name: &str, more: &str| format!("[camera.{name}]\nsource = \"test:\"\n{more}\n");
+        assert_eq!(remark(&camera("gate", "detect_fps = 2")), None);
+        let limited_and_not =
+            camera("gate", "detect_fps = 2") + &camera("yard", "") + &camera("off", "enabled = false");
+        let told = remark(&limited_and_not).expect("a remark");
+        assert!(told.starts_with("yard has no detect_fps: measured was 5 fps"), "{told}");
+        let told = remark(&["a", "b", "c"].map(|name| camera(name, "")).concat()).expect("a remark");
+        assert!(told.starts_with("a and 2 more have no detect_fps"), "{told}");
     }
 }

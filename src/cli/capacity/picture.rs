@@ -30,7 +30,7 @@ pub(super) fn over_load(report: &Report) -> String {
     let plot = Plot {
         title: title(&trials),
         description: trials.iter().map(|t| report.conditions(t)).collect::<Vec<_>>().join("; "),
-        x: axis(&format!("cameras at {} fps", report.fps)),
+        x: axis(&format!("cameras{}", report.rate())),
         panels: vec![
             Panel { y: axis(latency), height: 1.0, series: latencies, limits },
             Panel { y: axis(done), height: 0.8, series: throughputs, limits: Vec::new() },
@@ -113,5 +113,6 @@ mod tests {
         assert!(both.contains(">a ≤1</text>") && both.contains(">b ≤2</text>"), "{both}");
         assert!(!over_load(&of(&[("a", 1, 0)])).contains("knee"));
         assert!(over_time(&of(&[("a", 1, 0)])).starts_with("<svg"));
+        assert!(drawn.contains(">cameras at 5 fps</text>"), "{drawn}");
     }
 }

@@ -17,7 +17,9 @@ const NEXT_TO_NOTHING: f64 = 0.5;
 pub(super) struct Report {
     pub(super) cpu: String,
     pub(super) mode: &'static str,
-    pub(super) fps: f64,
+    /// Frames a second of each camera; absent where one comes after the other.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) fps: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) target_p95_ms: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -31,6 +33,9 @@ pub(super) struct Report {
     pub(super) trials: Vec<Tried>,
     #[serde(skip_serializing_if = "Option::is_none")]
     answer: Option<Answer>,
+    /// Where the daemon will have other work than what was measured.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) remarks: Vec<String>,
     #[serde(skip)]
     chosen: Option<usize>,
     #[serde(skip)]
@@ -55,7 +60,7 @@ impl Report {
         let mut report = Self {
             cpu: environment::processor_name(),
             mode: plan.mode.as_str(),
-            fps: plan.fps,
+            fps: Some(plan.fps).filter(|_| plan.mode != Mode::Single),
             target_p95_ms: plan.bar.map(|bar| bar.target_p95.as_secs_f64() * 1e3),
             most_dropped_percent: plan.bar.map(|bar| bar.most_dropped * 100.0),
             most_cameras: plan.most,
@@ -64,6 +69,7 @@ impl Report {
             chosen: plan.bar.and_then(|_| chosen(&trials, wanted)),
             trials,
             answer: None,
+            remarks: Vec::new(),
             has_second_stage: !config.classify.is_empty(),
         };
         report.answer = report.chosen().and_then(|tried| report.answer(tried));
@@ -94,11 +100,16 @@ impl Report {
             let fps = number(held.fps);
             return Some(format!("1 camera, one frame after the other: {fps} frames a second, p95 {p95} ms"));
         }
-        let (count, fps) = (tried.carries, number(self.fps));
+        let (count, rate) = (tried.carries, self.rate());
         let cameras = if count == 1 { "camera" } else { "cameras" };
         let together = if self.mode == Mode::Burst.as_str() { " that all send at once" } else { "" };
-        let said = format!("{count} {cameras} at {fps} fps{together}, p95 {p95} ms");
+        let said = format!("{count} {cameras}{rate}{together}, p95 {p95} ms");
         Some(if count == self.most_cameras { format!("at least {said}; more were not tried") } else { said })
+    }
+
+    /// " at 5 fps"; nothing where one frame comes after the other.
+    pub(super) fn rate(&self) -> String {
+        self.fps.map(|fps| format!(" at {fps} fps")).unwrap_or_default()
     }
 
     /// On what, how, with which pictures.
@@ -116,8 +127,7 @@ impl Report {
         let Some((tried, step)) = self.trials.last().and_then(|t| Some((t, t.steps.first()?))) else {
             return "nothing was measured".to_owned();
         };
-        let fps =
-            if self.mode == Mode::Single.as_str() { String::new() } else { format!(" at {} fps", number(self.fps)) };
+        let fps = self.rate();
         let target = self.target_p95_ms.unwrap_or_default();
         let why = if step.fps == 0.0 {
             format!("no result came{fps}, the detector failed on {} frames", step.failed)
@@ -146,6 +156,7 @@ impl Report {
         if let (Some(answer), Some(tried)) = (&self.answer, self.chosen()) {
             out.push_str(&format!("{}\n{}\n", answer.sentence, self.conditions(tried)));
         }
+        out.extend(self.remarks.iter().map(|remark| format!("{remark}\n")));
         out.push_str(&self.left_out());
         out
     }
@@ -178,9 +189,7 @@ impl Report {
 
     fn heading(&self, tried: &Tried) -> String {
         let (model, engine, batch) = (&tried.model, tried.engine, tried.max_batch);
-        let fps =
-            if self.mode == Mode::Single.as_str() { String::new() } else { format!(" at {} fps", number(self.fps)) };
-        format!("{model} on {engine}, batches up to {batch}, {}{fps}", self.mode)
+        format!("{model} on {engine}, batches up to {batch}, {}{}", self.mode, self.rate())
     }
 
     /// What these numbers are not about.
@@ -245,6 +254,7 @@ fn number(n: f64) -> String {
 pub(super) mod tests {
     use std::time::Duration;
 
+    use super::super::picture::over_load;
     use super::*;
     use crate::cli::configuration;
     use crate::runtime::Clock;
@@ -321,6 +331,25 @@ pub(super) mod tests {
             "not even one camera: p95 231 ms at 5 fps (yolov8n_640_int8 on int8; below 100 ms was asked for); try yolov8n_320_int8"
         );
         assert!(report.refusal(None).contains("frames dropped"), "{}", report.refusal(None));
+    }
+
+    #[test]
+    fn one_frame_after_the_other_has_no_rate_that_was_asked_for() {
+        let second = Duration::from_secs(1);
+        let plan = Plan {
+            clock: Clock::start(),
+            fps: 5.0,
+            mode: Mode::Single,
+            bar: None,
+            each: second,
+            hold: second,
+            most: 1,
+        };
+        let config = configuration::defaults().expect("the defaults are valid");
+        let report = Report::new(&plan, &Scene::made((16, 16)), &config, vec![tried("a", 1, 1)]);
+        let json = serde_json::to_value(&report).expect("JSON");
+        assert!(json.get("fps").is_none() && json["mode"] == "single", "{json:#}");
+        assert!(!report.text().contains("5 fps") && !over_load(&report).contains("5 fps"), "{}", report.text());
     }
 
     #[test]

@@ -98,15 +98,17 @@ impl Judged for Seen {
 
 impl Plan {
     /// A model at every batch size that its engine gains by: 1, 2, 4 … up to the configuration's on a GPU, else one frame at a time.
-    pub(super) fn every_batch(&self, config: &Config, scene: &Scene) -> Result<Vec<Tried>, Failure> {
-        let mut all = vec![self.tried(&with_batch(config, 1), scene)?];
-        let most = if all[0].engine == infer::TENSORRT { config.schedule.max_batch } else { 1 };
+    /// What was measured before a failure is among the trials, too.
+    pub(super) fn every_batch(&self, config: &Config, scene: &Scene, trials: &mut Vec<Tried>) -> Result<(), Failure> {
+        let first = self.tried(&with_batch(config, 1), scene)?;
+        let most = if first.engine == infer::TENSORRT { config.schedule.max_batch } else { 1 };
+        trials.push(first);
         let mut batch = 2;
         while batch <= most && self.mode != Mode::Single {
-            all.push(self.tried(&with_batch(config, batch), scene)?);
+            trials.push(self.tried(&with_batch(config, batch), scene)?);
             batch *= 2;
         }
-        Ok(all)
+        Ok(())
     }
 
     fn tried(&self, config: &Config, scene: &Scene) -> Result<Tried, Failure> {
@@ -231,6 +233,7 @@ fn failure(e: RigError) -> Failure {
 fn step(measured: &Measured, holds: Option<bool>) -> Step {
     let load = &measured.load;
     let (secs, results) = (load.over.as_secs_f64().max(1e-9), load.results.len().max(1) as f64);
+    let came = measured.came.max(1) as f64;
     let ms = |share| rounded(load.percentile(share).unwrap_or_default().as_secs_f64() * 1e3);
     Step {
         cameras: load.cameras,
@@ -243,8 +246,8 @@ fn step(measured: &Measured, holds: Option<bool>) -> Step {
         dropped_percent: rounded(100.0 * load.dropped()),
         failed: measured.failed,
         // The first and the last batch are counted a moment beside their frames; none has less than one.
-        frames_per_batch: rounded((load.results.len() as f64 / measured.batches.max(1) as f64).max(1.0)),
-        cpu_ms_per_frame: rounded(measured.processor.as_secs_f64() * 1e3 / results),
+        frames_per_batch: rounded((came / measured.batches.max(1) as f64).max(1.0)),
+        cpu_ms_per_frame: rounded(measured.processor.as_secs_f64() * 1e3 / came),
         detections_per_frame: rounded(measured.detections as f64 / results),
         rss_mb: rounded(measured.resident_bytes as f64 / 1e6),
         holds,
