@@ -19,6 +19,7 @@
 //! There is one worker where models run on the processor, and several a GPU. Each has its own engines; a camera's seat (tracker, labels, rules)
 //! is with one of them at a time.
 
+mod accounts;
 mod analyst;
 mod board;
 mod dial;
@@ -35,6 +36,7 @@ mod scene;
 mod seats;
 mod variants;
 
+pub use accounts::Account;
 pub use analyst::{AnalyseError, Analyst, Follow, Job, Watch};
 pub use board::Board;
 pub use dial::{Dial, Setting};
@@ -43,7 +45,7 @@ pub use hand::Hand;
 pub use lanes::{Lane, LaneParts, Lanes};
 pub use models::{LoadError, Loading, examine, surfaces};
 pub use recording::{Replay, ReplayError, Step};
-pub use rig::{Measured, Order, Rig, RigError};
+pub use rig::{Around, Measured, Order, Rig, RigError};
 pub use scene::Scene;
 pub use seats::Seats;
 pub use variants::{Variants, cheaper_models, smaller_models};

@@ -4,11 +4,12 @@
 //! decoders, the store, the broker. Which loads are tried belongs to [`crate::schedule::capacity`], what is told of them to `cli`.
 
 use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use std::collections::{BinaryHeap, HashMap};
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::Duration;
 
+use super::accounts::{Account, Spent};
 use super::engine::{EngineParts, run_engine};
 use super::lanes::{Lane, Lanes};
 use super::models::{LoadError, Loading};
@@ -20,7 +21,7 @@ use crate::ring::WhenFull;
 use crate::runtime::{Clock, Hearts, Stop, Worker, environment, threads};
 use crate::schedule::capacity::{Load, phase};
 use crate::telemetry::Metrics;
-use crate::types::{Captured, Finding, Frame, Report};
+use crate::types::{CameraId, Captured, Finding, Frame, Report, Sighting};
 
 /// Before anything is counted: buffers are made, the batch size finds its place.
 const WARM_UP: Duration = Duration::from_secs(1);
@@ -69,6 +70,8 @@ pub struct Measured {
     pub load: Load,
     /// Processor time of the whole process in the time that was counted.
     pub processor: Duration,
+    /// What of it the sending of frames took, up to their places in the rings.
+    pub sending: Duration,
     /// Resident memory of the process at the end, in bytes.
     pub resident_bytes: u64,
     /// Detections in the results.
@@ -79,10 +82,29 @@ pub struct Measured {
     pub batches: u64,
     /// Results that came in that time, whenever their frames were captured: what the processor time and the batches were spent on.
     pub came: u64,
+    /// What became of each camera's frames.
+    pub accounts: Vec<Account>,
+}
+
+/// What analysts are surrounded by.
+pub struct Around {
+    /// Settings of trackers.
+    pub track: config::Track,
+    /// How cameras share the engines.
+    pub schedule: config::Schedule,
+    /// Silence of a camera after which its tracks have ended.
+    pub gap: Duration,
+    /// Frames that wait of a camera, at most.
+    pub ring_capacity: usize,
+    /// What cameras are watched for, in turn.
+    pub cameras: Vec<config::Camera>,
+    /// Where the analysts count.
+    pub metrics: Arc<Metrics>,
 }
 
 /// A result as it came.
 struct Seen {
+    camera: CameraId,
     captured: Duration,
     at: Duration,
     detections: usize,
@@ -94,7 +116,8 @@ pub struct Rig {
     seen: Receiver<Seen>,
     stop: Stop,
     engines: Vec<Worker>,
-    board: Arc<Board>,
+    /// None where analysts were given.
+    board: Option<Arc<Board>>,
     metrics: Arc<Metrics>,
     clock: Clock,
     settings: Vec<config::Camera>,
@@ -112,41 +135,68 @@ impl Rig {
         let metrics = Arc::new(Metrics::default());
         // What runs the models is in the log, and asked for at the end.
         let board = Board::new(Arc::clone(&metrics), clock, |_| {});
-        let config = &Config { attend: config::Attend { enabled: false, ..config.attend.clone() }, ..config.clone() };
         let loading = Loading { config, metrics: &metrics, clock, board: &board, progress };
         let analysts = loading.all()?;
-        let engine = analysts.first().map_or("none", Analyst::detects_on);
-        let (lanes, stop, hearts) = (Lanes::default(), Stop::new(), Hearts::new(clock));
-        let seats = Arc::new(Seats::new(lanes.clone(), config.schedule.clone()));
+        let around = Around {
+            track: config.track.clone(),
+            schedule: config.schedule.clone(),
+            gap: config.ingest.stall_after,
+            ring_capacity: config.ingest.ring_capacity,
+            cameras: watched(config),
+            metrics,
+        };
+        let mut rig = Self::with(analysts, around, clock)?;
+        rig.board = Some(board);
+        Ok(rig)
+    }
+
+    /// Starts engines with analysts that are there already. Every frame is looked at.
+    ///
+    /// # Errors
+    /// When the system has no thread to give.
+    pub fn with(analysts: Vec<Analyst>, around: Around, clock: Clock) -> Result<Self, RigError> {
+        let Around { track, schedule, gap, ring_capacity, cameras, metrics } = around;
         let (say, seen) = channel();
-        let mut engines = Vec::new();
+        let lanes = Lanes::default();
+        let seats = Arc::new(Seats::new(lanes.clone(), schedule));
+        let hearts = Hearts::new(clock);
+        let mut rig = Self {
+            lanes,
+            seen,
+            stop: Stop::new(),
+            engines: Vec::with_capacity(analysts.len()),
+            board: None,
+            metrics,
+            clock,
+            settings: Vec::new(),
+            ring_capacity,
+            engine: analysts.first().map_or("none", Analyst::detects_on),
+        };
+        rig.watch(cameras);
         for (number, analyst) in analysts.into_iter().enumerate() {
             let name = format!("engine-{number}");
             let parts = EngineParts {
                 analyst,
                 hand: None,
-                track: config.track.clone(),
-                attend: config.attend.clone(),
-                gap: config.ingest.stall_after,
+                track: track.clone(),
+                attend: config::Attend { enabled: false, ..config::Attend::default() },
+                gap,
                 seats: Arc::clone(&seats),
                 studio: None,
                 clock,
                 heart: hearts.add(&name, SILENCE),
             };
-            let (stop, say) = (stop.clone(), say.clone());
-            let body = move || {
-                run_engine(parts, &stop, &mut |finding| {
-                    if let Finding::Report(Report::Sighting(sighting)) = finding {
-                        let (captured, detections) = (sighting.captured.mono, sighting.detections.len());
-                        // The receiver is gone when the rig is about to end.
-                        let _ = say.send(Seen { captured, at: clock.mono(), detections });
-                    }
-                });
-            };
-            engines.push(Worker::spawn(&name, body)?);
+            rig.engines.push(engine(&name, parts, rig.stop.clone(), say.clone())?);
         }
-        let ring_capacity = config.ingest.ring_capacity;
-        Ok(Self { lanes, seen, stop, engines, board, metrics, clock, settings: watched(config), ring_capacity, engine })
+        Ok(rig)
+    }
+
+    /// From the next load on cameras are watched for this, in turn.
+    pub fn watch(&mut self, cameras: Vec<config::Camera>) {
+        self.settings = cameras;
+        if self.settings.is_empty() {
+            self.settings.push(config::Camera::of(Source::Test { pattern: String::new() }));
+        }
     }
 
     /// What runs the detector.
@@ -161,7 +211,7 @@ impl Rig {
 
     /// Where another engine had to stand in, and why.
     pub fn trouble(&self) -> Vec<String> {
-        self.board.trouble()
+        self.board.as_ref().map(|board| board.trouble()).unwrap_or_default()
     }
 
     /// So many cameras send at that rate.
@@ -178,23 +228,25 @@ impl Rig {
         let until = from + order.over.max(period.mul_f64(order.least_frames as f64 / order.cameras.max(1) as f64));
         let first = |camera| begun + period.mul_f64(if order.in_step { 0.0 } else { phase(camera) });
         let mut next: BinaryHeap<_> = (0..lanes.len()).map(|camera| Reverse((first(camera), camera, 1_u64))).collect();
-        let (mut sent, mut due, mut mark) = (0_u64, 0_u64, None);
+        let (mut sent, mut due, mut mark) = (vec![0_u64; lanes.len()], 0_u64, None);
         while let Some(Reverse((at, camera, number))) = next.pop().filter(|Reverse((at, ..))| *at < until) {
             self.wait_until(at);
             if at >= from {
-                mark.get_or_insert_with(|| self.mark());
+                mark.get_or_insert_with(|| self.spent());
                 due += 1;
             }
             lanes[camera].ring.push(frame(&lanes[camera], number, self.captured(at), scene, camera));
-            sent += 1;
+            sent[camera] += 1;
             next.push(Reverse((at + period, camera, number + 1)));
         }
         self.wait_until(until);
-        let (processor, batches) = self.since(mark.unwrap_or_else(|| self.mark()));
-        let seen = self.settled(&lanes, begun, sent)?;
+        let spent = self.spent().since(&mark.unwrap_or_else(|| self.spent()));
+        let seen = self.settled(&lanes, begun, sent.iter().sum())?;
+        let accounts = accounts(&lanes, &sent, &seen, (from, until));
         let measured = self.told(&lanes, seen, (from, until), due);
         lanes.iter().for_each(|lane| self.lanes.close_fed(lane));
-        Ok(Measured { processor, batches, ..measured })
+        let Spent { processor, sending, batches } = spent;
+        Ok(Measured { processor, sending, batches, accounts, ..measured })
     }
 
     /// One camera whose next frame comes when the result of the one before is there.
@@ -215,7 +267,7 @@ impl Rig {
             number += 1;
             hangs = send(number).is_err();
         }
-        let (from, first, mark) = (self.clock.mono(), number, self.mark());
+        let (from, first, mark) = (self.clock.mono(), number, self.spent());
         while (number - first) < order.least_frames as u64 || self.clock.mono() < from + order.over {
             number += 1;
             let Ok(result) = send(number) else { break };
@@ -224,12 +276,13 @@ impl Rig {
                 break;
             }
         }
-        let (processor, batches) = self.since(mark);
+        let spent = self.spent().since(&mark);
         let until = self.clock.mono();
         self.is_alive()?;
         let measured = self.told(&lanes, seen, (from, until), number - first);
         self.lanes.close_fed(&lanes[0]);
-        Ok(Measured { processor, batches, ..measured })
+        let Spent { processor, sending, batches } = spent;
+        Ok(Measured { processor, sending, batches, ..measured })
     }
 
     /// The next result, or none where a frame was lost instead.
@@ -248,14 +301,8 @@ impl Rig {
         }
     }
 
-    /// Processor time and batches so far.
-    fn mark(&self) -> (Duration, u64) {
-        (environment::processor_time(), self.metrics.batch.batches_total.get())
-    }
-
-    fn since(&self, (processor, batches): (Duration, u64)) -> (Duration, u64) {
-        let now = self.mark();
-        (now.0.saturating_sub(processor), now.1.saturating_sub(batches))
+    fn spent(&self) -> Spent {
+        Spent::so_far(&self.metrics)
     }
 
     fn open(&self, cameras: usize) -> Vec<Arc<Lane>> {
@@ -333,8 +380,7 @@ impl Drop for Rig {
 /// What cameras are watched for: as the configuration's are, at every frame that is sent.
 fn watched(config: &Config) -> Vec<config::Camera> {
     let enabled = config.cameras.values().filter(|camera| camera.enabled);
-    let all: Vec<_> = enabled.map(|camera| config::Camera { detect_fps: None, ..camera.clone() }).collect();
-    if all.is_empty() { vec![config::Camera::of(Source::Test { pattern: String::new() })] } else { all }
+    enabled.map(|camera| config::Camera { detect_fps: None, ..camera.clone() }).collect()
 }
 
 fn frame(lane: &Lane, seq: u64, captured: Captured, scene: &Scene, camera: usize) -> Frame {
@@ -343,9 +389,30 @@ fn frame(lane: &Lane, seq: u64, captured: Captured, scene: &Scene, camera: usize
 
 /// Frames that will have no result.
 fn lost(lanes: &[Arc<Lane>]) -> u64 {
-    let of = |lane: &Arc<Lane>| {
-        let m = &lane.metrics;
-        m.displaced_ring_total.get() + m.displaced_stale_total.get() + m.frames_failed_total.get()
+    lanes.iter().map(|lane| Account::of(lane, 0, 0).lost()).sum()
+}
+
+fn accounts(lanes: &[Arc<Lane>], sent: &[u64], seen: &[Seen], (from, until): (Duration, Duration)) -> Vec<Account> {
+    let mut results = HashMap::<&str, u64>::new();
+    for seen in seen.iter().filter(|seen| (from..until).contains(&seen.at)) {
+        *results.entry(&seen.camera).or_default() += 1;
+    }
+    let of = |(lane, sent): (&Arc<Lane>, &u64)| {
+        Account::of(lane, *sent, results.get(&*lane.camera).copied().unwrap_or_default())
     };
-    lanes.iter().map(of).sum()
+    lanes.iter().zip(sent).map(of).collect()
+}
+
+/// An engine's thread that says of each result when it came.
+fn engine(name: &str, parts: EngineParts, stop: Stop, say: Sender<Seen>) -> std::io::Result<Worker> {
+    Worker::spawn(name, move || {
+        let clock = parts.clock;
+        run_engine(parts, &stop, &mut |finding| {
+            if let Finding::Report(Report::Sighting(Sighting { camera, captured, detections, .. })) = finding {
+                // The receiver is gone when the rig is about to end.
+                let _ =
+                    say.send(Seen { camera, captured: captured.mono, at: clock.mono(), detections: detections.len() });
+            }
+        });
+    })
 }

@@ -37,6 +37,12 @@ pub fn processor_time() -> std::time::Duration {
     std::time::Duration::try_from(spent).unwrap_or_default()
 }
 
+/// Processor time that this thread has used.
+pub fn thread_time() -> std::time::Duration {
+    let spent = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    std::time::Duration::try_from(spent).unwrap_or_default()
+}
+
 /// How many processors this process may use.
 pub fn processors() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
