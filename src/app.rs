@@ -9,6 +9,7 @@ use std::time::Duration;
 use crate::api::{self, Readiness};
 use crate::config::{self, Config, ConfigErrors, Loaded};
 use crate::infer;
+use crate::ingest;
 use crate::pipeline::{
     self, Analyst, Board, Dial, EngineParts, Lane, LaneParts, Lanes, Loading, Seats, Variants, run_engine,
 };
@@ -182,6 +183,7 @@ impl App {
             metrics: Arc::clone(&metrics),
             hearts: hearts.clone(),
             surfaces: pipeline::surfaces(&config),
+            places: ingest::Places::new(config.ingest.connects_at_once),
             status: Arc::new(status),
         };
         let stop = Stop::new();

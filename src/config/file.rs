@@ -219,6 +219,10 @@ pub struct IngestFile {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 64))]
     pub ring_capacity: Option<u64>,
+    /// Cameras that are opened at once. One that does not answer at once makes room for the next.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 256))]
+    pub connects_at_once: Option<u64>,
     /// Whether frames of NVIDIA's decoder stay in its own memory, where TensorRT reads them. "auto" does so where everything that it takes
     /// is there.
     #[serde(skip_serializing_if = "Option::is_none")]

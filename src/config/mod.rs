@@ -229,6 +229,8 @@ pub struct Ingest {
     pub auth_backoff_max: Duration,
     /// Frames that a camera's ring keeps.
     pub ring_capacity: usize,
+    /// Cameras that are opened at once.
+    pub connects_at_once: usize,
     /// Whether frames may stay in memory of the video hardware.
     pub nvmm: Nvmm,
 }

@@ -161,6 +161,7 @@ fn ingest(i: &Ingest) -> IngestFile {
         backoff_max_ms: Some(ms(i.backoff_max)),
         auth_backoff_max_ms: Some(ms(i.auth_backoff_max)),
         ring_capacity: Some(i.ring_capacity as u64),
+        connects_at_once: Some(i.connects_at_once as u64),
         nvmm: Some(i.nvmm),
     }
 }

@@ -237,6 +237,7 @@ impl Resolver<'_> {
             backoff_max: ms(i.backoff_max_ms, 10_000),
             auth_backoff_max: ms(i.auth_backoff_max_ms, 60_000),
             ring_capacity: count(i.ring_capacity.unwrap_or(1)),
+            connects_at_once: count(i.connects_at_once.unwrap_or(8)),
             nvmm: i.nvmm.unwrap_or(Nvmm::Auto),
         };
         let least = ingest.backoff_min.as_millis();

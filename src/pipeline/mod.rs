@@ -28,8 +28,10 @@ mod lanes;
 mod models;
 mod names;
 mod recording;
+mod rig;
 #[cfg(test)]
 mod samples;
+mod scene;
 mod seats;
 mod variants;
 
@@ -41,5 +43,7 @@ pub use hand::Hand;
 pub use lanes::{Lane, LaneParts, Lanes};
 pub use models::{LoadError, Loading, examine, surfaces};
 pub use recording::{Replay, ReplayError, Step};
+pub use rig::{Measured, Order, Rig, RigError};
+pub use scene::Scene;
 pub use seats::Seats;
 pub use variants::{Variants, smaller_models};

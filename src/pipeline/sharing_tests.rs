@@ -155,6 +155,7 @@ fn on_stage(cameras: Vec<config::Camera>, max_batch: usize, play: impl FnOnce(&S
     let parts = EngineParts {
         hand: None,
         analyst: samples::analyst(Box::new(engine), 0.25),
+        hand: None,
         track: track(),
         attend: config::Attend::default(),
         gap: LONG,

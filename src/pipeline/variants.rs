@@ -66,7 +66,7 @@ fn is_like(card: &ModelCard, configured: &ModelCard) -> bool {
 fn stem_and_pixels(name: &str) -> Option<(String, u32)> {
     let words: Vec<&str> = name.split('_').collect();
     let is_pixels = |word: &&str| (2..=4).contains(&word.len()) && word.bytes().all(|b| b.is_ascii_digit());
-    let at = words.iter().rposition(|word| is_pixels(word))?;
+    let at = words.iter().rposition(is_pixels)?;
     let pixels = words[at].parse().ok()?;
     let others = words.iter().enumerate().map(|(n, word)| if n == at { "#" } else { word });
     Some((others.collect::<Vec<_>>().join("_"), pixels))

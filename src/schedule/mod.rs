@@ -3,13 +3,15 @@
 //!
 //! - `shares`: what each camera is entitled to, on paper;
 //! - `turns`: who is next, so that over time each gets that (start-time fair queueing);
-//! - `batch`: how many go together, led by the latency target.
+//! - `batch`: how many go together, led by the latency target;
+//! - `capacity`: how many cameras are carried at all, by measuring.
 
 use std::time::Duration;
 
 use crate::config;
 
 mod batch;
+pub mod capacity;
 mod shares;
 #[cfg(test)]
 mod simulation;

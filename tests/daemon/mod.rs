@@ -3,6 +3,7 @@
 mod budget;
 mod end_to_end;
 mod events;
+mod isolation;
 mod orders;
 mod pictures;
 mod reload;

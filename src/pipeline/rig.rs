@@ -1,0 +1,327 @@
+//! The daemon's way from ring to result under a load of its own: cameras that are not there send pictures at a rate, and each result is timed.
+//!
+//! Everything from the ring on is the daemon's own: seats, schedule, engines, trackers, classifiers, rules. What is not there: cameras,
+//! decoders, the store, the broker. Which loads are tried belongs to [`crate::schedule::capacity`], what is told of them to `cli`.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::time::Duration;
+
+use super::engine::{EngineParts, run_engine};
+use super::lanes::{Lane, Lanes};
+use super::models::{LoadError, Loading};
+use super::scene::Scene;
+use super::{Analyst, Board, Seats};
+use crate::config::{self, Config, Source};
+use crate::infer::Progress;
+use crate::ring::WhenFull;
+use crate::runtime::{Clock, Hearts, Stop, Worker, environment, threads};
+use crate::schedule::capacity::{Load, phase};
+use crate::telemetry::Metrics;
+use crate::types::{Captured, Finding, Frame, Report};
+
+/// Before anything is counted: buffers are made, the batch size finds its place.
+const WARM_UP: Duration = Duration::from_secs(1);
+/// After the last frame of a load its results are waited for, so long at most.
+const SETTLES_WITHIN: Duration = Duration::from_secs(5);
+/// A single frame's result is waited for, so long at most.
+const RESULT_WITHIN: Duration = Duration::from_secs(60);
+/// An engine beats between two frames; nobody listens here.
+const SILENCE: Duration = Duration::MAX;
+
+/// Why a load cannot be measured.
+#[derive(Debug, thiserror::Error)]
+pub enum RigError {
+    /// A model of the configuration cannot be had.
+    #[error(transparent)]
+    Load(#[from] LoadError),
+    /// The system has no thread to give.
+    #[error(transparent)]
+    Thread(#[from] std::io::Error),
+    /// An engine's thread ended before it was told to.
+    #[error("the thread {0} ended by itself")]
+    ThreadEnded(String),
+}
+
+/// A load to measure.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Order {
+    /// How many cameras.
+    pub cameras: usize,
+    /// Frames a second of each.
+    pub fps: f64,
+    /// Whether all cameras send at the same moment, instead of each in its own phase.
+    pub in_step: bool,
+    /// For how long is counted, at least.
+    pub over: Duration,
+    /// And until so many frames were due.
+    pub least_frames: usize,
+}
+
+/// What a load gave.
+#[derive(Debug, Clone, Default)]
+pub struct Measured {
+    /// Frames and times.
+    pub load: Load,
+    /// Processor time of the whole process in the time that was counted.
+    pub processor: Duration,
+    /// Resident memory of the process at the end, in bytes.
+    pub resident_bytes: u64,
+    /// Detections in the results.
+    pub detections: u64,
+    /// Frames on which the detector failed.
+    pub failed: u64,
+    /// Batches that the results came in.
+    pub batches: u64,
+}
+
+/// A result as it came.
+struct Seen {
+    captured: Duration,
+    at: Duration,
+    detections: usize,
+}
+
+/// Loaded models and running engines that wait for frames.
+pub struct Rig {
+    lanes: Lanes,
+    seen: Receiver<Seen>,
+    stop: Stop,
+    engines: Vec<Worker>,
+    board: Arc<Board>,
+    metrics: Arc<Metrics>,
+    clock: Clock,
+    settings: Vec<config::Camera>,
+    ring_capacity: usize,
+    engine: &'static str,
+}
+
+impl Rig {
+    /// Loads the configuration's models and starts its engines. Cameras are watched for what the configuration's are, in turn. Every frame
+    /// is looked at: what `[attend]` would save depends on what cameras see.
+    ///
+    /// # Errors
+    /// When a model cannot be had.
+    pub fn start(config: &Config, clock: Clock, progress: Progress) -> Result<Self, RigError> {
+        let metrics = Arc::new(Metrics::default());
+        // What runs the models is in the log, and asked for at the end.
+        let board = Board::new(Arc::clone(&metrics), clock, |_| {});
+        let config = &Config { attend: config::Attend { enabled: false, ..config.attend.clone() }, ..config.clone() };
+        let loading = Loading { config, metrics: &metrics, clock, board: &board, progress };
+        let analysts = loading.all()?;
+        let engine = analysts.first().map_or("none", Analyst::detects_on);
+        let (lanes, stop, hearts) = (Lanes::default(), Stop::new(), Hearts::new(clock));
+        let seats = Arc::new(Seats::new(lanes.clone(), config.schedule.clone()));
+        let (say, seen) = channel();
+        let mut engines = Vec::new();
+        for (number, analyst) in analysts.into_iter().enumerate() {
+            let name = format!("engine-{number}");
+            let parts = EngineParts {
+                analyst,
+                hand: None,
+                track: config.track.clone(),
+                attend: config.attend.clone(),
+                gap: config.ingest.stall_after,
+                seats: Arc::clone(&seats),
+                studio: None,
+                clock,
+                heart: hearts.add(&name, SILENCE),
+            };
+            let (stop, say) = (stop.clone(), say.clone());
+            let body = move || {
+                run_engine(parts, &stop, &mut |finding| {
+                    if let Finding::Report(Report::Sighting(sighting)) = finding {
+                        let (captured, detections) = (sighting.captured.mono, sighting.detections.len());
+                        // The receiver is gone when the rig is about to end.
+                        let _ = say.send(Seen { captured, at: clock.mono(), detections });
+                    }
+                });
+            };
+            engines.push(Worker::spawn(&name, body)?);
+        }
+        let ring_capacity = config.ingest.ring_capacity;
+        Ok(Self { lanes, seen, stop, engines, board, metrics, clock, settings: watched(config), ring_capacity, engine })
+    }
+
+    /// What runs the detector.
+    pub fn engine(&self) -> &'static str {
+        self.engine
+    }
+
+    /// How many workers there are.
+    pub fn workers(&self) -> usize {
+        self.engines.len()
+    }
+
+    /// Where another engine had to stand in, and why.
+    pub fn trouble(&self) -> Vec<String> {
+        self.board.trouble()
+    }
+
+    /// So many cameras send at that rate.
+    ///
+    /// A frame counts as captured when it was due, though the sender were late: a machine that is too busy to send in time is too busy.
+    ///
+    /// # Errors
+    /// When an engine has ended.
+    pub fn measure(&mut self, order: &Order, scene: &Scene) -> Result<Measured, RigError> {
+        let lanes = self.open(order.cameras);
+        let period = Duration::from_secs_f64(order.fps.recip());
+        let begun = self.clock.mono();
+        let from = begun + WARM_UP.max(period * 2);
+        let until = from + order.over.max(period.mul_f64(order.least_frames as f64 / order.cameras.max(1) as f64));
+        let first = |camera| begun + period.mul_f64(if order.in_step { 0.0 } else { phase(camera) });
+        let mut next: BinaryHeap<_> = (0..lanes.len()).map(|camera| Reverse((first(camera), camera, 1_u64))).collect();
+        let (mut sent, mut due, mut mark) = (0_u64, 0_u64, None);
+        while let Some(Reverse((at, camera, number))) = next.pop().filter(|Reverse((at, ..))| *at < until) {
+            self.wait_until(at);
+            if at >= from {
+                mark.get_or_insert_with(|| self.mark());
+                due += 1;
+            }
+            lanes[camera].ring.push(frame(&lanes[camera], number, self.captured(at), scene, camera));
+            sent += 1;
+            next.push(Reverse((at + period, camera, number + 1)));
+        }
+        self.wait_until(until);
+        let (processor, batches) = self.since(mark.unwrap_or_else(|| self.mark()));
+        let seen = self.settled(&lanes, begun, sent)?;
+        let measured = self.told(&lanes, seen, (from, until), due);
+        lanes.iter().for_each(|lane| self.lanes.close_fed(lane));
+        Ok(Measured { processor, batches, ..measured })
+    }
+
+    /// One camera whose next frame comes when the result of the one before is there.
+    ///
+    /// # Errors
+    /// When an engine has ended.
+    pub fn one_by_one(&mut self, order: &Order, scene: &Scene) -> Result<Measured, RigError> {
+        let lanes = self.open(1);
+        let (mut seen, mut number) = (Vec::new(), 0);
+        let send = |number: u64| {
+            self.clear();
+            lanes[0].ring.push(frame(&lanes[0], number, self.clock.now(), scene, 0));
+            self.seen.recv_timeout(RESULT_WITHIN).ok()
+        };
+        let warm = self.clock.mono() + WARM_UP;
+        while number == 0 || self.clock.mono() < warm {
+            number += 1;
+            send(number);
+        }
+        let (from, first, mark) = (self.clock.mono(), number, self.mark());
+        while (number - first) < order.least_frames as u64 || self.clock.mono() < from + order.over {
+            number += 1;
+            seen.extend(send(number));
+            if self.engines.iter().any(Worker::is_finished) {
+                break;
+            }
+        }
+        let (processor, batches) = self.since(mark);
+        let until = self.clock.mono();
+        self.is_alive()?;
+        let measured = self.told(&lanes, seen, (from, until), number - first);
+        self.lanes.close_fed(&lanes[0]);
+        Ok(Measured { processor, batches, ..measured })
+    }
+
+    /// Processor time and batches so far.
+    fn mark(&self) -> (Duration, u64) {
+        (environment::processor_time(), self.metrics.batch.batches_total.get())
+    }
+
+    fn since(&self, (processor, batches): (Duration, u64)) -> (Duration, u64) {
+        let now = self.mark();
+        (now.0.saturating_sub(processor), now.1.saturating_sub(batches))
+    }
+
+    fn open(&self, cameras: usize) -> Vec<Arc<Lane>> {
+        self.clear();
+        let open = |n: usize| {
+            let settings = self.settings[n % self.settings.len()].clone();
+            self.lanes.open_fed(&format!("camera-{}", n + 1), settings, self.ring_capacity, WhenFull::DisplaceOldest)
+        };
+        (0..cameras).map(open).collect()
+    }
+
+    /// What came late of an earlier load is not of this one.
+    fn clear(&self) {
+        while self.seen.try_recv().is_ok() {}
+    }
+
+    fn captured(&self, at: Duration) -> Captured {
+        let now = self.clock.now();
+        Captured { mono: at, wall: now.wall - now.mono.saturating_sub(at), ..now }
+    }
+
+    fn wait_until(&self, at: Duration) {
+        let left = at.saturating_sub(self.clock.mono());
+        if !left.is_zero() {
+            threads::pause(left);
+        }
+    }
+
+    /// All results, once each frame that was sent is accounted for.
+    fn settled(&self, lanes: &[Arc<Lane>], begun: Duration, sent: u64) -> Result<Vec<Seen>, RigError> {
+        let (deadline, mut seen) = (self.clock.mono() + SETTLES_WITHIN, Vec::new());
+        while seen.len() as u64 + lost(lanes) < sent && self.clock.mono() < deadline {
+            match self.seen.recv_timeout(Duration::from_millis(20)) {
+                Ok(one) if one.captured >= begun => seen.push(one),
+                Ok(_) | Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => break,
+            }
+        }
+        self.is_alive().map(|()| seen)
+    }
+
+    fn told(&self, lanes: &[Arc<Lane>], seen: Vec<Seen>, (from, until): (Duration, Duration), due: u64) -> Measured {
+        let counted: Vec<_> = seen.into_iter().filter(|s| (from..until).contains(&s.captured)).collect();
+        let late = |s: &Seen| (s.captured.saturating_sub(from), s.at.saturating_sub(s.captured));
+        let mut results: Vec<_> = counted.iter().map(late).collect();
+        results.sort_unstable();
+        Measured {
+            load: Load { cameras: lanes.len(), over: until.saturating_sub(from), due, results },
+            resident_bytes: environment::resident_bytes().unwrap_or(0),
+            detections: counted.iter().map(|s| s.detections as u64).sum(),
+            failed: lanes.iter().map(|lane| lane.metrics.frames_failed_total.get()).sum(),
+            ..Measured::default()
+        }
+    }
+
+    fn is_alive(&self) -> Result<(), RigError> {
+        let ended = self.engines.iter().find(|engine| engine.is_finished());
+        ended.map_or(Ok(()), |engine| Err(RigError::ThreadEnded(engine.name().to_owned())))
+    }
+}
+
+impl Drop for Rig {
+    fn drop(&mut self) {
+        self.stop.set();
+        self.lanes.bell().ring();
+        for engine in self.engines.drain(..) {
+            // One that panicked has said so.
+            engine.join_within(&self.clock, SETTLES_WITHIN);
+        }
+    }
+}
+
+/// What cameras are watched for: as the configuration's are, at every frame that is sent.
+fn watched(config: &Config) -> Vec<config::Camera> {
+    let enabled = config.cameras.values().filter(|camera| camera.enabled);
+    let all: Vec<_> = enabled.map(|camera| config::Camera { detect_fps: None, ..camera.clone() }).collect();
+    if all.is_empty() { vec![config::Camera::of(Source::Test { pattern: String::new() })] } else { all }
+}
+
+fn frame(lane: &Lane, seq: u64, captured: Captured, scene: &Scene, camera: usize) -> Frame {
+    Frame { camera: Arc::clone(&lane.camera), seq, captured, pixels: scene.picture(camera, seq) }
+}
+
+/// Frames that will have no result.
+fn lost(lanes: &[Arc<Lane>]) -> u64 {
+    let of = |lane: &Arc<Lane>| {
+        let m = &lane.metrics;
+        m.displaced_ring_total.get() + m.displaced_stale_total.get() + m.frames_failed_total.get()
+    };
+    lanes.iter().map(of).sum()
+}
