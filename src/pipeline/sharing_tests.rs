@@ -153,7 +153,6 @@ fn on_stage(cameras: Vec<config::Camera>, max_batch: usize, play: impl FnOnce(&S
     };
     let (stop, clock) = (Stop::new(), Clock::start());
     let parts = EngineParts {
-        hand: None,
         analyst: samples::analyst(Box::new(engine), 0.25),
         hand: None,
         track: track(),
