@@ -287,7 +287,7 @@ fn escaped(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::types::{Power, Readings, Throttle, TotalOf};
+    use crate::types::{CoreUse, CpuUse, Power, Readings, Throttle, TotalOf};
 
     #[test]
     fn a_camera_shows_its_state_once_and_odd_names_stay_in_their_quotes() {
@@ -317,6 +317,17 @@ mod tests {
             "what was not measured has no sample"
         );
         assert!(!text(&metrics, Duration::from_secs(41)).contains("4.785"));
+    }
+
+    #[test]
+    fn the_share_of_all_cores_is_not_among_the_cores() {
+        let metrics = Metrics::default();
+        let core = |number| CoreUse { number, busy_permille: Some(100 * number), clock_mhz: None };
+        let cpu = CpuUse { busy_permille: Some(150), cores: vec![core(1), core(2)] };
+        metrics.set_readings(Arc::new(Readings { cpu, ..Readings::default() }), Duration::from_secs(40));
+        let text = text(&metrics, Duration::ZERO);
+        assert_eq!(text.lines().filter(|l| l.starts_with("peregrine_cpu_busy_ratio{")).count(), 2);
+        assert!(text.contains("peregrine_processor_busy_ratio 0.15\n"));
     }
 
     #[test]

@@ -58,7 +58,8 @@ impl Vitals {
         let every = config.monitor.every;
         let pace_ms = Arc::new(AtomicU64::new(pace_ms(every, &config.budget)));
         let mut nurse = Nurse {
-            sensors: Sensors::new(&config.monitor.sysfs_root, config.paths.state.clone()),
+            sensors: Sensors::new(&config.monitor.sysfs_root, config.paths.state.clone())
+                .ignoring(&config.monitor.ignore_sensors),
             every,
             pace_ms: Arc::clone(&pace_ms),
             tell_due: clock.mono(),

@@ -13,7 +13,8 @@ use super::resolve::Resolver;
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct BudgetFile {
-    /// Watts that the whole device may draw, on average over some seconds; no limit if not set.
+    /// Watts that the whole device may draw, on average over some seconds, by what is measured of it: on a PC the processor alone. No limit if
+    /// not set.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0.5, max = 10_000), extend("examples" = [15.0]))]
     pub max_watts: Option<f64>,

@@ -16,6 +16,11 @@ pub struct MonitorFile {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 3600))]
     pub every_secs: Option<u64>,
+    /// Temperature sensors that are not to be believed, by the names that `peregrine probe` shows, such as an input to which nothing is
+    /// connected. They are not told, and no limit is kept by them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("examples" = [["nct6775/AUXTIN0"]]))]
+    pub ignore_sensors: Option<Vec<String>>,
     /// For tests: the folder under which /sys, /proc, /etc, /var and /dev are looked for, such as a tree that was recorded on another board.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sysfs_root: Option<String>,
@@ -26,13 +31,15 @@ pub struct MonitorFile {
 pub struct Monitor {
     /// How often they are read.
     pub every: Duration,
+    /// Names of temperature sensors that are not believed.
+    pub ignore_sensors: Vec<String>,
     /// Where /sys and the like are.
     pub sysfs_root: PathBuf,
 }
 
 impl Default for Monitor {
     fn default() -> Self {
-        Self { every: Duration::from_secs(10), sysfs_root: PathBuf::from("/") }
+        Self { every: Duration::from_secs(10), ignore_sensors: Vec::new(), sysfs_root: PathBuf::from("/") }
     }
 }
 
@@ -47,11 +54,19 @@ impl Monitor {
                 format!("\"{told}\" is no path from the root on; write e.g. \"/\""),
             );
         }
-        Self { every: typed.every_secs.map_or(by_default.every, Duration::from_secs), sysfs_root }
+        Self {
+            every: typed.every_secs.map_or(by_default.every, Duration::from_secs),
+            ignore_sensors: typed.ignore_sensors.clone().unwrap_or_default(),
+            sysfs_root,
+        }
     }
 
     pub(super) fn typed(&self) -> MonitorFile {
-        MonitorFile { every_secs: Some(self.every.as_secs()), sysfs_root: Some(self.sysfs_root.display().to_string()) }
+        MonitorFile {
+            every_secs: Some(self.every.as_secs()),
+            ignore_sensors: Some(self.ignore_sensors.clone()),
+            sysfs_root: Some(self.sysfs_root.display().to_string()),
+        }
     }
 }
 
@@ -72,8 +87,13 @@ mod tests {
     #[test]
     fn sensors_are_those_of_this_device_unless_a_tree_is_named_and_read_at_most_once_a_second() {
         assert_eq!(loaded(""), Ok(Monitor::default()));
-        let want = Monitor { every: Duration::from_secs(2), sysfs_root: "/tmp/nano".into() };
-        assert_eq!(loaded("[monitor]\nevery_secs = 2\nsysfs_root = \"/tmp/nano\"\n"), Ok(want));
+        let want = Monitor {
+            every: Duration::from_secs(2),
+            ignore_sensors: vec!["nct6775/AUXTIN0".to_owned()],
+            sysfs_root: "/tmp/nano".into(),
+        };
+        let text = "[monitor]\nevery_secs = 2\nignore_sensors = [\"nct6775/AUXTIN0\"]\nsysfs_root = \"/tmp/nano\"\n";
+        assert_eq!(loaded(text), Ok(want));
         for (text, key) in [("every_secs = 0", "monitor.every_secs"), ("sysfs_root = \"tree\"", "monitor.sysfs_root")] {
             let told = loaded(&format!("[monitor]\n{text}\n")).expect_err("a mistake");
             assert!(told.contains(key), "{told}");

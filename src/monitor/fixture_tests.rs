@@ -240,6 +240,70 @@ fn pc() {
 }
 
 #[test]
+fn what_is_there_twice_has_two_names() {
+    let dir = copied("pc");
+    let write = |path: &str, text: &str| {
+        let path = dir.path().join("sys/class").join(path);
+        std::fs::create_dir_all(path.parent().expect("below the tree")).expect("made");
+        std::fs::write(path, format!("{text}\n")).expect("written");
+    };
+    write("thermal/thermal_zone40/type", "acpitz");
+    write("thermal/thermal_zone40/temp", "16800");
+    for (chip, celsius) in [("hwmon40", 41), ("hwmon41", 42)] {
+        write(&format!("hwmon/{chip}/name"), "nvme");
+        write(&format!("hwmon/{chip}/temp1_label"), "Composite");
+        write(&format!("hwmon/{chip}/temp1_input"), &format!("{celsius}000"));
+        write(&format!("hwmon/{chip}/fan1_input"), "900");
+        write(&format!("hwmon/{chip}/oc1_event_cnt"), "4");
+    }
+    for chip in ["hwmon50", "hwmon51"] {
+        write(&format!("hwmon/{chip}/name"), "ina3221");
+        for (file, text) in [("in1_label", "VDD_5V"), ("in1_input", "5000"), ("curr1_input", "100")] {
+            write(&format!("hwmon/{chip}/{file}"), text);
+        }
+    }
+    let readings = sensors(dir.path()).look(Duration::from_secs(1));
+    assert!(temperatures(&readings).contains(&("nvme/Composite#2", 41_000)), "{:?}", readings.temperatures);
+    assert!(temperatures(&readings).contains(&("nvme/Composite#3", 42_000)));
+    let kinds: [Vec<&str>; 4] = [
+        temperatures(&readings).into_iter().map(|(name, _)| name).collect(),
+        rails(&readings).into_iter().map(|(name, _)| name).collect(),
+        readings.fans.iter().map(|fan| fan.name.as_str()).collect(),
+        readings.throttle.events.iter().map(|event| event.name.as_str()).collect(),
+    ];
+    for names in kinds {
+        let different: std::collections::BTreeSet<_> = names.iter().collect();
+        assert!(names.len() > 1 && different.len() == names.len(), "{names:?}");
+    }
+}
+
+#[test]
+fn a_servers_meter_that_cannot_be_read_hides_no_other_and_is_said() {
+    let dir = copied("pc");
+    let chip = dir.path().join("sys/class/hwmon/hwmon40");
+    std::fs::create_dir_all(&chip).expect("made");
+    std::fs::write(chip.join("name"), "power_meter\n").expect("written");
+    let mut sensors = sensors(dir.path());
+    sensors.look(Duration::from_secs(10));
+    assert!(sensors.notes().iter().any(|note| note.contains("power_meter cannot be read")));
+    let counter = dir.path().join("sys/class/powercap/intel-rapl:0/energy_uj");
+    let before: i64 = std::fs::read_to_string(&counter).expect("there").trim().parse().expect("a number");
+    std::fs::write(&counter, (before + 300_000_000).to_string()).expect("written");
+    assert_eq!(total(&sensors.look(Duration::from_secs(20))), Some((30_000, TotalOf::Processor)));
+}
+
+#[test]
+fn a_sensor_that_is_to_be_ignored_is_told_as_that_and_by_no_value() {
+    let dir = copied("pc");
+    let ignored = ["nvme/Composite".to_owned()];
+    let mut sensors = Sensors::new(dir.path(), dir.path().to_owned()).ignoring(&ignored);
+    let readings = sensors.look(Duration::ZERO);
+    assert!(temperatures(&readings).iter().all(|(name, _)| *name != "nvme/Composite"));
+    let shown: Vec<_> = sensors.temperatures().into_iter().filter(|s| s.ignored).map(|s| s.name).collect();
+    assert_eq!(shown, ignored);
+}
+
+#[test]
 fn a_sum_of_which_a_part_cannot_be_read_is_no_total_and_that_is_said_once() {
     let dir = copied("agx-orin");
     spoil(&dir.path().join("sys/class/hwmon/hwmon3/in3_input"));

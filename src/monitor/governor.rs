@@ -32,15 +32,18 @@ pub struct Seen {
     pub watts: Option<f64>,
     /// The hottest sensor.
     pub celsius: Option<f64>,
-    /// Latency; None also where there were too few messages to tell.
+    /// Latency; None also where there were too few messages to tell. Each number is to be shown once.
     pub p99_ms: Option<f64>,
+    /// Whether messages come of which there are too few yet: what the last latency said holds.
+    pub p99_waits: bool,
 }
 
 impl Seen {
     /// Without what no sensor means: nothing else is kept, sent or acted on.
     fn sane(self) -> Self {
         let sane = |limit: Limit| self.of(limit).filter(|reading| limit.is_sane(*reading));
-        Self { watts: sane(Limit::Watts), celsius: sane(Limit::Celsius), p99_ms: sane(Limit::P99) }
+        let p99_waits = self.p99_waits;
+        Self { watts: sane(Limit::Watts), celsius: sane(Limit::Celsius), p99_ms: sane(Limit::P99), p99_waits }
     }
 
     fn of(&self, limit: Limit) -> Option<f64> {
@@ -65,6 +68,8 @@ pub struct Step {
     pub rung: Rung,
     /// Why, in words.
     pub reason: String,
+    /// The limit for which it is given up; None for what is given back.
+    pub limit: Option<Limit>,
     /// What was read.
     pub seen: Seen,
 }
@@ -155,8 +160,11 @@ impl Governor {
         self.ladder.at(self.level)
     }
 
-    /// Other cameras or models are there: other rungs, as many of them taken as there were.
+    /// Other cameras or models are there: other rungs, as many of them taken as there were. Where they are the same ones, nothing is forgotten.
     pub fn change_ladder(&mut self, ladder: Ladder) {
+        if ladder == self.ladder {
+            return;
+        }
         self.patience = Patience::new(self.settings.hold, ladder.len());
         self.level = self.level.min(ladder.len());
         self.ladder = ladder;
@@ -174,7 +182,12 @@ impl Governor {
     pub fn look(&mut self, seen: &Seen, now: Duration) -> Option<Step> {
         let seen = seen.sane();
         for gauge in &mut self.gauges {
-            gauge.take(seen.of(gauge.limit), now);
+            let waits = gauge.limit == Limit::P99 && seen.p99_ms.is_none() && seen.p99_waits;
+            if waits {
+                gauge.wait(now);
+            } else {
+                gauge.take(seen.of(gauge.limit), now);
+            }
         }
         self.tell_the_blind(now);
         let over = self.gauges.iter().find(|g| g.judge() == Judged::Over).map(|g| g.limit);
@@ -210,7 +223,7 @@ impl Governor {
         }
         let reason = self.why_down(limit);
         self.patience.left(self.level, limit, now);
-        Some(self.step(self.level + 1, reason, seen, now))
+        Some(Step { limit: Some(limit), ..self.step(self.level + 1, reason, seen, now) })
     }
 
     fn give_back(&mut self, seen: &Seen, now: Duration) -> Option<Step> {
@@ -234,7 +247,15 @@ impl Governor {
         self.steps = [self.steps[1], Some(now)];
         self.calm_since = None;
         self.gauges.iter_mut().for_each(Gauge::step_taken);
-        Step { from, to, of: self.ladder.len(), rung: self.ladder.rungs()[from.min(to)].clone(), reason, seen: *seen }
+        Step {
+            from,
+            to,
+            of: self.ladder.len(),
+            rung: self.ladder.rungs()[from.min(to)].clone(),
+            reason,
+            limit: None,
+            seen: *seen,
+        }
     }
 
     fn why_down(&self, limit: Limit) -> String {

@@ -7,6 +7,7 @@
 use std::io;
 use std::path::Path;
 
+use super::names::Names;
 use super::notes::Notes;
 use super::sysfs::{self, Tree, entries, measured, number, text};
 use crate::types::Rail;
@@ -17,6 +18,7 @@ pub(super) struct Found {
     pub(super) rails: Vec<Rail>,
     /// A rail is there and could not be read: a sum without it would be too small.
     pub(super) incomplete: bool,
+    names: Names,
 }
 
 /// Reads every power monitor.
@@ -26,7 +28,10 @@ pub(super) fn rails(tree: &Tree, notes: &mut Notes) -> Found {
         match name.as_str() {
             "ina3221" => (1..=3).for_each(|n| found.take(of_hwmon(&chip, n), notes)),
             "ina238" => found.take(microwatts(&chip, "VIN", "power1_input"), notes),
-            "power_meter" => found.take(microwatts(&chip, "power_meter", "power1_average"), notes),
+            // Many servers show one that cannot be read. It hides no other meter.
+            "power_meter" => {
+                found.take_if_read(microwatts(&chip, "power_meter", "power1_average"), notes);
+            }
             _ => {}
         }
     }
@@ -45,12 +50,23 @@ impl Found {
     fn take(&mut self, outcome: Outcome, notes: &mut Notes) {
         match outcome {
             None => {}
-            Some(Ok(rail)) => self.rails.push(rail),
+            Some(Ok(rail)) => {
+                let name = self.names.unique(rail.name);
+                self.rails.push(Rail { name, ..rail });
+            }
             Some(Err((name, why))) => {
                 self.incomplete = true;
+                let name = self.names.unique(name);
                 notes.say(&format!("rail {name}"), || format!("power: {name} cannot be read: {why}"));
             }
         }
+    }
+
+    /// As [`Found::take`], of what no sum waits for.
+    fn take_if_read(&mut self, outcome: Outcome, notes: &mut Notes) {
+        let before = self.incomplete;
+        self.take(outcome, notes);
+        self.incomplete = before;
     }
 }
 

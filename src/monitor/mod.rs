@@ -6,7 +6,7 @@
 //! (or a tree recorded on a board)        ├──► sensors, throttle, gpu, load, … ──┴─► watch (Sensors) ──► types::Readings
 //! counters of the daemon ──► measure (Gauges) ──► types::Measured
 //!                        └──► lateness ─┐
-//! types::Readings ──────────────────────┴──► governor ──► (app) ──► system ──► /sys, nvpmodel
+//! types::Readings ──────────────────────┴──► governor ──► (app) ──► system ──► /sys, program (nvpmodel), found (state folder)
 //! ```
 //! Belongs here: reading sensors, judging them by the owner's budget, setting what of the system may be set. Does not: carrying out what else
 //! the governor says, the threads that read and judge (see `app`).
@@ -15,16 +15,19 @@ mod board;
 mod fans;
 #[cfg(test)]
 mod fixture_tests;
+mod found;
 pub mod governor;
 mod gpu;
 mod ina;
 mod lateness;
 mod load;
 pub mod measure;
+mod names;
 mod notes;
 mod nvpmodel;
 mod pmic;
 mod power;
+mod program;
 mod rapl;
 pub mod sensors;
 mod sysfs;
@@ -35,8 +38,8 @@ mod watch;
 
 pub use board::Board;
 pub use governor::Governor;
-pub use lateness::Lateness;
+pub use lateness::{Late, Lateness};
 pub use measure::Gauges;
 pub use sensors::Sensor;
 pub use system::{System, SystemError};
-pub use watch::Sensors;
+pub use watch::{At, Sensors};

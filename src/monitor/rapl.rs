@@ -8,12 +8,15 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::names::Names;
 use super::notes::Notes;
 use super::sysfs::{self, Tree, entries, measured, number, text};
 use crate::types::Rail;
 
-/// At 300 W the widest counter in use runs for a quarter of an hour; after a longer pause nobody knows how often it began again.
+/// After a pause in which a counter may have begun again more than once nobody knows how much it counted: none is longer than this,
 const LONGEST: Duration = Duration::from_secs(300);
+/// nor longer than a package that takes so much needs for the counter's range. The narrowest in use (65.5 kJ) runs for two minutes then.
+const MOST_WATTS: u64 = 500;
 
 /// How far each counter was.
 #[derive(Debug, Default)]
@@ -28,6 +31,8 @@ struct Domain {
     name: String,
     /// Whether a whole package, or memory that stands outside of it.
     is_whole: bool,
+    /// Whether it is memory: where that is not counted, its counter stands still.
+    is_memory: bool,
 }
 
 impl Energy {
@@ -36,7 +41,11 @@ impl Energy {
         let (mut rails, mut total, mut is_complete) = (Vec::new(), 0, true);
         for domain in domains(tree) {
             let milliwatts = match measured(&domain.folder.join("energy_uj")) {
-                Ok(microjoules) => self.power(&domain.folder, microjoules, now),
+                // A counter that stands still counts nothing: virtual machines have such, and boards without meters for memory.
+                Ok(microjoules) => match self.power(&domain.folder, microjoules, now) {
+                    Some(0) if domain.is_memory => continue,
+                    power => power.filter(|milliwatts| *milliwatts > 0),
+                },
                 Err(why) => {
                     denied(&domain, &why, notes);
                     None
@@ -55,14 +64,16 @@ impl Energy {
 
     fn power(&mut self, folder: &Path, microjoules: i64, now: Duration) -> Option<i64> {
         let (then, before) = self.before.insert(folder.to_owned(), (now, microjoules))?;
-        let elapsed = now.checked_sub(then).filter(|d| !d.is_zero() && *d <= LONGEST)?;
-        let spent = if microjoules >= before {
-            microjoules - before
-        } else {
-            microjoules + number(&folder.join("max_energy_range_uj"))?.checked_sub(before)?
-        };
-        // A counter that stands still counts nothing: virtual machines have such.
-        (spent > 0).then(|| (spent as f64 / 1000.0 / elapsed.as_secs_f64()).round() as i64)
+        let range = number(&folder.join("max_energy_range_uj"));
+        let once = range.and_then(|uj| u64::try_from(uj).ok()).map(|uj| Duration::from_micros(uj / MOST_WATTS));
+        let longest = once.map_or(LONGEST, |once| once.min(LONGEST));
+        let elapsed = now.checked_sub(then).filter(|d| !d.is_zero() && *d <= longest)?;
+        let spent =
+            if microjoules >= before { microjoules - before } else { microjoules + range?.checked_sub(before)? };
+        if spent == 0 {
+            return Some(0);
+        }
+        (spent > 0).then(|| ((spent as f64 / 1000.0 / elapsed.as_secs_f64()).round() as i64).max(1))
     }
 }
 
@@ -86,11 +97,17 @@ fn domains(tree: &Tree) -> Vec<Domain> {
         let own = text(&folder.join("name"))?;
         let package = sysfs::name(&folder).rsplit_once(':').filter(|(head, _)| head.contains(':'));
         let package = package.and_then(|(package, _)| text(&folder.with_file_name(package).join("name")));
-        let is_whole = own.starts_with("package") || own == "dram";
+        let is_memory = own == "dram";
+        let is_whole = own.starts_with("package") || is_memory;
         let name = package.map_or_else(|| own.clone(), |package| format!("{package}/{own}"));
-        Some(Domain { folder, name, is_whole })
+        Some(Domain { folder, name, is_whole, is_memory })
     };
-    folders.filter_map(domain).collect()
+    let mut all: Vec<Domain> = folders.filter_map(domain).collect();
+    let mut names = Names::default();
+    for domain in &mut all {
+        domain.name = names.unique(std::mem::take(&mut domain.name));
+    }
+    all
 }
 
 #[cfg(test)]
@@ -154,6 +171,27 @@ mod tests {
         assert_eq!(pc.look(&mut energy, 10, &mut notes), (vec![], None));
         pc.counters(50_000_000, 50_000_000, 50_000_000);
         assert_eq!(pc.look(&mut energy, 1000, &mut notes), (vec![], None));
+    }
+
+    #[test]
+    fn memory_whose_counter_stands_still_is_no_reason_to_have_no_total() {
+        let (pc, mut energy, mut notes) = (Pc::new(), Energy::default(), Notes::default());
+        pc.counters(1_000_000, 5, 7);
+        pc.look(&mut energy, 0, &mut notes);
+        pc.counters(31_000_000, 5, 7);
+        let want = (vec![("package-0".to_owned(), Some(3_000))], Some(3_000));
+        assert_eq!(pc.look(&mut energy, 10, &mut notes), want);
+    }
+
+    #[test]
+    fn a_narrow_counter_that_may_have_begun_again_twice_says_nothing() {
+        let (pc, mut energy, mut notes) = (Pc::new(), Energy::default(), Notes::default());
+        pc.write("intel-rapl:0", "max_energy_range_uj", "65532610987");
+        pc.counters(1_000_000, 1_000_000, 1_000_000);
+        pc.look(&mut energy, 0, &mut notes);
+        pc.counters(2_000_000, 2_000_000, 2_000_000);
+        let (rails, total) = pc.look(&mut energy, 200, &mut notes);
+        assert_eq!((rails.iter().any(|(name, _)| name == "package-0"), total), (false, None), "218 s at 300 W");
     }
 
     #[test]

@@ -103,6 +103,11 @@ pub(super) fn write(path: &Path, text: &str) -> io::Result<()> {
     std::fs::OpenOptions::new().write(true).truncate(true).open(path)?.write_all(text.as_bytes())
 }
 
+/// Whether this process may write a file that is there; it is left as it is.
+pub(super) fn may_write(path: &Path) -> io::Result<()> {
+    std::fs::OpenOptions::new().write(true).open(path).map(drop)
+}
+
 /// A file's number.
 pub(super) fn number(path: &Path) -> Option<i64> {
     text(path)?.parse().ok()

@@ -7,6 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
+use super::names::Names;
 use super::sysfs::{self, Tree, entries, number, text};
 use super::vcio;
 use crate::types::{EventCount, Throttle};
@@ -106,10 +107,12 @@ struct Event {
 }
 
 fn events(tree: &Tree) -> Vec<Event> {
-    let chips = tree.chips();
+    let (chips, mut names) = (tree.chips(), Names::default());
     let over_current = chips.iter().flat_map(|(_, chip)| INPUTS.map(move |n| (n, chip))).filter_map(|(n, chip)| {
         let slows = number(&chip.join(format!("oc{n}_throt_en"))) != Some(0);
-        Some(Event { name: format!("oc{n}"), count: count(&chip.join(format!("oc{n}_event_cnt")))?, slows })
+        let file = chip.join(format!("oc{n}_event_cnt"));
+        let name = file.exists().then(|| names.unique(format!("oc{n}")))?;
+        Some(Event { name, count: count(&file)?, slows })
     });
     let package = count(&tree.sys("devices/system/cpu/cpu0/thermal_throttle/package_throttle_count"));
     let package = package.map(|count| Event { name: "package_throttle".to_owned(), count, slows: true });

@@ -1,6 +1,7 @@
 //! All sensors at once. To be looked at from a thread of its own: a sensor on a slow bus takes its time.
 
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use super::board::{self, Board};
@@ -25,6 +26,24 @@ pub struct Sensors {
     notes: Notes,
     /// Which graphics processors there were, once they were looked for.
     gpus: Option<Vec<String>>,
+    /// Names of temperature sensors that are not believed.
+    ignored: Vec<String>,
+    at: At,
+}
+
+/// Which kind of sensors is being read: a sensor that hangs can be told of by somebody else only.
+#[derive(Debug, Clone, Default)]
+pub struct At(Arc<Mutex<&'static str>>);
+
+impl At {
+    /// The kind of sensors.
+    pub fn kind(&self) -> &'static str {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn begin(&self, kind: &'static str) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = kind;
+    }
 }
 
 impl Sensors {
@@ -39,7 +58,20 @@ impl Sensors {
             processor: Processor::default(),
             notes: Notes::default(),
             gpus: None,
+            ignored: Vec::new(),
+            at: At::default(),
         }
+    }
+
+    /// The same, without what temperature sensors with these names say.
+    #[must_use]
+    pub fn ignoring(self, ignored: &[String]) -> Self {
+        Self { ignored: ignored.to_vec(), ..self }
+    }
+
+    /// To see from another thread where a look is.
+    pub fn at(&self) -> At {
+        self.at.clone()
     }
 
     /// Which board it is.
@@ -49,20 +81,29 @@ impl Sensors {
 
     /// Every temperature sensor, also those that have no value now.
     pub fn temperatures(&self) -> Vec<Sensor> {
-        sensors::in_tree(&self.tree)
+        sensors::in_tree(&self.tree, &self.ignored)
     }
 
     /// Reads everything. What is told of a time (load, a PC's power) is of the time since the look before.
     pub fn look(&mut self, now: Duration) -> Readings {
+        self.at.begin("power");
+        let power = self.meters.look(&self.tree, now, &mut self.notes);
+        self.at.begin("temperature");
+        let temperatures = self.with_value();
+        self.at.begin("throttling");
+        let throttle = self.latch.look(&self.tree);
+        self.at.begin("fans");
+        let fans = fans::fans(&self.tree);
+        self.at.begin("load, clocks and memory");
         let readings = Readings {
-            power: self.meters.look(&self.tree, now, &mut self.notes),
-            temperatures: self.with_value(),
-            throttle: self.latch.look(&self.tree),
+            power,
+            temperatures,
+            throttle,
             cpu: self.processor.look(&self.tree),
             gpus: gpu::gpus(&self.tree),
             memory: load::memory(&self.tree),
             disk: self.disk(),
-            fans: fans::fans(&self.tree),
+            fans,
             mode: nvpmodel::mode(&self.tree),
         };
         self.note(&readings);
@@ -81,8 +122,11 @@ impl Sensors {
 
     fn with_value(&mut self) -> Vec<Temperature> {
         let mut found = Vec::new();
-        for Sensor { name, millicelsius } in sensors::in_tree(&self.tree) {
+        for Sensor { name, millicelsius, ignored } in sensors::in_tree(&self.tree, &self.ignored) {
             match millicelsius {
+                _ if ignored => {
+                    self.notes.say(&format!("temperature {name}"), || format!("temperature: {name} is ignored"));
+                }
                 Some(millicelsius) => found.push(Temperature { sensor: name, millicelsius }),
                 None => self.notes.say(&format!("temperature {name}"), || format!("temperature: {name} has no value")),
             }

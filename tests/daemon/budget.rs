@@ -235,6 +235,8 @@ fn what_may_be_set_of_the_system_is_set_and_put_back_at_the_end() {
     daemon.process.signal("TERM");
     assert_eq!(daemon.process.ends_within(Duration::from_secs(5)).code(), Some(0), "{}", daemon.process.output());
     assert_eq!((read(&status).as_str(), read(&governor).as_str()), ("pmode:0002", "schedutil"));
+    let end = messages.first("the end", |m| is_step(m) && m.body["level"] == 0);
+    assert_eq!(end.body["reason"], "the daemon stops", "nobody shall believe in level 3 after that");
     let changed: Vec<_> =
         files(tree.path()).into_iter().filter(|(path, bytes)| before.get(path) != Some(bytes)).collect();
     let names: Vec<_> = changed.iter().map(|(path, _)| path.file_name().and_then(|n| n.to_str())).collect();

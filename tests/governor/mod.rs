@@ -41,7 +41,7 @@ impl Run {
             if self.at.is_multiple_of(self.look_every) {
                 let watts = self.power.shows(self.plant.watts(self.governor.level()));
                 let celsius = self.heat.shows(self.plant.celsius());
-                let seen = Seen { watts: Some(watts), celsius: Some(celsius), p99_ms: None };
+                let seen = Seen { watts: Some(watts), celsius: Some(celsius), ..Seen::default() };
                 let step = self.governor.look(&seen, Duration::from_secs(self.at));
                 self.steps.extend(step.map(|step| (self.at, step)));
             }

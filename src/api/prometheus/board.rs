@@ -56,11 +56,16 @@ fn throttle(page: &mut Page, throttle: &Throttle) {
 }
 
 fn load(page: &mut Page, r: &Readings) {
-    page.family("cpu_busy_ratio", "gauge", "How much of the time since the look before a core worked, 0 to 1.");
     let share = |permille: u32| f64::from(permille) / 1000.0;
+    page.family(
+        "processor_busy_ratio",
+        "gauge",
+        "How much of their time since the look before all cores worked, 0 to 1.",
+    );
     if let Some(busy) = r.cpu.busy_permille {
-        page.sample("cpu_busy_ratio", &[("core", "all")], share(busy));
+        page.sample("processor_busy_ratio", &[], share(busy));
     }
+    page.family("cpu_busy_ratio", "gauge", "How much of the time since the look before a core worked, 0 to 1.");
     for core in &r.cpu.cores {
         if let Some(busy) = core.busy_permille {
             page.sample("cpu_busy_ratio", &[("core", &core.number.to_string())], share(busy));

@@ -129,10 +129,7 @@ impl Gauge {
             self.unread_since.get_or_insert(now);
             return;
         };
-        if self.unread_since.is_some_and(|since| now.saturating_sub(since) > self.step) {
-            // What was read before a gap says nothing about how it changes now.
-            self.readings.clear();
-        }
+        self.forget_before_a_gap(now);
         (self.read_now, self.ever_read, self.unread_since) = (true, true, None);
         let newest = self.readings.back().map(|(at, _)| *at + self.step / READINGS_A_STEP);
         if newest.is_some_and(|soonest| now < soonest) {
@@ -143,6 +140,20 @@ impl Gauge {
         // Three are kept however old: a caller that looks seldom shall have a trend, too.
         while self.readings.len() > 3 && self.readings[0].0 < old {
             self.readings.pop_front();
+        }
+    }
+
+    /// What is read takes its time (a quantile takes messages), and is on its way. What was read before it holds until it is there; it is
+    /// not counted twice. Before the first one nobody knows whether there is room to spare.
+    pub(super) fn wait(&mut self, now: Duration) {
+        self.forget_before_a_gap(now);
+        (self.read_now, self.unread_since) = (true, None);
+    }
+
+    /// What was read before a gap says nothing about how it changes now.
+    fn forget_before_a_gap(&mut self, now: Duration) {
+        if self.unread_since.is_some_and(|since| now.saturating_sub(since) > self.step) {
+            self.readings.clear();
         }
     }
 
@@ -345,6 +356,18 @@ mod tests {
         gauge.take(None, Duration::from_secs(20));
         assert!(!gauge.objects(), "nothing was late");
         assert_eq!(gauge.blind_since(), None);
+    }
+
+    #[test]
+    fn a_latency_that_is_on_its_way_leaves_what_was_said_and_is_no_room_to_spare_after_a_step() {
+        let mut gauge = after(Limit::P99, 200.0, &[300.0, 300.0]);
+        gauge.wait(Duration::from_secs(10));
+        assert_eq!((gauge.judge(), gauge.readings.len()), (Judged::Over, 2));
+        gauge.step_taken();
+        gauge.take(None, Duration::from_secs(15));
+        gauge.wait(Duration::from_secs(20));
+        assert_eq!(gauge.judge(), Judged::Kept);
+        assert!(gauge.objects());
     }
 
     #[test]

@@ -70,7 +70,7 @@ fn a_rise_is_met_before_the_limit() {
 #[test]
 fn what_was_given_up_is_given_back_in_reverse_when_there_is_room_to_spare() {
     let mut governor = governor(Some(15.0), Some(80.0), None);
-    let both = |watts, celsius| Seen { watts: Some(watts), celsius: Some(celsius), p99_ms: None };
+    let both = |watts, celsius| Seen { watts: Some(watts), celsius: Some(celsius), ..Seen::default() };
     let down = show(&mut governor, both(16.0, 70.0), 0, 40);
     assert_eq!(levels(&down), [(5, 1), (35, 2)]);
     assert_eq!(down[0].1.reason, "power 16 W, limit 15 W");
@@ -153,7 +153,7 @@ fn at_the_end_of_the_ladder_it_is_said_once_that_it_was_not_enough() {
 
 #[test]
 fn without_a_limit_or_a_rung_nothing_is_ever_done() {
-    let everything = Seen { watts: Some(5000.0), celsius: Some(120.0), p99_ms: Some(60_000.0) };
+    let everything = Seen { watts: Some(5000.0), celsius: Some(120.0), p99_ms: Some(60_000.0), p99_waits: false };
     assert_eq!(show(&mut governor(None, None, None), everything, 0, 600), []);
     let budget = Budget { max_watts: Some(5.0), ..Budget::default() };
     let mut bare = Governor::new(budget, Ladder::default());
@@ -199,7 +199,7 @@ proptest! {
         let mut steps: Vec<u64> = Vec::new();
         for (pause, celsius, watts) in looks {
             at += pause;
-            let seen = Seen { watts, celsius, p99_ms: None };
+            let seen = Seen { watts, celsius, ..Seen::default() };
             let Some(step) = governor.look(&seen, Duration::from_secs(at)) else { continue };
             prop_assert_eq!(step.from, level);
             prop_assert!(step.to.abs_diff(level) == 1 && step.to <= 6, "{:?}", step);
