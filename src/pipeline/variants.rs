@@ -114,6 +114,7 @@ impl Form {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config;
 
     const NAMES: [&str; 6] = [
         "yolov8n_320",
@@ -140,12 +141,6 @@ mod tests {
         assert_eq!(of("yolov8n_640"), ["yolov8n_640_int8", "yolov8n_416_int8", "yolov8n_320", "yolov8n_320_int8"]);
         assert!(of("yolov8n_320_int8").is_empty() && of("models/own.onnx").is_empty());
     }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::config;
 
     #[test]
     fn variants_are_smaller_installed_and_of_the_same_classes_the_largest_first() {
