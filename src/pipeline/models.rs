@@ -15,7 +15,7 @@ use crate::types::SurfaceGate;
 use crate::types::names::did_you_mean;
 
 /// What the first stage is called.
-const DETECT: &str = "detect";
+pub(super) const DETECT: &str = "detect";
 
 /// Why the models of a configuration cannot be had; each names the key under which the model stands, and says its cause itself.
 #[derive(Debug, thiserror::Error)]
@@ -119,7 +119,7 @@ impl Loading<'_> {
     pub(super) fn another(&self, model: &str, worker: usize) -> Result<Detector, LoadError> {
         let (config, gpus) = (self.config, gpu_of_each_worker(&self.config.tensorrt));
         let choice = if worker == 0 { config.detect.engine } else { EngineChoice::Tensorrt };
-        let (card, engine) = self.open("detect", model, choice, 1, (worker, &gpus))?;
+        let (card, engine) = self.open(DETECT, model, choice, 1, (worker, &gpus))?;
         Detector::new(engine, &card, &detect::Settings::from(&config.detect)).map_err(LoadError::Detector)
     }
 

@@ -133,7 +133,7 @@ proptest! {
         }
         let seen = run(&patient(2, max_batch), &cameras, engine, (Duration::ZERO, secs(length)), seed);
         prop_assert_eq!(seen.idled, 0);
-        // Between two turns of a camera every other one has as many turns as its weight says, and one more. A batch of 1 is the slowest.
+        // Between two turns of a camera every other one has as many turns as its weight says, and two more. A batch of 1 is the slowest.
         let weight_of = |camera: &Camera| f64::from(weight(camera.wish.priority));
         for (i, fate) in seen.fates.iter().enumerate() {
             let turns: f64 = cameras.iter().map(|c| weight_of(c) / weight_of(&cameras[i]) + 2.0).sum();
