@@ -194,9 +194,11 @@ mod tests {
 
     #[test]
     fn what_may_go_well_another_time_is_tried_again_later_and_the_configured_model_always() {
-        for (first, wanted, outcome) in
-            [(None, Some("small"), Let::BeUnready), (Some("small"), None, Let::BeUnready), (Some("small"), None, Let::BeWrong)]
-        {
+        for (first, wanted, outcome) in [
+            (None, Some("small"), Let::BeUnready),
+            (Some("small"), None, Let::BeUnready),
+            (Some("small"), None, Let::BeWrong),
+        ] {
             let mut bench = bench();
             if first.is_some() {
                 bench.want(first);
@@ -243,7 +245,9 @@ mod tests {
         bench.let_load.send(Let::Load).expect("it waits");
         assert_eq!(bench.comes(), "large");
         assert!(
-            bench.hand.detector(SOME_TIME).is_none() && bench.asked.try_recv() == Ok(None) && bench.asked.try_recv().is_err()
+            bench.hand.detector(SOME_TIME).is_none()
+                && bench.asked.try_recv() == Ok(None)
+                && bench.asked.try_recv().is_err()
         );
     }
 
