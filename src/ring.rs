@@ -68,6 +68,10 @@ struct State {
 pub struct Glimpse {
     /// When the frame was captured that [`FrameRing::take`] would give; None where none waits.
     pub captured: Option<Duration>,
+    /// When the newest frame was captured that ever came, kept or not.
+    pub newest: Option<Duration>,
+    /// The longest time between two frames that came one after the other since the look before.
+    pub pause: Duration,
     /// Whether it is switched off.
     pub is_off: bool,
     /// Frames a second that come; None until two have come.
@@ -83,13 +87,16 @@ const FOLLOWS: f64 = 1.0 / 16.0;
 #[derive(Debug, Default)]
 struct Pace {
     last: Option<Duration>,
+    /// The longest time between two frames since somebody asked.
+    pause: Duration,
     period_secs: Option<f64>,
 }
 
 impl Pace {
     fn came(&mut self, at: Duration) {
-        let gap = self.last.replace(at).map(|last| at.saturating_sub(last)).filter(|gap| *gap < PAUSE);
-        if let Some(gap_secs) = gap.map(|gap| gap.as_secs_f64()) {
+        let gap = self.last.replace(at).map(|last| at.saturating_sub(last));
+        self.pause = self.pause.max(gap.unwrap_or_default());
+        if let Some(gap_secs) = gap.filter(|gap| *gap < PAUSE).map(|gap| gap.as_secs_f64()) {
             self.period_secs = Some(self.period_secs.map_or(gap_secs, |secs| secs + (gap_secs - secs) * FOLLOWS));
         }
     }
@@ -168,7 +175,9 @@ impl FrameRing {
             dropped = true;
         }
         let captured = state.frames.front().map(|frame| frame.captured.mono);
-        let glimpse = Glimpse { captured, is_off: state.off, rate_hz: state.pace.rate_hz() };
+        let pause = std::mem::take(&mut state.pace.pause);
+        let (newest, rate_hz) = (state.pace.last, state.pace.rate_hz());
+        let glimpse = Glimpse { captured, newest, pause, is_off: state.off, rate_hz };
         drop(state);
         if dropped {
             self.space.notify_all();

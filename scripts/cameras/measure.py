@@ -2,6 +2,7 @@
 """Many cameras on the real daemon: shares, latency, gaps, memory and processor time. scripts/measure-cameras.sh starts it and says how."""
 import argparse
 import json
+import math
 import pathlib
 import shutil
 import socket
@@ -164,22 +165,32 @@ def watch(world, process, span):
         if world.daemon.poll() is not None:
             sys.exit(f"the daemon ended, see {world.work}/daemon.log")
         time.sleep(LOOK_EVERY_SECS / 4 if undo else LOOK_EVERY_SECS)
+    if todo or undo:
+        sys.exit(f"the time was too short for all faults: {[word for _, word, *_ in todo] or 'the last one is not over'}")
     return spans
 
 
-def report(world, process, before, after, span, spans, begun):
+def report(world, process, before, after, pages, span, spans, begun):
     names = world.names
     counts = {n: after["cameras"][n]["analysed"] - before["cameras"][n]["analysed"] for n in names}
     ended = time.time()
     faulty = {camera for _, camera, _ in spans}
     healthy = [n for n in names if n not in faulty]
-    times = [after["cameras"][n]["capture_to_publish"] for n in healthy]
-    gaps = world.frames.gaps_ms(begun, ended)
+    published, stages = (
+        {label: measured.times_since(from_mark.get(label, {}), upto) for label, upto in measured.histograms(pages[1], family).items()}
+        for family in ("camera_capture_to_publish_seconds", "stage_duration_seconds")
+        for from_mark in [measured.histograms(pages[0], family)]
+    )
+    times = [published[n] for n in healthy]
+    # Beyond the last edge of the histogram there is no number.
+    worst = lambda quantile: max((math.inf if t[quantile] is None else t[quantile] for t in times), default=None)  # noqa: E731
+    gaps = world.frames.gaps_ms(names, begun, ended)
     arrived = [ms for at, ms in world.frames.latency_ms if begun <= at <= ended]
     # Warm-up: pools and caches fill in the first fifth.
     settled = [(t, v) for t, v in process.rss if t >= span / 5]
     cpu = {group: secs for group, secs in process.cpu_secs.most_common()}
-    frames = sum(counts.values())
+    # Threads that ended between two looks are in the whole and in no group.
+    whole, frames = process.whole_since_mark(), sum(counts.values())
     lost = {n: {k: v - before["cameras"][n]["displaced"][k] for k, v in after["cameras"][n]["displaced"].items()} for n in names}
     return {
         "cameras": len(names), "seconds": round(span, 1), "model": world.given.model, "engine": world.given.engine,
@@ -187,22 +198,22 @@ def report(world, process, before, after, span, spans, begun):
         "largest_deviation_from_mean": measured.deviation([counts[n] for n in healthy]),
         "displaced": lost,
         "capture_to_publish_ms": {
-            "p50_median_camera": measured.quantile([t["p50_ms"] for t in times], 0.5),
-            "p95_worst_camera": max(t["p95_ms"] for t in times), "p99_worst_camera": max(t["p99_ms"] for t in times),
+            "p50_median_camera": measured.quantile([t["p50_ms"] for t in times if t["p50_ms"] is not None], 0.5),
+            "p95_worst_camera": worst("p95_ms"), "p99_worst_camera": worst("p99_ms"),
         },
         "capture_to_subscriber_ms": {f"p{int(s * 100)}": measured.quantile(arrived, s) for s in (0.5, 0.95, 0.99)},
         "largest_gap_ms": gaps, "largest_gap_of_healthy_ms": max(gaps[n] for n in healthy),
         "faults": [
             # Until twice as long after it began: the coming back is part of it.
             {"what": word, "camera": camera,
-             "largest_gap_of_neighbours_ms": max(g for n, g in world.frames.gaps_ms(at, at + 2 * FAULT_SECS).items() if n != camera and n in healthy)}
+             "largest_gap_of_neighbours_ms": max(world.frames.gaps_ms([n for n in healthy if n != camera], at, min(at + 2 * FAULT_SECS, ended)).values())}
             for word, camera, at in spans
         ],
         "rss_kib": {"first": process.rss[0][1], "last": process.rss[-1][1], "most": max(v for _, v in process.rss),
                     "mib_per_hour": measured.slope_mib_per_hour(settled)},
         "rss_series": [(round(t, 1), v) for t, v in process.rss],
-        "cpu_secs_by_group": cpu, "cpu_cores": sum(cpu.values()) / span, "cpu_ms_per_frame": 1000 * sum(cpu.values()) / max(frames, 1),
-        "stages": after["stages"],
+        "cpu_secs_by_group": cpu, "cpu_secs": whole, "cpu_cores": whole / span, "cpu_ms_per_frame": 1000 * whole / max(frames, 1),
+        "stages": stages,
     }
 
 
@@ -222,8 +233,9 @@ def show(r):
     print(f"resident: {rss['first'] / 1024:.1f} MiB at first, {rss['last'] / 1024:.1f} at last, {rss['most'] / 1024:.1f} at most; "
           f"{'too short for a slope' if slope is None else f'{slope:+.2f} MiB an hour after the warm-up'}")
     print(f"processor: {r['cpu_cores']:.2f} cores, {r['cpu_ms_per_frame']:.2f} ms a frame, of which")
-    whole = sum(r["cpu_secs_by_group"].values()) or 1
-    for group, secs in r["cpu_secs_by_group"].items():
+    whole = r["cpu_secs"] or 1
+    unknown = max(0.0, r["cpu_secs"] - sum(r["cpu_secs_by_group"].values()))
+    for group, secs in [*r["cpu_secs_by_group"].items(), ("not attributed: threads that ended", unknown)]:
         if secs / whole >= 0.001:
             print(f"  {100 * secs / whole:5.1f} %  {group}")
 
@@ -247,6 +259,8 @@ def main():
     given = options.parse_args()
     if given.faults and given.cameras < 5:
         sys.exit("--faults needs 5 cameras or more: four have faults, and one is the neighbour")
+    if given.faults and given.minutes * 60 / 5 < 2 * FAULT_SECS:
+        sys.exit(f"--faults needs {10 * FAULT_SECS / 60:.1f} minutes or more: four faults of {FAULT_SECS} s, each with as long a time to recover")
     work = pathlib.Path(given.work or tempfile.mkdtemp(prefix="peregrine-cameras-"))
     work.mkdir(parents=True, exist_ok=True)
     world = World(given, work)
@@ -254,14 +268,15 @@ def main():
         world.begin()
         started = world.wait_until_all_stream()
         process, before, begun = measured.Process(world.daemon.pid), measured.stats(world.api_port), time.time()
-        # What was spent on the start is not counted.
-        process.look()
-        process.cpu_secs.clear()
+        pages = [measured.metrics(world.api_port)]
+        process.mark()
         began = time.monotonic()
         spans = watch(world, process, given.minutes * 60)
         after, span = measured.stats(world.api_port), time.monotonic() - began
+        pages.append(measured.metrics(world.api_port))
         process.look()
-        result = {"all_stream_after_secs": round(started, 2), "dead": given.dead, **report(world, process, before, after, span, spans, begun)}
+        told = report(world, process, before, after, pages, span, spans, begun)
+        result = {"all_stream_after_secs": round(started, 2), "dead": given.dead, **told}
     finally:
         world.end()
     show(result)

@@ -25,6 +25,8 @@ use same::Print;
 
 /// A patch that fits no better than this, in levels of luma a sample, was not found: something is before it, or it has left.
 const MISFIT: f32 = 45.0;
+/// After so many looks at frames of which none came again, frames are no longer read as a whole for it, until two look alike once more.
+const IN_VAIN: u32 = 100;
 
 /// What to do with a frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -72,6 +74,8 @@ pub struct Attention {
     newest: Option<Thumb>,
     /// Whether frames were seen that may be the ones before.
     may_repeat: bool,
+    /// Looks since a frame was the one before.
+    looks_in_vain: u32,
     last: Option<LastLook>,
 }
 
@@ -107,6 +111,7 @@ impl Attention {
             gate: Gate::default(),
             newest: None,
             may_repeat: false,
+            looks_in_vain: 0,
             last: None,
         }
     }
@@ -116,15 +121,14 @@ impl Attention {
         self.settings.enabled
     }
 
-    /// Looks are to be so many times rarer than configured, until another number is told; 1 is as configured. Where every frame is looked
-    /// at by configuration, one in so many is then, and the others are carried on: lines, zones' edges and fast movers still have their
-    /// looks.
+    /// Looks at quiet scenes are to be so many times rarer than configured, until another number is told; 1 is as configured. Where every
+    /// frame is looked at by configuration, one in so many is then while nothing happens. Whoever is new, lost, fast, beside another or
+    /// at a line has looks as before: what a quiet scene costs is given up, not what is known of those who are there.
     pub fn stretch(&mut self, times: u32) {
         let times = times.max(1);
         let of_all = config::Attend { enabled: times > 1, interval: 1, max_interval: 1, ..config::Attend::default() };
         let base = if self.configured.enabled { self.configured.clone() } else { of_all };
-        let (interval, max_interval) = (base.interval.saturating_mul(times), base.max_interval.saturating_mul(times));
-        let settings = config::Attend { interval, max_interval, ..base };
+        let settings = config::Attend { max_interval: base.max_interval.saturating_mul(times), ..base };
         if settings.enabled != self.settings.enabled {
             self.forget();
         }
@@ -134,6 +138,7 @@ impl Attention {
     /// Nothing that is known holds any more: the next frame is looked at.
     pub fn forget(&mut self) {
         (self.last, self.newest) = (None, None);
+        self.may_repeat = false;
     }
 
     /// What to do with a frame. `tracks` are as of the frame before.
@@ -150,6 +155,7 @@ impl Attention {
         last.frames = last.frames.saturating_add(1);
         if let (Some(print), Some(thumb), Some(pixels)) = (&last.print, &self.newest, glance.pixels) {
             if print.is(thumb, pixels) {
+                self.looks_in_vain = 0;
                 return Look::Same;
             }
             self.may_repeat |= print.is_like(thumb);
@@ -191,6 +197,10 @@ impl Attention {
 
     /// A frame was looked at, and these are the tracks after it.
     pub fn saw(&mut self, glance: &Glance<'_>, tracks: impl Iterator<Item = TrackView>) {
+        self.looks_in_vain += u32::from(self.may_repeat);
+        if self.looks_in_vain >= IN_VAIN {
+            (self.may_repeat, self.looks_in_vain) = (false, 0);
+        }
         let seen = tracks.filter(|track| track.lost_frames == 0);
         let patch = |bbox| glance.pixels.and_then(|pixels| Patch::take(pixels, bbox));
         let pixels = self.newest.as_ref().zip(glance.pixels);

@@ -228,3 +228,47 @@ fn a_patch_is_found_where_it_went_and_a_covered_one_is_not() {
     let odd = patch.find(&after.view(), Rect::new(-1e30, -1e30, 1e30, f32::INFINITY));
     assert!(odd.misfit.is_finite());
 }
+
+#[test]
+fn a_stretch_is_for_quiet_scenes_and_who_is_new_or_lost_or_fast_or_beside_another_is_looked_at_as_before() {
+    let off = Attend { enabled: false, ..settings(false) };
+    let fine = known(100.0);
+    let in_a_row = |configured: &Attend, times: u32, tracks: &[TrackView]| {
+        let mut attention = Attention::new(configured, &camera());
+        attention.stretch(times);
+        let all = played(attention, 49, noisy, tracks);
+        (1..49).find(|&n| all[n] != Look::Coast).expect("it is looked at again")
+    };
+    for (configured, close, far) in [(settings(false), 3, 6), (off, 1, 1)] {
+        for times in [2, 4] {
+            assert_eq!(in_a_row(&configured, times, &[]), far * times as usize, "nobody is there");
+            assert_eq!(in_a_row(&configured, times, &[fine]), far * times as usize, "well known");
+            let new = TrackView { is_told: false, ..fine };
+            let lost = TrackView { lost_frames: 1, ..fine };
+            for tracks in [&[new][..], &[lost], &[fine, known(120.0)]] {
+                assert_eq!(in_a_row(&configured, times, tracks), close, "{tracks:?}");
+            }
+            assert_eq!(in_a_row(&configured, times, &[TrackView { speed_px: (40.0, 0.0), ..fine }]), 1);
+        }
+    }
+}
+
+#[test]
+fn frames_are_no_longer_read_as_a_whole_once_none_has_come_again_for_long() {
+    let still = || Picture::with(None, 0, 0);
+    let mut attention = Attention::new(&Attend { interval: 1, max_interval: 1, ..settings(false) }, &camera());
+    let mut see = |picture: Picture, n: u64| {
+        let view = picture.view();
+        let glance = Glance { pixels: Some(&view), size_px: SIZE_PX, at: Duration::from_millis(n * 100) };
+        let look = attention.judge(&glance, &[]);
+        attention.saw(&glance, std::iter::empty());
+        (look, attention.may_repeat)
+    };
+    (0..4).for_each(|n| _ = see(still(), n));
+    assert_eq!(see(still(), 4), (Look::Same, true));
+    let reads: Vec<_> = (5..200).map(|n| see(noisy(n as usize), n).1).collect();
+    assert!(reads[0] && !reads[IN_VAIN as usize], "in vain");
+    assert!((200..204).any(|n| see(still(), n).0 == Look::Same), "until two look alike again");
+    attention.forget();
+    assert!(!attention.may_repeat);
+}

@@ -219,7 +219,8 @@ pub struct IngestFile {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 64))]
     pub ring_capacity: Option<u64>,
-    /// Cameras that are opened at once. One that does not answer at once makes room for the next.
+    /// Cameras whose pipelines are built at once; each makes room for the next 10 ms after its pipeline stands, answered or not. Opening is
+    /// paced by that; how many wait for their answers is not bounded.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 256))]
     pub connects_at_once: Option<u64>,

@@ -1,5 +1,7 @@
-//! How many cameras may be opening at once, and who is next. Opening costs the processor more than streaming does, so that a hundred cameras that open together would
-//! take it from those that stream; and most of the hundred may be dead. What is opened belongs to the sources.
+//! How many pipelines are built at once, and who is next. Opening costs the processor more than streaming does, so that a hundred cameras that
+//! open together would take it from those that stream; and most of the hundred may be dead. What is opened belongs to the sources.
+//!
+//! Bounded is how many are built at once, and how fast one follows another; how many wait for an answer is not.
 //!
 //! A place is for the computing, and for a moment of waiting: whoever has no answer by then goes on without it. So a camera that swallows every
 //! packet holds nobody up, however long it takes to be given up.
@@ -29,7 +31,7 @@ pub(super) enum Turn {
     Repeated,
 }
 
-/// Bounds how many cameras are opened at once.
+/// Bounds how many pipelines are built at once.
 #[derive(Debug)]
 pub struct Places {
     at_once: usize,
@@ -242,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn threads_get_in_one_after_the_other_and_a_stop_ends_the_wait() {
+    fn threads_that_ask_at_once_all_get_in_and_leave_nothing_behind_and_a_stop_ends_the_wait() {
         let (places, clock) = (Places::new(2), Clock::start());
         let inside = std::sync::atomic::AtomicUsize::new(0);
         std::thread::scope(|scope| {

@@ -12,6 +12,7 @@ use crate::config;
 use crate::detect::{DetectError, Detector};
 use crate::pictures::{Blinds, Studio};
 use crate::pixels::Cover;
+use crate::ring::Glimpse;
 use crate::rules::{self, Rules};
 use crate::runtime::Clock;
 use crate::telemetry::{CameraMetrics, Metrics};
@@ -22,9 +23,11 @@ use crate::types::{
 };
 
 mod looks;
+mod patience;
 
 pub use looks::Job;
 use looks::{Allowance, with_glance};
+use patience::Patience;
 
 /// Why a frame gave nothing, or less than it could.
 #[derive(Debug, thiserror::Error)]
@@ -58,7 +61,8 @@ pub struct Watch<'a> {
     pub track: &'a config::Track,
     /// Which frames are looked at; None looks at every one.
     pub attend: Option<&'a config::Attend>,
-    /// After a gap of this length between two frames no track is continued: who stands there now may be somebody else.
+    /// After a gap of this length without a frame no track is continued, unless the camera is looked at so rarely that its turns are further
+    /// apart.
     pub gap: Duration,
     /// Who takes pictures of what happens; None where nobody does.
     pub studio: Option<Studio>,
@@ -84,7 +88,7 @@ pub struct Follow {
     studio: Option<Studio>,
     known: HashMap<TrackId, Known>,
     metrics: Arc<CameraMetrics>,
-    gap: Duration,
+    patience: Patience,
     last: Option<Moment>,
 }
 
@@ -151,7 +155,7 @@ impl Analyst {
             studio,
             known: HashMap::new(),
             metrics,
-            gap,
+            patience: Patience::new(gap),
             last: None,
         }
     }
@@ -298,9 +302,14 @@ impl Analyst {
 }
 
 impl Follow {
-    /// Whether tracks are followed whose last frame is older than the gap: nobody can say that they are still there.
+    /// Whether tracks are followed and no frame has come for so long that nobody can say that they are still there.
     pub(super) fn is_silent(&self, now: Duration) -> bool {
-        self.last.as_ref().is_some_and(|last| now.saturating_sub(last.captured.mono) > self.gap)
+        self.last.as_ref().is_some_and(|last| self.patience.is_over(last.captured.mono, now))
+    }
+
+    /// What its ring shows, and how often it is to be looked at: silence is judged by that.
+    pub(super) fn heed(&mut self, glimpse: &Glimpse, rate_hz: Option<f64>) {
+        self.patience.heed(rate_hz, glimpse.newest, glimpse.pause);
     }
 
     /// Whether a frame was looked at since the last end.

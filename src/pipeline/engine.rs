@@ -45,7 +45,7 @@ pub fn run_engine(parts: EngineParts, stop: &Stop, emit: &mut dyn FnMut(Finding)
     while !stop.is_set() {
         heart.beat();
         if let Some(hand) = &mut hand {
-            turn(hand, &mut analyst, &seats);
+            turn(hand, &mut analyst, &seats, clock);
         }
         // Counted before one looks: what happens after the look ends the wait.
         let rung = bell.count();
@@ -87,14 +87,14 @@ pub fn run_engine(parts: EngineParts, stop: &Stop, emit: &mut dyn FnMut(Finding)
 }
 
 /// Does less, or more, as the hand says.
-fn turn(hand: &mut Hand, analyst: &mut Analyst, seats: &Seats) {
+fn turn(hand: &mut Hand, analyst: &mut Analyst, seats: &Seats, clock: Clock) {
     if let Some(setting) = hand.turned() {
         // Each worker says so; it is the same word.
         seats.set_interval_times(setting.interval_times);
         seats.set_rate_parts(setting.rate_parts);
         analyst.rest_classifiers(setting.classifier_off);
     }
-    if let Some(detector) = hand.detector() {
+    if let Some(detector) = hand.detector(clock.mono()) {
         analyst.exchange(detector);
     }
 }
@@ -116,16 +116,15 @@ fn look(analyst: &mut Analyst, mut taken: Vec<Taken>, seats: &Seats, clock: Cloc
     analyst.note_batch(seats.done(back, now.saturating_sub(began), &late, now));
 }
 
-/// A camera that is looked at rarely, because its owner wants it so, is not silent from one look to the next: two turns of it are waited
-/// for, at the quarter of its rate to which a budget may bring it.
 fn watch<'a>(lane: &'a Lane, track: &'a config::Track, attend: &'a config::Attend, gap: Duration) -> Watch<'a> {
     let metrics = Arc::clone(&lane.metrics);
-    let two_turns = lane.settings.detect_fps.map(|hz| Duration::from_secs_f64(8.0 / hz));
-    let gap = two_turns.map_or(gap, |two_turns| two_turns.max(gap));
     let (camera, settings, attend) = (&lane.camera, &lane.settings, Some(attend).filter(|attend| attend.enabled));
     Watch { camera, settings, track, attend, gap, studio: None, metrics }
 }
 
+#[cfg(test)]
+#[path = "lone_tests.rs"]
+mod lone_tests;
 #[cfg(test)]
 #[path = "sharing_tests.rs"]
 mod sharing_tests;

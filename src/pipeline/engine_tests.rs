@@ -15,10 +15,10 @@ use crate::types::{CameraId, Captured, Frame, Report, RgbImage, TrackPhase};
 
 const LONG: Duration = Duration::from_secs(3600);
 
-/// Sees one person, after a while that is drawn by lot.
+/// Sees one person, after a while that is drawn by lot; one that takes several frames fails now and then.
 struct Lottery {
     shape: ModelShape,
-    input: Vec<f32>,
+    inputs: Vec<Vec<f32>>,
     head: [f32; 5],
     lot: u64,
 }
@@ -31,15 +31,18 @@ impl Engine for Lottery {
         &self.shape
     }
     fn max_batch(&self) -> usize {
-        1
+        self.inputs.len()
     }
-    fn input(&mut self, _slot: usize) -> InputMut<'_> {
-        InputMut::F32Nchw(&mut self.input)
+    fn input(&mut self, slot: usize) -> InputMut<'_> {
+        InputMut::F32Nchw(&mut self.inputs[slot])
     }
     fn run(&mut self, _batch: usize) -> Result<(), InferError> {
         self.lot = self.lot.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         for _ in 0..(self.lot >> 60) {
             std::thread::yield_now();
+        }
+        if self.inputs.len() > 1 && (self.lot >> 50).is_multiple_of(16) {
+            return Err(InferError::Run { engine: "lottery", reason: "a blank".to_owned() });
         }
         Ok(())
     }
@@ -48,8 +51,9 @@ impl Engine for Lottery {
     }
 }
 
-fn analyst(lot: u64) -> Analyst {
-    let engine = Lottery { shape: shape(8), input: vec![0.0; 3 * 8 * 8], head: [4.0, 4.0, 4.0, 4.0, 0.9], lot };
+fn analyst(lot: u64, max_batch: usize) -> Analyst {
+    let inputs = vec![vec![0.0; 3 * 8 * 8]; max_batch];
+    let engine = Lottery { shape: shape(8), inputs, head: [4.0, 4.0, 4.0, 4.0, 0.9], lot };
     samples::analyst(Box::new(engine), 0.25)
 }
 
@@ -81,7 +85,7 @@ fn parts(seats: &Arc<Seats>, gap: Duration, lot: u64) -> EngineParts {
     let clock = Clock::start();
     let heart = Hearts::new(clock).add("engine", LONG);
     EngineParts {
-        analyst: analyst(lot),
+        analyst: analyst(lot, 1),
         hand: None,
         track: track(),
         attend: config::Attend::default(),
@@ -170,6 +174,74 @@ proptest! {
             prop_assert!(phases[1..phases.len() - 1].iter().all(|p| *p == TrackPhase::Update));
         }
         prop_assert_eq!(lives.len(), cameras);
+    }
+}
+
+/// Draws a number below that by lot.
+fn draw(lot: &mut u64, below: u64) -> u64 {
+    *lot = lot.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+    (*lot >> 33) % below
+}
+
+/// Pushes so many frames to a camera, of which some are the ones before and some are too old when they come.
+fn push_many(lane: &Lane, frames: u64, mut lot: u64) {
+    for seq in 1..=frames {
+        let data = vec![(draw(&mut lot, 3) * 40) as u8; 3 * 64];
+        let pixels = Arc::new(RgbImage { width_px: 8, height_px: 8, data });
+        let mono = if draw(&mut lot, 8) == 0 { Duration::ZERO } else { LONG + Duration::from_millis(seq) };
+        let captured = Captured { mono, wall: std::time::UNIX_EPOCH, wall_synced: false };
+        lane.ring.push(Frame { camera: Arc::clone(&lane.camera), seq, captured, pixels });
+        (0..draw(&mut lot, 50)).for_each(|_| std::thread::yield_now());
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+    #[test]
+    fn every_frame_is_accounted_for_whatever_is_closed_and_switched_meanwhile_by_two_workers_with_attention_and_batches(
+        frames in 50u64..200, capacity in 1usize..3, mut lot in any::<u64>(),
+    ) {
+        let lanes = Lanes::default();
+        let hurried = config::Camera {
+            max_age: Some(Duration::ZERO),
+            ..config::Camera::of(config::Source::Test { pattern: String::new() })
+        };
+        let open: Vec<_> = (0..6)
+            .map(|c| lanes.open_watched(&format!("cam{c}"), capacity, WhenFull::DisplaceOldest, hurried.clone()))
+            .collect();
+        let schedule = config::Schedule { window: Duration::ZERO, ..config::Schedule::default() };
+        let (seats, stop) = (Arc::new(Seats::new(lanes.clone(), schedule)), Stop::new());
+        std::thread::scope(|s| {
+            let _ends = Ends(&stop, &lanes);
+            for worker in 0..2 {
+                let attend = config::Attend { enabled: true, ..config::Attend::default() };
+                let parts = EngineParts { analyst: analyst(lot ^ worker, 4), attend, ..parts(&seats, LONG, lot) };
+                let stop = stop.clone();
+                s.spawn(move || run_engine(parts, &stop, &mut |_| {}));
+            }
+            let pushers: Vec<_> =
+                open.iter().zip(1..).map(|(lane, n)| s.spawn(move || push_many(lane, frames, lot ^ n))).collect();
+            let mut left: Vec<_> = open.iter().collect();
+            while pushers.iter().any(|pusher| !pusher.is_finished()) {
+                let which = draw(&mut lot, 6);
+                lanes.switch(&format!("cam{which}"), draw(&mut lot, 2) == 0);
+                if left.len() > 3 && draw(&mut lot, 20) == 0 {
+                    lanes.close_still(left.remove(which as usize % left.len()));
+                }
+                std::thread::yield_now();
+            }
+            // What waits is counted when a ring is closed, what is in hand when the workers have ended.
+            left.iter().for_each(|lane| lanes.close_still(lane));
+        });
+        for lane in &open {
+            let m = &lane.metrics;
+            let looked_at = [&m.frames_analysed_total, &m.frames_coasted_total, &m.frames_same_total, &m.frames_failed_total];
+            let displaced =
+                [&m.displaced_ring_total, &m.displaced_stale_total, &m.displaced_stopped_total, &m.displaced_off_total];
+            let counts = looked_at.into_iter().chain(displaced).map(|counter| counter.get());
+            let counts: Vec<_> = counts.collect();
+            prop_assert_eq!(counts.iter().sum::<u64>(), frames, "{}: {:?}", lane.camera, counts);
+        }
     }
 }
 

@@ -15,7 +15,7 @@ use crate::types::SurfaceGate;
 use crate::types::names::did_you_mean;
 
 /// What the first stage is called.
-const DETECT: &str = "detect";
+pub(super) const DETECT: &str = "detect";
 
 /// Why the models of a configuration cannot be had; each names the key under which the model stands, and says its cause itself.
 #[derive(Debug, thiserror::Error)]

@@ -250,9 +250,14 @@ impl Inner {
                     free.insert(Seat { camera, look: *looks, wish, at_home: Some(sit(lane)) })
                 }
             };
-            let Some(follow) = &mut seat.at_home else { continue };
+            if seat.at_home.is_none() {
+                continue;
+            }
             let glimpse = lane.ring.look(|captured| policy.stale(lane.number, captured, now));
+            seat.keep_wish(lane, rate_parts[lane.settings.priority as usize], &glimpse, policy);
+            let Some(follow) = &mut seat.at_home else { continue };
             follow.stretch(*interval_times);
+            follow.heed(&glimpse, seat.wish.rate_hz);
             if follow.is_silent(now) || (follow.has_begun() && glimpse.is_off) {
                 found.urgent = seat.at_home.take().map(|follow| Errand::Silent(lane.number, follow));
                 return found;
@@ -268,7 +273,6 @@ impl Inner {
             } else if found.glance.as_ref().is_none_or(|(oldest, _)| captured < *oldest) {
                 found.glance = Some((captured, Arc::clone(lane)));
             }
-            seat.keep_wish(lane, rate_parts[lane.settings.priority as usize], &glimpse, policy);
         }
         found
     }

@@ -14,18 +14,26 @@ use crate::runtime::Hearts;
 use crate::types::{CameraId, Captured, Frame, Report, RgbImage, Sighting, TrackPhase};
 
 /// Longer than any test, and when frames are captured that are not to be old in any of them.
-const LONG: Duration = Duration::from_secs(3600);
-const SIDE_PX: usize = 8;
+pub(super) const LONG: Duration = Duration::from_secs(3600);
+pub(super) const SIDE_PX: usize = 8;
 /// Brightness of the first camera's pictures; each further one's are brighter by one.
-const FIRST: u8 = 100;
+pub(super) const FIRST: u8 = 100;
 
 /// Tells when it begins, and ends when it is let go: well, or with a failure. It is as sure of a person as the picture in that slot is bright.
-struct Held {
+pub(super) struct Held {
     shape: ModelShape,
     inputs: Vec<Vec<f32>>,
     outputs: Vec<[f32; 5]>,
     begun: Sender<usize>,
     goes_on: Receiver<bool>,
+}
+
+impl Held {
+    /// Takes so many frames at once.
+    pub(super) fn new(max_batch: usize, begun: Sender<usize>, goes_on: Receiver<bool>) -> Self {
+        let inputs = vec![vec![0.0; 3 * SIDE_PX * SIDE_PX]; max_batch];
+        Self { shape: shape(SIDE_PX), inputs, outputs: vec![[0.0; 5]; max_batch], begun, goes_on }
+    }
 }
 
 impl Engine for Held {
@@ -57,20 +65,20 @@ impl Engine for Held {
     }
 }
 
-fn track() -> config::Track {
+pub(super) fn track() -> config::Track {
     config::Track { max_age_frames: 5, min_hits: 1, iou: 0.3 }
 }
 
-fn camera(priority: Priority) -> config::Camera {
+pub(super) fn camera(priority: Priority) -> config::Camera {
     config::Camera { priority, ..config::Camera::of(config::Source::Test { pattern: String::new() }) }
 }
 
 /// Batches as large as the engine takes, without waiting for company.
-fn schedule() -> config::Schedule {
+pub(super) fn schedule() -> config::Schedule {
     config::Schedule { window: Duration::ZERO, ..config::Schedule::default() }
 }
 
-fn frame(lane: &Lane, brightness: u8, seq: u64, captured: Duration) -> Frame {
+pub(super) fn frame(lane: &Lane, brightness: u8, seq: u64, captured: Duration) -> Frame {
     let captured = Captured { mono: captured, wall: std::time::UNIX_EPOCH, wall_synced: false };
     let side_px = SIDE_PX as u32;
     let data = vec![brightness; 3 * SIDE_PX * SIDE_PX];
@@ -144,13 +152,7 @@ fn on_stage(cameras: Vec<config::Camera>, max_batch: usize, play: impl FnOnce(&S
     let open = |(n, camera)| lanes.open_watched(&format!("cam{n}"), 1, WhenFull::DisplaceOldest, camera);
     let open: Vec<_> = cameras.into_iter().enumerate().map(open).collect();
     let ((begin, begun), (goes_on, gone_on), (say, heard)) = (channel(), channel(), channel());
-    let engine = Held {
-        shape: shape(SIDE_PX),
-        inputs: vec![vec![0.0; 3 * SIDE_PX * SIDE_PX]; max_batch],
-        outputs: vec![[0.0; 5]; max_batch],
-        begun: begin,
-        goes_on: gone_on,
-    };
+    let engine = Held::new(max_batch, begin, gone_on);
     let (stop, clock) = (Stop::new(), Clock::start());
     let parts = EngineParts {
         analyst: samples::analyst(Box::new(engine), 0.25),
@@ -332,175 +334,4 @@ fn a_camera_that_closes_while_its_frame_is_in_a_batch_is_told_of_and_then_its_tr
         assert_eq!(of_it, ["sighting", "track", "end"]);
         assert_eq!(taken.iter().map(|lane| lane.metrics.frames_failed_total.get()).sum::<u64>(), 0);
     });
-}
-
-/// Seats and a lane whose time the test tells, and who looks at its frames: an engine that never waits.
-struct Alone {
-    seats: Seats,
-    lane: Arc<Lane>,
-    analyst: Analyst,
-    attend: config::Attend,
-    looks: u64,
-}
-
-impl Alone {
-    fn new(camera: config::Camera, attend: config::Attend) -> Self {
-        let lanes = Lanes::default();
-        let lane = lanes.open_watched("yard", 1, WhenFull::DisplaceOldest, camera);
-        let (begin, _) = channel();
-        let engine = Held {
-            shape: shape(SIDE_PX),
-            inputs: vec![vec![0.0; 3 * SIDE_PX * SIDE_PX]],
-            outputs: vec![[0.0; 5]],
-            begun: begin,
-            goes_on: channel().1,
-        };
-        let (seats, analyst) = (Seats::new(lanes, schedule()), samples::analyst(Box::new(engine), 0.25));
-        Self { seats, lane, analyst, attend, looks: 0 }
-    }
-
-    fn push(&self, brightness: u8, seq: u64, at: Duration) {
-        self.lane.ring.push(frame(&self.lane, brightness, seq, at));
-    }
-
-    fn next(&self, now: Duration) -> Errand {
-        self.seats.next(now, &|lane| Analyst::follow(watch(lane, &track(), &self.attend, LONG)))
-    }
-
-    /// Does all that there is to do; the frames that were looked at.
-    fn work(&mut self, now: Duration) -> Vec<u64> {
-        let mut seen = Vec::new();
-        loop {
-            match self.next(now) {
-                Errand::Frames(taken) => {
-                    self.looks += 1;
-                    seen.extend(taken.iter().map(|taken| taken.frame.seq));
-                    look(&mut self.analyst, taken, &self.seats, Clock::start(), &mut |_| {});
-                }
-                Errand::Glance(mut taken) => match self.analyst.glance(&taken.frame, &mut taken.follow, &mut |_| {}) {
-                    true => self.seats.put_back(taken),
-                    false => self.seats.give_back(taken.lane.number, taken.follow),
-                },
-                Errand::Rest(_) => return seen,
-                other => panic!("{other:?}"),
-            }
-        }
-    }
-}
-
-fn ms(ms: u64) -> Duration {
-    Duration::from_millis(ms)
-}
-
-#[test]
-fn a_frame_that_is_too_old_is_dropped_and_counted_and_never_looked_at() {
-    let hurried = config::Camera { max_age: Some(ms(100)), ..camera(Medium) };
-    let mut yard = Alone::new(hurried, config::Attend::default());
-    yard.push(FIRST, 1, ms(1000));
-    assert_eq!(yard.work(ms(1100)), [1]);
-    yard.push(FIRST, 2, ms(1100));
-    assert!(matches!(yard.next(ms(1201)), Errand::Rest(None)));
-    let m = Arc::clone(&yard.lane.metrics);
-    assert_eq!((m.displaced_stale_total.get(), m.frames_analysed_total.get()), (1, 1));
-    yard.push(FIRST, 3, ms(1200));
-    assert_eq!(yard.work(ms(1210)), [3]);
-}
-
-#[test]
-fn a_camera_is_looked_at_as_often_as_it_asks_for_and_at_a_part_of_that_when_told() {
-    let mut yard = Alone::new(camera(Medium), config::Attend::default());
-    let mut frames = 0;
-    // Ten frames a second for so many seconds.
-    let mut looks_in = |yard: &mut Alone, secs: u64| {
-        let before = yard.looks;
-        for _ in 0..10 * secs {
-            frames += 1;
-            yard.push(FIRST, frames, ms(frames * 100));
-            yard.work(ms(frames * 100));
-        }
-        yard.looks - before
-    };
-    assert_eq!(looks_in(&mut yard, 10), 100);
-    yard.seats.set_rate_parts([1, 2, 1]);
-    assert!((48..=52).contains(&looks_in(&mut yard, 10)), "half of what it sends");
-    yard.seats.set_rate_parts([4, 4, 4]);
-    assert!((24..=26).contains(&looks_in(&mut yard, 10)));
-    yard.seats.set_rate_parts([4, 1, 4]);
-    assert_eq!(looks_in(&mut yard, 10), 100, "others' parts are not its own");
-    let mut slow = Alone::new(config::Camera { detect_fps: Some(5.0), ..camera(Low) }, config::Attend::default());
-    assert!((49..=51).contains(&looks_in(&mut slow, 10)));
-    slow.seats.set_rate_parts([2, 1, 1]);
-    assert!((24..=27).contains(&looks_in(&mut slow, 10)));
-}
-
-#[test]
-fn frames_that_are_not_worth_a_look_take_no_turn_at_the_detector() {
-    let attend = config::Attend { enabled: true, recheck: LONG, ..config::Attend::default() };
-    let mut yard = Alone::new(camera(Medium), attend);
-    let mut seen = Vec::new();
-    for seq in 1..=9 {
-        // Too dark for anybody to be seen.
-        yard.push(10, seq, ms(seq * 100));
-        seen.extend(yard.work(ms(seq * 100)));
-    }
-    assert_eq!(seen, [1, 5, 9], "one in four while nobody is there");
-    let m = &yard.lane.metrics;
-    assert_eq!((m.frames_analysed_total.get(), m.frames_coasted_total.get()), (3, 6));
-}
-
-#[test]
-fn a_camera_whose_frame_is_worth_a_look_gives_its_newest_one_when_its_turn_comes() {
-    let attend = config::Attend { enabled: true, recheck: LONG, ..config::Attend::default() };
-    let mut yard = Alone::new(camera(Medium), attend);
-    yard.push(10, 1, ms(100));
-    let Errand::Glance(mut taken) = yard.next(ms(100)) else { panic!("it is glanced at first") };
-    assert!(yard.analyst.glance(&taken.frame, &mut taken.follow, &mut |_| {}), "nothing is known of it");
-    yard.seats.put_back(taken);
-    yard.push(10, 2, ms(200));
-    assert_eq!(yard.work(ms(200)), [2], "and is not glanced at again before");
-    assert_eq!(yard.lane.metrics.displaced_ring_total.get(), 1);
-}
-
-#[test]
-fn looks_get_rarer_when_told_and_as_they_were_when_told_again() {
-    let mut yard = Alone::new(camera(Medium), config::Attend::default());
-    let mut frames = 0;
-    let mut seen_in = |yard: &mut Alone, count: u64| {
-        let before = yard.looks;
-        for _ in 0..count {
-            frames += 1;
-            yard.push(10, frames, ms(frames * 100));
-            yard.work(ms(frames * 100));
-        }
-        yard.looks - before
-    };
-    assert_eq!(seen_in(&mut yard, 20), 20);
-    yard.seats.set_interval_times(2);
-    assert_eq!(seen_in(&mut yard, 20), 10);
-    yard.seats.set_interval_times(4);
-    assert_eq!(seen_in(&mut yard, 20), 5);
-    yard.seats.set_interval_times(1);
-    assert_eq!(seen_in(&mut yard, 20), 20);
-}
-
-#[test]
-fn time_is_told_to_the_rules_of_a_camera_whose_frame_waits_for_a_turn_that_is_far_off() {
-    let zone = config::Zone {
-        points: vec![(0.0, 0.0), (1.0, 0.0), (1.0, 1.0), (0.0, 1.0)],
-        classes: Vec::new(),
-        anchor: config::Anchor::Center,
-        dwell: Some(ms(100)),
-        crowd: None,
-        occupancy: false,
-        settle: Duration::ZERO,
-        snapshot: false,
-    };
-    let zones = BTreeMap::from([("yard".to_owned(), zone)]);
-    let rare = config::Camera { zones, detect_fps: Some(0.1), ..camera(Medium) };
-    let mut yard = Alone::new(rare, config::Attend::default());
-    yard.push(FIRST, 1, ms(1000));
-    assert_eq!(yard.work(ms(1000)), [1]);
-    yard.push(FIRST, 2, ms(1100));
-    assert!(matches!(yard.next(ms(1200)), Errand::Rest(Some(_))), "its turn is in ten seconds");
-    assert!(matches!(yard.next(ms(3000)), Errand::Due(..)), "somebody has been there for long");
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use super::board::Board;
 use super::dial::Dial;
 use super::hand::Hand;
-use super::models::Loading;
+use super::models::{DETECT, Loading};
 use crate::config::Config;
 use crate::infer::{DetectorHead, Kind, ModelCard, Progress, catalog, manifest::Manifest};
 use crate::runtime::Clock;
@@ -36,7 +36,7 @@ impl Variants {
             loading.another(name.unwrap_or(&config.detect.model), worker)
         };
         let heard = move |detector: &crate::detect::Detector| {
-            board.swapped("detect", worker, detector.model_name(), detector.engine_name());
+            board.swapped(DETECT, worker, detector.model_name(), detector.engine_name());
         };
         Hand::new(dial.clone(), Arc::new(load), Arc::new(heard))
     }
