@@ -260,7 +260,7 @@ impl Rig {
             self.clear();
             let before = lost(&lanes);
             lanes[0].ring.push(frame(&lanes[0], number, self.clock.now(), scene, 0));
-            self.result_or_loss(&lanes, before)
+            result_or_loss(&self.seen, &self.clock, || lost(&lanes) > before)
         };
         let (warm, mut hangs) = (self.clock.mono() + WARM_UP, false);
         while number == 0 || (self.clock.mono() < warm && !hangs) {
@@ -283,22 +283,6 @@ impl Rig {
         self.lanes.close_fed(&lanes[0]);
         let Spent { processor, sending, batches } = spent;
         Ok(Measured { processor, sending, batches, ..measured })
-    }
-
-    /// The next result, or none where a frame was lost instead.
-    ///
-    /// # Errors
-    /// When neither comes for so long that more frames are not worth trying, or ever.
-    fn result_or_loss(&self, lanes: &[Arc<Lane>], before: u64) -> Result<Option<Seen>, RecvTimeoutError> {
-        let deadline = self.clock.mono() + RESULT_WITHIN;
-        loop {
-            match self.seen.recv_timeout(LOOK_AROUND) {
-                Ok(one) => return Ok(Some(one)),
-                Err(RecvTimeoutError::Timeout) if lost(lanes) > before => return Ok(None),
-                Err(RecvTimeoutError::Timeout) if self.clock.mono() < deadline => {}
-                Err(e) => return Err(e),
-            }
-        }
     }
 
     fn spent(&self) -> Spent {
@@ -415,4 +399,44 @@ fn engine(name: &str, parts: EngineParts, stop: Stop, say: Sender<Seen>) -> std:
             }
         });
     })
+}
+
+/// The next result, or none where its frame was lost instead.
+///
+/// # Errors
+/// When neither comes for so long that more frames are not worth trying, or ever.
+fn result_or_loss<T>(
+    results: &Receiver<T>,
+    clock: &Clock,
+    is_lost: impl Fn() -> bool,
+) -> Result<Option<T>, RecvTimeoutError> {
+    let deadline = clock.mono() + RESULT_WITHIN;
+    loop {
+        match results.recv_timeout(LOOK_AROUND) {
+            Ok(one) => return Ok(Some(one)),
+            Err(RecvTimeoutError::Timeout) if is_lost() => return Ok(None),
+            Err(RecvTimeoutError::Timeout) if clock.mono() < deadline => {}
+            Err(e) => return Err(e),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_frame_that_was_lost_is_not_waited_for() {
+        let (say, results) = channel();
+        let clock = Clock::start();
+        assert_eq!(result_or_loss(&results, &clock, || true), Ok(None));
+        say.send(7).expect("heard");
+        assert_eq!(result_or_loss(&results, &clock, || true), Ok(Some(7)), "its result came before");
+        drop(say);
+        assert_eq!(
+            result_or_loss(&results, &clock, || false),
+            Err(RecvTimeoutError::Disconnected),
+            "no engine is left"
+        );
+    }
 }
