@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use peregrine::pipeline::Measured;
+use peregrine::pipeline::{Account, Measured};
+use peregrine::schedule::capacity::Load;
 
 use crate::model::{Cost, Predicted, shares};
 use crate::{FPS, Scenario};
@@ -50,7 +51,7 @@ impl Point {
     /// the one frame by which the time that is counted may cut it.
     pub(crate) fn unfairness(&self, scenario: &Scenario) -> f64 {
         let fair = shares(scenario, self.cameras, self.measured_hz());
-        let off = |(account, hz): (&peregrine::pipeline::Account, &f64)| {
+        let off = |(account, hz): (&Account, &f64)| {
             let expected = hz * self.over_secs();
             ((account.results as f64 - expected).abs() - 1.0).max(0.0) / expected
         };
@@ -62,8 +63,22 @@ impl Point {
         (1.0 - self.measured_hz() / (FPS * self.cameras as f64)).max(0.0)
     }
 
+    /// The 99th percentile of the results that came while the load lasted: after it nothing displaces what still waits.
     pub(crate) fn p99(&self) -> Duration {
-        self.measured.load.percentile(0.99).unwrap_or_default()
+        let load = &self.measured.load;
+        let came = load.results.iter().copied().filter(|(captured, late)| *captured + *late <= load.over);
+        Load { results: came.collect(), ..load.clone() }.percentile(0.99).unwrap_or_default()
+    }
+
+    /// Results a second of an engine whose batches are as full as these were.
+    pub(crate) fn possible_hz(&self) -> f64 {
+        let (batch, Cost { start_secs, each_secs }) = (self.frames_a_batch(), self.cost);
+        batch / (start_secs + each_secs * batch)
+    }
+
+    /// Results by which the rate may be off because a batch lies on the edge of the time that is counted.
+    pub(crate) fn edge_hz(&self) -> f64 {
+        self.max_batch.min(self.cameras) as f64 / self.over_secs()
     }
 
     /// Cameras of which a frame is missing, or is counted twice.
@@ -84,7 +99,7 @@ impl Point {
     }
 
     /// Processor seconds of the engine's thread without the stub, while the load lasted.
-    pub(crate) fn own_secs(&self) -> f64 {
+    fn own_secs(&self) -> f64 {
         let m = &self.measured;
         let stub_secs = self.stub.as_secs_f64() * m.batches as f64;
         (m.processor.saturating_sub(m.sending).as_secs_f64() - stub_secs).max(0.0)
@@ -100,14 +115,31 @@ impl Point {
         self.measured.sending.as_secs_f64() * 1e6 / self.measured.load.due.max(1) as f64
     }
 
-    /// Processor milliseconds a second, of the engine's thread without the stub, for each camera.
-    pub(crate) fn own_ms_a_camera(&self) -> f64 {
-        self.own_secs() * 1e3 / self.over_secs() / self.cameras as f64
+    /// Processor milliseconds a second, of the engine's thread without the stub, for all cameras.
+    pub(crate) fn all_ms(&self) -> f64 {
+        self.own_secs() * 1e3 / self.over_secs()
     }
 }
 
+/// What a result costs in microseconds, as a line over the cameras: where it begins and its slope; None of too few points. A handful of cameras
+/// has too few frames to tell, and the engine's thread wakes four times a second whether there are any or not.
+pub(crate) fn line_of(points: &[Point]) -> Option<(f64, f64)> {
+    let many: Vec<_> = many(points).map(|p| (p.cameras as f64, p.own_us_a_frame())).collect();
+    (many.len() > 2).then(|| line(&many))
+}
+
+/// The power of the cameras' number by which the cost of all of them grows; None of too few points.
+pub(crate) fn power(points: &[Point]) -> Option<f64> {
+    let logs: Vec<_> = many(points).map(|p| ((p.cameras as f64).ln(), p.all_ms().max(1e-6).ln())).collect();
+    (logs.len() > 2).then(|| line(&logs).1)
+}
+
+fn many(points: &[Point]) -> impl Iterator<Item = &Point> {
+    points.iter().filter(|p| p.cameras >= 8)
+}
+
 /// The straight line that is nearest to these points, as where it begins and its slope.
-pub(crate) fn line(points: &[(f64, f64)]) -> (f64, f64) {
+fn line(points: &[(f64, f64)]) -> (f64, f64) {
     let count = points.len().max(1) as f64;
     let mean = |of: fn(&(f64, f64)) -> f64| points.iter().map(of).sum::<f64>() / count;
     let (x, y) = (mean(|p| p.0), mean(|p| p.1));

@@ -1,7 +1,7 @@
 //! What is printed.
 
 use crate::Scenario;
-use crate::point::{Point, line};
+use crate::point::{Point, line_of, power};
 
 pub(crate) fn print(scenarios: &[Scenario], points: &[Point]) {
     for same in points.chunk_by(|a, b| (a.max_batch, a.scenario) == (b.max_batch, b.scenario)) {
@@ -65,13 +65,12 @@ fn costs(points: &[Point]) {
         "\ncameras   processor us a result   of sending, us a frame   processor ms a second, a camera   all cameras"
     );
     for p in points {
-        let (a_camera, all) = (p.own_ms_a_camera(), p.own_ms_a_camera() * p.cameras as f64);
+        let (a_camera, all) = (p.all_ms() / p.cameras as f64, p.all_ms());
         let (own, sending) = (p.own_us_a_frame(), p.sending_us_a_frame());
         println!("{:7} {own:23.1} {sending:24.1} {a_camera:33.3} {all:13.2}", p.cameras);
     }
-    let each: Vec<_> = points.iter().map(|p| (p.cameras as f64, p.own_us_a_frame())).collect();
-    let (begins, slope) = line(&each);
-    println!("nearest line: {begins:.1} us a result and {slope:.3} us more for each camera");
-    let logs: Vec<_> = points.iter().map(|p| ((p.cameras as f64).ln(), p.own_secs().max(1e-9).ln())).collect();
-    println!("all cameras' cost grows as their number to the power of {:.2}", line(&logs).1);
+    if let Some(((begins, slope), power)) = line_of(points).zip(power(points)) {
+        println!("from 8 cameras on, nearest line: {begins:.1} us a result and {slope:.3} us more for each camera;");
+        println!("all cameras' cost grows as their number to the power of {power:.2}");
+    }
 }
