@@ -34,8 +34,12 @@ pub(super) fn run(program: &Path, args: &[&str], at_most: Duration) -> Result<(E
     }
     loop {
         let ended = child.try_wait().map_err(|e| e.to_string())?;
-        pipes.0.as_mut().map(|pipe| drain(pipe, &mut said[0]));
-        pipes.1.as_mut().map(|pipe| drain(pipe, &mut said[1]));
+        if let Some(pipe) = &mut pipes.0 {
+            drain(pipe, &mut said[0]);
+        }
+        if let Some(pipe) = &mut pipes.1 {
+            drain(pipe, &mut said[1]);
+        }
         if let Some(status) = ended {
             let last_line = |bytes: &Vec<u8>| {
                 let text = String::from_utf8_lossy(bytes).into_owned();
