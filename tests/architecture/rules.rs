@@ -127,6 +127,7 @@ const HOMES: &[Home] = &[
             "src/cli/",
             "src/config/",
             "src/infer/calibration.rs",
+            "src/monitor/found.rs",
         ],
     },
 ];
