@@ -3,6 +3,7 @@
 import argparse
 import json
 import math
+import os
 import pathlib
 import shutil
 import socket
@@ -89,7 +90,9 @@ class World:
         subscriber = self.start(["stdbuf", "-oL", *listen], stdout=subprocess.PIPE)
         self.frames = measured.Frames(subscriber.stdout)
         self.started = time.monotonic()
-        self.daemon = self.start([given.daemon, "run", "--config", config], stderr=(work / "daemon.log").open("w"))
+        # As the packaged service has it.
+        arenas = {**os.environ, "MALLOC_ARENA_MAX": "2"}
+        self.daemon = self.start([given.daemon, "run", "--config", config], stderr=(work / "daemon.log").open("w"), env=arenas)
 
     def config(self, sources):
         given = self.given
