@@ -1,7 +1,7 @@
 //! 1 to 128 cameras and one engine of fixed cost, beside what a model on paper predicts: `cargo bench --bench cameras`. Rings, seats, schedule,
 //! engine thread and trackers are the daemon's own; the engine sleeps. Prints what it measured; with `-- --check` it ends with 1 where a
 //! prediction is missed by more than `check` allows. `-- --seconds S` counts for so long at each point (10 if not said), `-- --most N`
-//! goes up to so many cameras.
+//! goes up to so many cameras, `-- --least N` begins with so many.
 #![allow(clippy::print_stdout, clippy::print_stderr, missing_docs, reason = "a program that prints what it measured")]
 
 use std::process::ExitCode;
@@ -67,6 +67,7 @@ fn scenarios() -> Vec<Scenario> {
 struct Asked {
     check: bool,
     each: Duration,
+    least: usize,
     most: usize,
 }
 
@@ -75,7 +76,8 @@ fn asked() -> Result<Asked> {
     let value = |name: &str| args.iter().position(|a| a == name).and_then(|at| args.get(at + 1));
     let secs: f64 = value("--seconds").map_or(Ok(10.0), |v| v.parse()).context("--seconds needs a number")?;
     let most = value("--most").map_or(Ok(128), |v| v.parse()).context("--most needs a number of cameras")?;
-    Ok(Asked { check: args.iter().any(|a| a == "--check"), each: Duration::try_from_secs_f64(secs)?, most })
+    let least = value("--least").map_or(Ok(1), |v| v.parse()).context("--least needs a number of cameras")?;
+    Ok(Asked { check: args.iter().any(|a| a == "--check"), each: Duration::try_from_secs_f64(secs)?, least, most })
 }
 
 fn main() -> Result<ExitCode> {
@@ -98,7 +100,7 @@ fn sweep(scenarios: &[Scenario], max_batch: usize, asked: &Asked) -> Result<Vec<
     let pace = Arc::<Pace>::default();
     let mut rig = rig(max_batch, &pace)?;
     let scene = Scene::made(PICTURE_PX);
-    let counts = || std::iter::successors(Some(1_usize), |n| Some(n * 2)).take_while(|n| *n <= asked.most);
+    let counts = || std::iter::successors(Some(asked.least.max(1)), |n| Some(n * 2)).take_while(|n| *n <= asked.most);
     let mut points = Vec::new();
     if max_batch > 1 {
         let overload = &scenarios[1];

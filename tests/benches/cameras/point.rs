@@ -20,7 +20,7 @@ pub(crate) struct Point {
 }
 
 impl Point {
-    fn over_secs(&self) -> f64 {
+    pub(crate) fn over_secs(&self) -> f64 {
         self.measured.load.over.as_secs_f64()
     }
 
