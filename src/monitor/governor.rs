@@ -2,7 +2,7 @@
 //! it is told what was read and when, and says which step to take; it neither reads a sensor nor carries a step out.
 //!
 //! Belongs here: when a step is taken. Does not: which steps there are (`ladder.rs`), what readings mean (`gauge.rs`), which level is not
-//! tried again soon (`patience.rs`). Why it works in steps and not by PID: docs/decisions/0023-governor.md.
+//! tried again soon (`patience.rs`). Why it works in steps and not by PID: docs/decisions/0019-governor.md.
 //!
 //! What holds whatever is read:
 //! - one rung at a time, and never a rung out of the ladder's order;
