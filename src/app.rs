@@ -9,7 +9,10 @@ use std::time::Duration;
 use crate::api::{self, Readiness};
 use crate::config::{self, Config, ConfigErrors, Loaded};
 use crate::infer;
-use crate::pipeline::{self, Analyst, Board, EngineParts, Lane, LaneParts, Lanes, Loading, Seats, run_engine};
+use crate::ingest;
+use crate::pipeline::{
+    self, Analyst, Board, Dial, EngineParts, Lane, LaneParts, Lanes, Loading, Seats, Variants, run_engine,
+};
 use crate::publish::{self, Driver, Publisher};
 use crate::runtime::signals::Asked as Signal;
 use crate::runtime::{Clock, Hearts, Stop, Worker, notify};
@@ -18,18 +21,22 @@ use crate::types::{CameraState, CameraStatus, Finding, Report};
 
 mod asked;
 mod events;
+mod governing;
 mod neighbours;
 mod orders;
 mod pictures;
 mod retained;
 mod starting;
+mod vitals;
 
 use asked::Asked;
 pub use events::wire_form;
 use events::{Events, Way};
+use governing::Governing;
 use neighbours::Neighbours;
 use pictures::Pictures;
 use starting::Starting;
+use vitals::Vitals;
 
 /// The contract is five seconds from the signal to the exit. Cameras have one of them (see `lanes`), the engine one and a half: the slowest
 /// model on the slowest board takes about a second a frame. The outbox has what is left.
@@ -44,6 +51,10 @@ const STORE_RETURNS_WITHIN: Duration = Duration::from_millis(700);
 const PICTURES_RETURN_WITHIN: Duration = Duration::from_millis(500);
 /// The HTTP server's loop turns ten times a second.
 const API_RETURNS_WITHIN: Duration = Duration::from_millis(500);
+/// Sensors answer within milliseconds, all but those on a slow bus.
+const MONITOR_RETURNS_WITHIN: Duration = Duration::from_millis(200);
+/// What was set beyond this program is put back; NVIDIA's program takes a second or so for it.
+const GOVERNOR_RETURNS_WITHIN: Duration = Duration::from_secs(2);
 /// The engine beats between two frames.
 const ENGINE_SILENCE: Duration = Duration::from_secs(20);
 /// The publisher's and the server's loops turn at least once a second.
@@ -85,6 +96,10 @@ struct App {
     /// Loads models though the end was asked for: TensorRT lets go of a build between two steps only.
     loader: Option<Worker>,
     api: Option<api::Server>,
+    vitals: Vitals,
+    dial: Dial,
+    /// None until the engines run: before, there is nothing to give up.
+    governing: Option<Governing>,
 }
 
 /// Runs the daemon until a signal ends it. `read_again` reads the configuration anew when a signal asks for that.
@@ -168,8 +183,11 @@ impl App {
             metrics: Arc::clone(&metrics),
             hearts: hearts.clone(),
             surfaces: pipeline::surfaces(&config),
+            places: ingest::Places::new(config.ingest.connects_at_once),
             status: Arc::new(status),
         };
+        let stop = Stop::new();
+        let vitals = Vitals::start(&config, clock, &metrics, publisher.clone(), stop.child())?;
         Ok(Self {
             config,
             clock,
@@ -178,7 +196,7 @@ impl App {
             lanes: Lanes::default(),
             parts,
             models_loaded: Arc::default(),
-            stop: Stop::new(),
+            stop,
             publisher,
             driver,
             events,
@@ -188,6 +206,9 @@ impl App {
             engines: Vec::new(),
             loader: None,
             api: None,
+            vitals,
+            dial: Dial::default(),
+            governing: None,
         })
     }
 
@@ -203,6 +224,7 @@ impl App {
             self.parts.surfaces.close(&format!("the detector runs on {engine}"));
         }
         self.start_engines(analysts)?;
+        self.start_governor()?;
         self.models_loaded.store(true, Ordering::Relaxed);
         notify::ready(&self.summary());
         log::info!("running: {}", self.summary());
@@ -261,12 +283,20 @@ impl App {
     }
 
     fn start_engines(&mut self, analysts: Vec<Analyst>) -> Result<(), AppError> {
-        let seats = Arc::new(Seats::new(self.lanes.clone()));
+        let seats = Arc::new(Seats::new(self.lanes.clone(), self.config.schedule.clone()));
+        let variants = Arc::new(Variants {
+            config: Arc::new(self.config.clone()),
+            metrics: Arc::clone(&self.metrics),
+            clock: self.clock,
+            board: Arc::clone(&self.board),
+        });
         for (number, analyst) in analysts.into_iter().enumerate() {
             let name = format!("engine-{number}");
             let parts = EngineParts {
+                hand: Some(variants.hand(&self.dial, analyst.worker())),
                 analyst,
                 track: self.config.track.clone(),
+                attend: self.config.attend.clone(),
                 gap: self.config.ingest.stall_after,
                 seats: Arc::clone(&seats),
                 studio: self.pictures.studio(),
@@ -285,6 +315,13 @@ impl App {
             };
             self.engines.push(Worker::spawn(&name, body).map_err(|e| AppError::Start(e.into()))?);
         }
+        Ok(())
+    }
+
+    fn start_governor(&mut self) -> Result<(), AppError> {
+        let (clock, metrics) = (self.clock, Arc::clone(&self.metrics));
+        let parts = governing::Parts { clock, metrics, dial: self.dial.clone(), way: self.events.way() };
+        self.governing = Some(Governing::start(&self.config, parts, self.stop.child())?);
         Ok(())
     }
 
@@ -307,6 +344,9 @@ impl App {
                 log::warn!(stage = "engine"; "{name} did not return in time");
             }
         }
+        if self.governing.is_some_and(|g| !g.join(&self.clock, within(GOVERNOR_RETURNS_WITHIN))) {
+            log::warn!(stage = "governor"; "what was set of the system may not be put back");
+        }
         // What ended with the cameras: nobody should believe until the next start that somebody is still there.
         self.events.settle(within(STORE_RETURNS_WITHIN));
         if !self.pictures.stop(within(PICTURES_RETURN_WITHIN)) {
@@ -318,6 +358,9 @@ impl App {
         // After whoever tells events and whoever brings them away.
         if !self.events.stop(within(STORE_RETURNS_WITHIN)) {
             log::warn!(stage = "store"; "events were left that are not on disk");
+        }
+        if !self.vitals.join(&self.clock, within(MONITOR_RETURNS_WITHIN)) {
+            log::warn!(stage = "monitor"; "a sensor did not answer in time");
         }
         if self.api.is_some_and(|server| !server.join(&self.clock, within(API_RETURNS_WITHIN))) {
             log::warn!(stage = "api"; "did not end in time");
@@ -361,6 +404,12 @@ impl App {
             if self.pictures.is_finished() {
                 return Err(AppError::ThreadEnded("pictures".to_owned()));
             }
+            if self.governing.as_ref().is_some_and(Governing::is_finished) {
+                return Err(AppError::ThreadEnded("governor".to_owned()));
+            }
+            if self.vitals.is_finished() {
+                return Err(AppError::ThreadEnded("monitor".to_owned()));
+            }
             let silent = self.hearts.silent();
             if silent.is_empty() {
                 notify::alive();
@@ -401,6 +450,11 @@ impl App {
             log::warn!("reload: these sections changed, which takes a restart; the old values go on: {keys}");
         }
         self.config.cameras = new.cameras;
+        self.config.budget = new.budget;
+        self.vitals.reload(&self.config.budget);
+        if let Some(governing) = &self.governing {
+            governing.reload(&self.config);
+        }
         self.pictures.arrange(&self.config);
         self.neighbours.reload(&self.config, &changes, &|camera| self.lanes.is_off(camera));
         let mut failed = Vec::new();

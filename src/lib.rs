@@ -17,6 +17,7 @@ pub mod pipeline; // the wiring: threads, queues, what happens when they are ful
 pub mod ingest; // cameras become frames
 pub mod ring; // newest wins; counts what it displaced
 pub mod schedule; // whose frame is next
+pub mod attend; // whether it is worth a look, or what is known says enough
 pub mod infer; // engines that run models, for detect and classify
 pub mod detect; // boxes and classes in a frame
 pub mod track; // the same object from frame to frame
@@ -27,6 +28,7 @@ pub mod store; // events on disk until the broker has them, and their history
 pub mod pictures; // the best view of what an event is about, its masks burnt in
 pub mod publish; // reports become messages at the broker
 pub mod annotate; // frames with marks on them, as a video for people
+pub mod plot; // numbers as a picture for people
 pub mod api; // health, metrics and statistics over HTTP
 
 pub mod telemetry; // counters and log lines

@@ -73,6 +73,7 @@ fn states() -> Vec<Message> {
         State::Device(DeviceHealth {
             warmest: Some(("cpu-thermal".to_owned(), 61_500)),
             events_waiting: 7,
+            budget: (2, 8),
             uptime_secs: 60,
             at: at(),
         }),
@@ -135,6 +136,7 @@ fn home_assistant_takes_every_entity_and_reads_our_messages_right() {
         ("connected", "ON"),
         ("temperature", "61.5"),
         ("events_waiting", "7"),
+        ("budget_level", "2"),
         ("engine:detect", "ON"),
         ("alert:intruder", "ON"),
         ("alert:quiet", "OFF"),

@@ -4,10 +4,13 @@
 
 mod api; // the HTTP server: what it answers, promtool's opinion of it, what it refuses
 mod architecture; // the house rules: who may import whom, one home for each outside thing, how files look
+mod board; // probe on boards that stand as trees of files
 mod calibrate; // model calibrate: the file beside the model, what a mistake is told
+mod capacity; // capacity and bench --cameras: the answer, what is written and refused
 mod config; // the reference, the profiles, what a wrong file is told
 mod convert; // scripts/convert_models.py: both forms of a model, the gate that refuses a spoilt one
 mod daemon; // the real daemon with a real broker: end to end, SIGHUP, SIGTERM
+mod governor; // the governor against simulated devices; the picture in docs/budget.md
 mod homeassistant; // Home Assistant's own schemas and templates over what we announce
 mod ingest; // real RTSP servers that die, freeze, stay silent, change their picture; files
 mod int8; // the int8 engine on whole models: kernels, threads, places, calibration

@@ -25,6 +25,33 @@ fn config(dir: &Path, more: &str) -> PathBuf {
 }
 
 #[test]
+fn three_times_fewer_looks_at_vtest_cost_at_most_0_02_of_mota() {
+    let Some(clip) = shared("data/video/vtest.avi") else { return };
+    let Some(model) = shared("models/yolov8n_640_int8.onnx") else { return };
+    let (Some(truth), Some(tool)) = (shared("data/mot/PETS09-S2L1/gt.txt"), shared("tools/eval_mot.py")) else {
+        return;
+    };
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    let settings = format!(
+        "[detect]\nmodel = \"{}\"\nconfidence = 0.4\nclasses = [\"person\"]\n[attend]\nenabled = true\n",
+        model.display()
+    );
+    let paths = [clip.clone(), config(dir.path(), &settings), dir.path().join("tracks.txt"), dir.path().join("lines")];
+    let [clip, config, mot, lines] = &paths.map(|path| path.display().to_string());
+    let out = peregrine(&["replay", clip, "--config", config, "--mot", mot, "--out", lines]);
+    let said = String::from_utf8_lossy(&out.stderr);
+    assert!(out.status.success(), "{said}");
+    // "795 frames: 243 inferred (1 in 3.27), …"
+    let word = said.split(" inferred").next().and_then(|before| before.split_whitespace().last());
+    let inferred: u32 = word.and_then(|word| word.parse().ok()).unwrap_or_else(|| panic!("{said}"));
+    let score = score(&tool, &[&format!("vtest={},{mot}", truth.display())]);
+    println!("vtest.avi, attention: {inferred} of 795 frames inferred: {score}");
+    assert!(inferred * 3 <= 795, "{inferred} frames inferred");
+    // Every frame looked at: 0.772.
+    assert!(score["mota"].as_f64().expect("a number") >= 0.752, "{score}");
+}
+
+#[test]
 fn people_on_vtest_are_tracked_with_a_mota_of_at_least_0_74() {
     let Some(clip) = shared("data/video/vtest.avi") else { return };
     let Some(model) = shared("models/yolov8n_640.onnx") else { return };

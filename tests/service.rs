@@ -38,7 +38,9 @@ fn said(output: &Output) -> String {
 
 #[test]
 fn systemd_has_nothing_to_say_about_the_unit() {
-    for drop_in in [None, Some("jetson.conf")] {
+    for drop_in in
+        [None, Some("jetson.conf"), Some("raspberry-pi.conf"), Some("cpu-governor.conf"), Some("nvpmodel.conf")]
+    {
         let (_dir, path) = laid_out(drop_in);
         let Some(output) = analyze(&["verify", "--man=no", "--recursive-errors=no"], &path) else { return };
         // A misspelt key ends with exit code 0 and a line.
@@ -48,7 +50,7 @@ fn systemd_has_nothing_to_say_about_the_unit() {
 
 #[test]
 fn the_unit_is_hardened_as_far_as_cameras_allow() {
-    for drop_in in [None, Some("jetson.conf")] {
+    for drop_in in [None, Some("jetson.conf"), Some("raspberry-pi.conf")] {
         let (_dir, path) = laid_out(drop_in);
         let Some(output) = analyze(&["security", "--offline=true", "--no-pager"], &path) else { return };
         let said = said(&output);

@@ -36,6 +36,14 @@ fn the_soak_finds_each_mistake_in_what_it_is_told() {
 }
 
 #[test]
+fn the_measurement_of_many_cameras_sees_one_that_stops_for_good() {
+    let folder = Path::new(SOAK).with_file_name("cameras");
+    let out =
+        Command::new("python3").args(["-B", "-m", "unittest", "-q", "test_measured"]).current_dir(folder).output();
+    must_succeed(&out.expect("python3 runs"));
+}
+
+#[test]
 fn every_frame_of_the_coded_clip_shows_what_its_script_says() {
     let dir = tempfile::tempdir().expect("a temporary folder");
     let clip = dir.path().join("coded.avi").display().to_string();

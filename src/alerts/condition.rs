@@ -73,6 +73,7 @@ pub(super) fn number_told(what: &What) -> Option<u64> {
             Some(u64::from(*count))
         }
         What::Count { count, .. } | What::Lost { count, .. } => Some(*count),
+        What::BudgetStep { level, .. } => Some(u64::from(*level)),
         _ => None,
     }
 }
@@ -104,6 +105,7 @@ pub(super) fn words(event: &Event) -> String {
         What::AlertRaised { alert, .. } => format!("alert {alert} raised"),
         What::AlertCleared { alert, .. } => format!("alert {alert} cleared"),
         What::Lost { count, reason, .. } => format!("{count} events lost: {reason}"),
+        What::BudgetStep { level, step, reason, .. } => format!("budget {} to level {level}: {reason}", step.as_str()),
     };
     let camera = event.camera.as_ref().map(|camera| format!(" (camera {camera})")).unwrap_or_default();
     format!("{who}{happened}{camera}")

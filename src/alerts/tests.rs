@@ -9,7 +9,8 @@ use uuid::Uuid;
 use super::{Alerts, Now};
 use crate::config::{self, Alert};
 use crate::types::{
-    Captured, Event, Label, Measured, Rect, Report, Severity, Stored, Subject, Track, TrackEvent, TrackPhase, What,
+    BudgetMove, Captured, Event, Label, Measured, Rect, Report, Severity, Stored, Subject, Track, TrackEvent,
+    TrackPhase, What,
 };
 
 mod attributes;
@@ -284,6 +285,22 @@ fn an_event_that_tells_a_number_is_taken_at_its_word() {
     assert_eq!(feed(&mut alerts, &occupancy(1.0, 3)), ["+a"]);
     assert_eq!(feed(&mut alerts, &occupancy(2.0, 5)), NOTHING);
     assert_eq!(feed(&mut alerts, &occupancy(3.0, 2)), ["-a"]);
+}
+
+#[test]
+fn a_budget_is_an_alert_from_the_level_that_was_asked_for_until_less_is_given_up() {
+    let step = |secs, level| {
+        let (rung, reason) = ("interval x2".to_owned(), "hot".to_owned());
+        let step = BudgetMove::Down;
+        let what =
+            What::BudgetStep { level, levels: 9, rung, step, reason, watts: None, celsius: Some(80.5), p99_ms: None };
+        Event { camera: None, subject: None, ..event(secs, 1, what) }
+    };
+    let mut alerts = watching("[alert.a]\non = \"budget_step\"\n[alert.b]\non = \"budget_step\"\nmin_count = 2\n");
+    assert_eq!(feed(&mut alerts, &step(0.0, 1)), ["+a"]);
+    assert_eq!(feed(&mut alerts, &step(30.0, 2)), ["+b"]);
+    assert_eq!(feed(&mut alerts, &step(500.0, 1)), ["-b"]);
+    assert_eq!(feed(&mut alerts, &step(600.0, 0)), ["-a"]);
 }
 
 #[test]

@@ -10,6 +10,8 @@ use crate::runtime::environment;
 use crate::telemetry::{CameraMetrics, Counter, EngineMetrics, Histogram, Metrics};
 use crate::types::CameraState;
 
+mod board;
+
 /// Upper edges of the shown histograms in milliseconds: coarse, since every one is a time series for each camera and stage.
 const LE_MS: [u64; 13] = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000];
 
@@ -22,10 +24,13 @@ pub(super) fn text(metrics: &Metrics, up: Duration) -> String {
     for (stage, histogram) in metrics.stages.all() {
         page.histogram("stage_duration_seconds", "stage", stage, histogram);
     }
+    batches(&mut page, metrics);
     engines(&mut page, metrics);
     mqtt(&mut page, metrics);
     store(&mut page, metrics);
     pictures(&mut page, metrics);
+    budget(&mut page, metrics);
+    board::readings(&mut page, metrics.readings(up).as_deref());
     page.0
 }
 
@@ -49,9 +54,13 @@ type Cameras = [(String, Arc<CameraMetrics>)];
 type CounterOf = fn(&CameraMetrics) -> &Counter;
 
 fn cameras(page: &mut Page, cameras: &Cameras) {
-    let counters: [(&str, &str, CounterOf); 7] = [
+    let counters: [(&str, &str, CounterOf); 9] = [
         ("camera_frames_total", "Frames that the source delivered.", |m| &m.frames_total),
         ("camera_frames_analysed_total", "Frames that went through the detector.", |m| &m.frames_analysed_total),
+        ("camera_frames_coasted_total", "Frames not looked at, whose tracks were carried on.", |m| {
+            &m.frames_coasted_total
+        }),
+        ("camera_frames_same_total", "Frames that were the one looked at last, bit for bit.", |m| &m.frames_same_total),
         ("camera_frames_failed_total", "Frames that the detector failed on.", |m| &m.frames_failed_total),
         ("camera_detections_total", "Objects detected.", |m| &m.detections_total),
         ("camera_tracks_total", "Tracks confirmed.", |m| &m.tracks_total),
@@ -90,7 +99,7 @@ fn displaced(page: &mut Page, cameras: &Cameras) {
     page.family(
         "camera_frames_displaced_total",
         "counter",
-        "Frames dropped unseen: ring, stopped and off are among camera_frames_total, appsink came before it was counted.",
+        "Frames dropped unseen: all but appsink, which came before, are among camera_frames_total.",
     );
     for (camera, m) in cameras {
         let reasons = [
@@ -98,6 +107,7 @@ fn displaced(page: &mut Page, cameras: &Cameras) {
             ("appsink", &m.displaced_appsink_total),
             ("stopped", &m.displaced_stopped_total),
             ("off", &m.displaced_off_total),
+            ("stale", &m.displaced_stale_total),
         ];
         for (reason, counter) in reasons {
             page.sample("camera_frames_displaced_total", &[("camera", camera), ("reason", reason)], counter.get());
@@ -114,6 +124,13 @@ fn state(page: &mut Page, cameras: &Cameras) {
             page.sample("camera_state", &labels, u8::from(now == Some(i)));
         }
     }
+}
+
+fn batches(page: &mut Page, metrics: &Metrics) {
+    page.family("batch_size", "gauge", "Frames of different cameras that may be computed together at present.");
+    page.sample("batch_size", &[], metrics.batch.size.get());
+    page.family("batches_total", "counter", "Batches that went through the detector.");
+    page.sample("batches_total", &[], metrics.batch.batches_total.get());
 }
 
 fn engines(page: &mut Page, metrics: &Metrics) {
@@ -216,6 +233,21 @@ fn pictures(page: &mut Page, metrics: &Metrics) {
     }
 }
 
+fn budget(page: &mut Page, metrics: &Metrics) {
+    let m = &metrics.budget;
+    page.family(
+        "budget_level",
+        "gauge",
+        "How many things are given up to keep the device's budget; 0 is as configured.",
+    );
+    page.sample("budget_level", &[], m.level.get());
+    page.family("budget_levels", "gauge", "How many things can be given up; 0 where no limit is set.");
+    page.sample("budget_levels", &[], m.levels.get());
+    page.family("budget_steps_total", "counter", "Things given up (down) and given back (up).");
+    page.sample("budget_steps_total", &[("step", "down")], m.steps_down_total.get());
+    page.sample("budget_steps_total", &[("step", "up")], m.steps_up_total.get());
+}
+
 struct Page(String);
 
 impl Page {
@@ -255,6 +287,7 @@ fn escaped(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::types::{CoreUse, CpuUse, Power, Readings, Throttle, TotalOf};
 
     #[test]
     fn a_camera_shows_its_state_once_and_odd_names_stay_in_their_quotes() {
@@ -266,6 +299,35 @@ mod tests {
         let set: Vec<_> = of_state.iter().filter(|l| l.ends_with(" 1")).collect();
         assert_eq!(set, [&r#"peregrine_camera_state{camera="a\"b\\c\n",state="streaming"} 1"#]);
         assert!(text.contains("peregrine_uptime_seconds 2\n"));
+    }
+
+    #[test]
+    fn readings_are_shown_in_base_units_until_they_are_old() {
+        let metrics = Metrics::default();
+        let power = Power { total_mw: Some(4785), total_of: Some(TotalOf::Input), rails: Vec::new() };
+        let throttle = Throttle { now: Vec::new(), seen: vec!["throttled".to_owned()], events: Vec::new() };
+        let readings = Readings { power, throttle, ..Readings::default() };
+        metrics.set_readings(Arc::new(readings), Duration::from_secs(40));
+        let fresh = text(&metrics, Duration::from_secs(40));
+        for line in ["peregrine_power_watts{of=\"input\"} 4.785\n", "peregrine_throttled{reason=\"throttled\"} 0\n"] {
+            assert!(fresh.contains(line), "{line} is missing");
+        }
+        assert!(
+            !fresh.lines().any(|l| l.starts_with("peregrine_memory_size_bytes")),
+            "what was not measured has no sample"
+        );
+        assert!(!text(&metrics, Duration::from_secs(41)).contains("4.785"));
+    }
+
+    #[test]
+    fn the_share_of_all_cores_is_not_among_the_cores() {
+        let metrics = Metrics::default();
+        let core = |number| CoreUse { number, busy_permille: Some(100 * number), clock_mhz: None };
+        let cpu = CpuUse { busy_permille: Some(150), cores: vec![core(1), core(2)] };
+        metrics.set_readings(Arc::new(Readings { cpu, ..Readings::default() }), Duration::from_secs(40));
+        let text = text(&metrics, Duration::ZERO);
+        assert_eq!(text.lines().filter(|l| l.starts_with("peregrine_cpu_busy_ratio{")).count(), 2);
+        assert!(text.contains("peregrine_processor_busy_ratio 0.15\n"));
     }
 
     #[test]

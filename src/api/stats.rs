@@ -19,6 +19,14 @@ pub(super) struct Stats {
     engines: BTreeMap<String, Engine>,
     stages: BTreeMap<&'static str, Times>,
     mqtt: Mqtt,
+    budget: BudgetLevel,
+}
+
+/// How much is given up to keep the device's budget.
+#[derive(Debug, Serialize)]
+struct BudgetLevel {
+    level: i64,
+    levels: i64,
 }
 
 #[derive(Debug, Serialize)]
@@ -54,6 +62,7 @@ struct Displaced {
     appsink: u64,
     stopped: u64,
     off: u64,
+    stale: u64,
 }
 
 #[derive(Debug, Serialize)]
@@ -85,7 +94,7 @@ impl Stats {
             uptime_secs: up.as_secs_f64(),
             resident_bytes: environment::resident_bytes(),
             cameras: metrics.cameras().into_iter().map(|(name, m)| (name, Camera::of(&m))).collect(),
-            engines: metrics.engines().into_iter().map(Engine::of).collect(),
+            engines: engines(metrics),
             stages: metrics.stages.all().into_iter().map(|(name, h)| (name, Times::of(h))).collect(),
             mqtt: Mqtt {
                 connected: m.connected.get() == 1,
@@ -98,8 +107,16 @@ impl Stats {
                 refused: m.refused_total.get(),
                 held_back: m.held_back_total.get(),
             },
+            budget: BudgetLevel { level: metrics.budget.level.get(), levels: metrics.budget.levels.get() },
         }
     }
+}
+
+/// Where a stage has run several models, the one that runs now.
+fn engines(metrics: &Metrics) -> BTreeMap<String, Engine> {
+    let mut all = metrics.engines();
+    all.sort_by_key(|(_, m)| m.workers.get());
+    all.into_iter().map(Engine::of).collect()
 }
 
 impl Engine {
@@ -128,6 +145,7 @@ impl Camera {
                 appsink: m.displaced_appsink_total.get(),
                 stopped: m.displaced_stopped_total.get(),
                 off: m.displaced_off_total.get(),
+                stale: m.displaced_stale_total.get(),
             },
             detections: m.detections_total.get(),
             tracks: m.tracks_total.get(),

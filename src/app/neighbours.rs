@@ -14,7 +14,7 @@ use crate::publish::payload::{Message, render_state};
 use crate::publish::states::{CameraHealth, DetectionState, DeviceHealth, State, States};
 use crate::publish::{Incoming, Publisher};
 use crate::runtime::{Clock, random};
-use crate::telemetry::Metrics;
+use crate::telemetry::{Gauge, Metrics};
 use crate::types::{CameraId, Event, Measured};
 
 /// See the head of the file; clones share everything.
@@ -172,10 +172,12 @@ impl Neighbours {
     }
 
     fn healths(&self, measured: Measured) -> Vec<State> {
-        let at = self.0.clock.now();
+        let (at, budget) = (self.0.clock.now(), &self.0.metrics.budget);
+        let number = |gauge: &Gauge| gauge.get().try_into().unwrap_or_default();
         let device = DeviceHealth {
             warmest: measured.hottest.map(|h| (h.sensor, (h.celsius * 1000.0).round() as i64)),
             events_waiting: self.0.metrics.store.waiting.get().try_into().unwrap_or_default(),
+            budget: (number(&budget.level), number(&budget.levels)),
             uptime_secs: at.mono.as_secs(),
             at,
         };

@@ -112,7 +112,8 @@ impl Classifier {
         })
     }
 
-    /// Looks at those tracks of a frame that are due and writes the answers into the book. `now` is the frame's monotonic time.
+    /// Looks at those tracks of a frame that are due and writes the answers into the book, those first that were looked at longest ago, as
+    /// long as `may_look` says so before each look: what is left out is due in the next frame. `now` is the frame's monotonic time.
     ///
     /// # Errors
     /// The first failure, when the frame's planes are too short or the engine fails; the other tracks were looked at all the same.
@@ -122,15 +123,20 @@ impl Classifier {
         seen: &[Track],
         book: &mut LabelBook,
         now: Duration,
+        may_look: &mut dyn FnMut() -> bool,
     ) -> Result<(), ClassifyError> {
         let pace = Pace { interval: self.settings.interval, max_looks: self.settings.max_looks };
+        let is_due = |track: &&Track| self.is_worth_a_look(track) && book.is_due(&self.name, track.id, pace, now);
+        let mut due: Vec<&Track> = seen.iter().filter(is_due).collect();
+        due.sort_by_key(|track| book.last_look(&self.name, track.id));
         let mut done = Ok(());
-        for track in seen {
-            if self.is_worth_a_look(track) && book.is_due(&self.name, track.id, pace, now) {
-                // Noted first: a track whose look fails must not come again with every frame.
-                book.looked(&self.name, track.id, now);
-                done = done.and(self.look(pixels, track, book));
+        for track in due {
+            if !may_look() {
+                break;
             }
+            // Noted first: a track whose look fails must not come again with every frame.
+            book.looked(&self.name, track.id, now);
+            done = done.and(self.look(pixels, track, book));
         }
         done
     }

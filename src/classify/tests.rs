@@ -55,7 +55,7 @@ fn two_heads_label_the_chosen_classes_as_often_as_allowed() {
     let (mut vehicle, mut book, image) = (made.expect("made"), LabelBook::new(), red_square());
     let seen = [track(1, 2, 60.0), track(2, 0, 60.0), track(3, 2, 10.0)];
     for secs in [0, 0, 1, 2] {
-        vehicle.label(&image, &seen, &mut book, at(secs)).expect("looked");
+        vehicle.label(&image, &seen, &mut book, at(secs), &mut || true).expect("looked");
     }
     let labels = book.labels(1);
     let names: Vec<_> = labels.iter().map(|l| (l.name.as_str(), l.votes)).collect();
@@ -69,7 +69,7 @@ fn two_heads_label_the_chosen_classes_as_often_as_allowed() {
 fn a_classifier_with_one_head_and_an_open_batch_works_by_its_manifest_entry_alone() {
     let Some(made) = classifier("what", "efficientnet_lite0", settings(&["person"])) else { return };
     let (mut what, mut book, image) = (made.expect("made"), LabelBook::new(), red_square());
-    what.label(&image, &[track(1, 0, 80.0)], &mut book, at(0)).expect("looked");
+    what.label(&image, &[track(1, 0, 80.0)], &mut book, at(0), &mut || true).expect("looked");
     let labels: Vec<Label> = book.labels(1);
     assert_eq!((labels.len(), labels[0].name.as_str()), (1, "what"));
     assert!(labels[0].confidence > 0.0 && labels[0].confidence <= 1.0);
@@ -132,7 +132,7 @@ fn an_engine_that_takes_codes_is_shown_the_crop() {
     let engine = Box::new(Echo { shape, codes: [0; 16], output: [0.0; 3] });
     let made = Classifier::new("paint", engine, &card, settings(&["car"]), &detector_classes());
     let (mut paint, mut book, image) = (made.expect("made"), LabelBook::new(), red_square());
-    paint.label(&image, &[track(1, 2, 60.0)], &mut book, at(0)).expect("looked");
+    paint.label(&image, &[track(1, 2, 60.0)], &mut book, at(0), &mut || true).expect("looked");
     let labels = book.labels(1);
     assert_eq!(labels.iter().map(|l| l.value.as_str()).collect::<Vec<_>>(), ["red"]);
 }
@@ -142,7 +142,7 @@ fn a_lost_track_is_not_looked_at() {
     let Some(made) = classifier("vehicle", "vehicle_attributes_0039", settings(&["car"])) else { return };
     let (mut vehicle, mut book, image) = (made.expect("made"), LabelBook::new(), red_square());
     let lost = Track { lost_frames: 1, ..track(1, 2, 60.0) };
-    vehicle.label(&image, &[lost], &mut book, at(0)).expect("nothing to do");
+    vehicle.label(&image, &[lost], &mut book, at(0), &mut || true).expect("nothing to do");
     assert!(book.is_empty());
 }
 
@@ -175,4 +175,21 @@ fn the_likeliest_class_is_found_among_odd_values() {
     assert_eq!(likeliest(&[f32::NAN], Activation::None), None);
     let (class, p) = likeliest(&[1000.0, 1000.0, -1000.0], Activation::Softmax).expect("a class");
     assert_eq!((class, p), (0, 0.5));
+}
+
+#[test]
+fn where_there_is_no_time_for_all_tracks_each_has_its_look_in_turn() {
+    let Some(made) = classifier("vehicle", "vehicle_attributes_0039", settings(&["car"])) else { return };
+    let (mut vehicle, mut book, image) = (made.expect("made"), LabelBook::new(), red_square());
+    let seen: Vec<_> = (1..=5).map(|id| track(id, 2, 60.0)).collect();
+    let mut looked_at = |secs: u64, most: usize| {
+        let mut left = most;
+        let mut may_look = || left.checked_sub(1).map(|less| left = less).is_some();
+        vehicle.label(&image, &seen, &mut book, at(secs), &mut may_look).expect("looked");
+        seen.iter().map(|t| book.labels(t.id).first().map_or(0, |l| l.votes)).collect::<Vec<_>>()
+    };
+    assert_eq!(looked_at(0, 2), [1, 1, 0, 0, 0]);
+    assert_eq!(looked_at(1, 2), [1, 1, 1, 1, 0], "though the first two are due again");
+    assert_eq!(looked_at(2, 2), [2, 1, 1, 1, 1]);
+    assert_eq!(looked_at(3, 9), [2, 2, 2, 2, 2]);
 }

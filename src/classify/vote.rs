@@ -57,6 +57,11 @@ impl LabelBook {
         !is_early && !is_enough
     }
 
+    /// When this classifier looked at this track last; None before its first look.
+    pub fn last_look(&self, classifier: &str, track: TrackId) -> Option<Duration> {
+        Some(self.tracks.get(&track)?.looks.get(classifier)?.last)
+    }
+
     /// Writes down that this classifier looked at this track.
     pub fn looked(&mut self, classifier: &Arc<str>, track: TrackId, now: Duration) {
         let looks = &mut self.tracks.entry(track).or_default().looks;

@@ -1,4 +1,5 @@
-//! `peregrine bench`: how fast an engine runs a model here, alone, without pictures or pipeline.
+//! `peregrine bench`: how fast an engine runs a model here, alone, without pictures or pipeline. With `--cameras` it is `capacity`'s
+//! measurement for given counts.
 
 use std::fmt::Write as _;
 use std::str::FromStr;
@@ -8,10 +9,10 @@ use clap::Args as ClapArgs;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 
-use super::Failure;
 use super::layers::{self, Share};
 use super::model_choice::ModelChoice;
 use super::output::say;
+use super::{Failure, capacity};
 use crate::infer::{Engine, Explanation, Focus, Kind};
 use crate::runtime::{Clock, environment};
 
@@ -32,7 +33,13 @@ pub(super) struct Args {
     /// Inputs of one run: a number, or a range such as 1..8, each of which is measured
     #[arg(long, value_name = "N|1..N", default_value = "1")]
     batch: Batches,
-    /// How long each batch is measured
+    /// Instead of the model alone, measures the way from a camera's ring to its result under the load of so many cameras
+    #[arg(long, value_name = "N|1..N", conflicts_with_all = ["whole", "layers", "explain"])]
+    cameras: Option<Batches>,
+    /// Frames a second of each of these cameras [default: 5]
+    #[arg(long, value_name = "N", value_parser = capacity::rate, requires = "cameras")]
+    fps: Option<f64>,
+    /// How long each batch, or each count of cameras, is measured
     #[arg(long, value_name = "S", default_value = "5", value_parser = seconds)]
     seconds: Duration,
     /// Of a detector, the whole output tensor is computed, as other runtimes do; else only what the daemon would read of it
@@ -70,7 +77,7 @@ impl FromStr for Batches {
     }
 }
 
-fn seconds(text: &str) -> Result<Duration, String> {
+pub(super) fn seconds(text: &str) -> Result<Duration, String> {
     let secs = text.parse::<f64>().ok().filter(|s| *s > 0.0 && *s <= 3600.0);
     secs.map(Duration::from_secs_f64).ok_or_else(|| "needed is a number of seconds above 0, at most 3600".to_owned())
 }
@@ -113,6 +120,10 @@ struct Latency {
 }
 
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
+    if let Some(Batches { first, last }) = args.cameras {
+        let asked = capacity::Counts { fps: args.fps, each: args.seconds, json: args.json };
+        return capacity::at(&args.choice.config(args.batch.last)?, first..=last, &asked);
+    }
     let (card, mut engine) = args.choice.open(args.batch.last)?;
     let threads = args.choice.threads();
     if card.kind == Kind::Detector && !args.whole {

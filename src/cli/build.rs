@@ -54,16 +54,17 @@ pub(super) fn run(args: &Args, models_dir: &Path) -> Result<(), Failure> {
 
 /// Every model on every GPU that the configuration names.
 fn of_config(config: &Config) -> Result<(), Failure> {
-    let classifiers = config.classify.values().map(|c| (&c.model, c.engine));
+    let classifiers = config.classify.values().map(|c| (&c.model, c.engine, 1));
     let uses_gpu = |engine| matches!(engine, EngineChoice::Auto | EngineChoice::Tensorrt);
-    for (model, engine) in std::iter::once((&config.detect.model, config.detect.engine)).chain(classifiers) {
+    let detector = (&config.detect.model, config.detect.engine, config.schedule.max_batch);
+    for (model, engine, max_batch) in std::iter::once(detector).chain(classifiers) {
         let card = catalog::card(model, &config.paths.models).map_err(config_failure)?;
         if !uses_gpu(engine) {
             say(&format!("{}: runs on the CPU by this configuration, nothing to build\n", card.name))?;
             continue;
         }
         for device in &config.tensorrt.devices {
-            build(&card, Gpu::of(config, *device), 1)?;
+            build(&card, Gpu::of(config, *device), max_batch)?;
         }
     }
     Ok(())

@@ -121,6 +121,9 @@ fn text(stored: &Stored) -> String {
         What::Crowd { count, .. } | What::CrowdEnd { count, .. } => line += &format!(" {count}"),
         What::AlertRaised { reason, .. } | What::AlertCleared { reason, .. } => line += &format!(": {reason}"),
         What::Lost { count, alerts, reason } => line += &format!("{count}, alerts among them {alerts}: {reason}"),
+        What::BudgetStep { level, levels, rung, step, reason, .. } => {
+            line += &format!("{} to {level} of {levels}, {rung}: {reason}", step.as_str())
+        }
         _ => {}
     }
     if let Some(who) = &event.subject {

@@ -7,6 +7,7 @@ use clap::{Parser, Subcommand};
 mod bench;
 mod build;
 mod calibrate;
+mod capacity;
 mod check;
 mod configuration;
 mod detect;
@@ -19,6 +20,7 @@ mod output;
 mod pictures;
 mod probe;
 mod progress;
+mod readings;
 mod replay;
 mod run;
 mod table;
@@ -45,6 +47,7 @@ enum Command {
     Bench(bench::Args),
     Model(model::Args),
     Events(events::Args),
+    Capacity(Box<capacity::Args>),
 }
 
 /// Parses the arguments, runs the command, tells what went wrong.
@@ -63,5 +66,6 @@ pub fn main() -> ExitCode {
         Command::Bench(args) => bench::run(&args),
         Command::Model(args) => model::run(&args),
         Command::Events(args) => events::run(&args),
+        Command::Capacity(args) => capacity::run(&args),
     })
 }

@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::{Failure, progress};
-use crate::config::{self, EngineChoice, Precision};
+use super::{Failure, configuration, progress};
+use crate::config::{self, Config, EngineChoice, Precision};
 use crate::infer::{self, CatalogError, Engine, ModelCard, catalog};
 use crate::runtime::{Clock, environment};
 
@@ -21,6 +21,11 @@ pub(super) struct ModelsDir {
 }
 
 impl ModelsDir {
+    /// Whether somebody said where they lie.
+    pub(super) fn is_named(&self) -> bool {
+        self.models.is_some() || environment::var("PEREGRINE_MODELS").is_some()
+    }
+
     pub(super) fn path(&self) -> PathBuf {
         let set = self.models.clone().or_else(|| environment::var("PEREGRINE_MODELS").map(PathBuf::from));
         set.unwrap_or_else(|| PathBuf::from(MODELS_DIR))
@@ -46,11 +51,16 @@ pub(super) struct GpuChoice {
 
 impl GpuChoice {
     pub(super) fn gpu(&self) -> infer::Gpu {
+        infer::Gpu { device: self.device, settings: self.settings(), ..infer::Gpu::default() }.keeping(&self.state())
+    }
+
+    fn settings(&self) -> config::Tensorrt {
+        config::Tensorrt { devices: vec![self.device], precision: self.precision, ..config::Tensorrt::default() }
+    }
+
+    fn state(&self) -> PathBuf {
         let set = self.state.clone().or_else(|| environment::var("PEREGRINE_STATE").map(PathBuf::from));
-        let state = set.unwrap_or_else(|| PathBuf::from(STATE_DIR));
-        let settings =
-            config::Tensorrt { devices: vec![self.device], precision: self.precision, ..config::Tensorrt::default() };
-        infer::Gpu { device: self.device, settings, ..infer::Gpu::default() }.keeping(&state)
+        set.unwrap_or_else(|| PathBuf::from(STATE_DIR))
     }
 }
 
@@ -77,6 +87,18 @@ impl ModelChoice {
         self.threads.map_or_else(environment::processors, usize::from)
     }
 
+    /// The configuration of a daemon that detects with it and has nothing else to do.
+    pub(super) fn config(&self, max_batch: usize) -> Result<Config, Failure> {
+        let mut config = configuration::defaults()?;
+        config.paths = config::Paths { models: self.dir.path(), state: self.gpu.state() };
+        config.tensorrt = self.gpu.settings();
+        config.detect.model.clone_from(&self.model);
+        config.detect.engine = self.engine;
+        config.detect.threads = self.threads();
+        config.schedule.max_batch = max_batch;
+        Ok(config)
+    }
+
     /// Finds the model and loads it; what had to be guessed about it is said on stderr.
     #[allow(clippy::print_stderr, reason = "a remark for whoever typed the command")]
     pub(super) fn open(&self, max_batch: usize) -> Result<(ModelCard, Box<dyn Engine>), Failure> {
@@ -87,6 +109,7 @@ impl ModelChoice {
         let options = infer::Options {
             threads: self.threads(),
             max_batch,
+            one_on_cpu: false,
             gpu: self.gpu.gpu(),
             progress: progress::building(Clock::start()),
             // What is measured is the engine that was asked for, not one that stands in.

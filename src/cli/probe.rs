@@ -4,14 +4,24 @@
 //! gathered here.
 
 use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::sync_channel;
+use std::time::Duration;
 
 use serde::Serialize;
 
-use super::Failure;
 use super::output::say;
-use crate::monitor::{self, Sensor};
-use crate::runtime::environment;
+use super::{Failure, configuration, readings};
+use crate::config::Secrets;
+use crate::monitor::{Board, Sensor, Sensors};
+use crate::runtime::{Clock, Worker, environment, threads};
+use crate::types::Readings;
 use crate::{infer, ingest};
+
+/// Counters of load move a hundred times a second.
+const BETWEEN_LOOKS: Duration = Duration::from_millis(200);
+/// Sensors answer within milliseconds, all but those on a slow bus; one that hangs does so for ever.
+const ANSWER_WITHIN: Duration = Duration::from_secs(5);
 
 /// Shows what this device offers: engines, decoders, sensors, processor features.
 #[derive(Debug, clap::Args)]
@@ -19,6 +29,12 @@ pub(super) struct Args {
     /// One JSON object.
     #[arg(long)]
     json: bool,
+    /// A configuration whose `[monitor] ignore_sensors` is shown.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Reads the sensors of a tree that was recorded on another board: the folder that holds its sys, proc, etc, var and dev.
+    #[arg(long, hide = true, value_name = "DIR", default_value = "/")]
+    root: PathBuf,
 }
 
 /// Something that a stage can use, or not.
@@ -39,6 +55,10 @@ pub(super) struct ProbeReport {
     pub version: &'static str,
     /// The board, where the firmware names it.
     pub board: Option<String>,
+    /// Its chip, as the device tree names it.
+    pub chip: Option<String>,
+    /// NVIDIA's release of Linux for Tegra.
+    pub l4t: Option<String>,
     /// The processor.
     pub cpu: Cpu,
     /// Memory in bytes.
@@ -49,6 +69,10 @@ pub(super) struct ProbeReport {
     pub decoders: Vec<Offer>,
     /// Temperature sensors.
     pub sensors: Vec<Sensor>,
+    /// What all sensors say.
+    pub readings: Readings,
+    /// What they do not.
+    pub notes: Vec<String>,
 }
 
 /// The processor.
@@ -67,9 +91,11 @@ pub(super) struct Cpu {
 /// Runs the command.
 ///
 /// # Errors
-/// When the report cannot be written.
+/// When the report cannot be written, or the configuration not be read.
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
-    let report = report();
+    let loaded = args.config.as_ref().map(|file| configuration::load(file, Secrets::None)).transpose()?;
+    let ignored = loaded.map(|loaded| loaded.config.monitor.ignore_sensors).unwrap_or_default();
+    let report = report(&args.root, &ignored, ANSWER_WITHIN);
     if args.json {
         let json = serde_json::to_string_pretty(&report).map_err(|e| Failure::Bug(e.to_string()))?;
         say(&(json + "\n"))
@@ -78,21 +104,58 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     }
 }
 
-fn report() -> ProbeReport {
+/// What sensors say.
+#[derive(Debug, Default)]
+struct Looked {
+    sensors: Vec<Sensor>,
+    readings: Readings,
+    notes: Vec<String>,
+}
+
+/// On a thread of its own, which is left alone where a sensor hangs: what is known besides is worth telling.
+fn looked(mut sensors: Sensors, at_most: Duration) -> Looked {
+    let (at, (say, answer)) = (sensors.at(), sync_channel(1));
+    let body = move || {
+        let clock = Clock::start();
+        // Load, and the power of a PC, are of the time between two looks.
+        sensors.look(clock.mono());
+        threads::pause(BETWEEN_LOOKS);
+        let readings = sensors.look(clock.mono());
+        // Who asked may have given up.
+        let _ = say.send(Looked { sensors: sensors.temperatures(), readings, notes: sensors.notes() });
+    };
+    let why = match Worker::spawn("probe", body) {
+        Ok(_) => match answer.recv_timeout(at_most) {
+            Ok(looked) => return looked,
+            Err(_) => format!("one of {} did not answer within {} s", at.kind(), at_most.as_secs_f64()),
+        },
+        Err(e) => e.to_string(),
+    };
+    Looked { notes: vec![format!("sensors: nothing can be told of them: {why}")], ..Looked::default() }
+}
+
+fn report(root: &Path, ignored: &[String], at_most: Duration) -> ProbeReport {
+    let sensors = Sensors::new(root, root.to_owned()).ignoring(ignored);
+    let Board { model, chip, l4t } = sensors.board();
     let (engines, decoders) = of_stages();
+    let Looked { sensors, readings, notes } = looked(sensors, at_most);
     ProbeReport {
         version: env!("CARGO_PKG_VERSION"),
-        board: environment::board_name(),
+        board: model,
+        chip,
+        l4t,
         cpu: Cpu {
             name: environment::processor_name(),
             arch: std::env::consts::ARCH,
             processors: environment::processors(),
             features: cpu_features(),
         },
-        memory_bytes: environment::memory_bytes(),
+        memory_bytes: readings.memory.map(|memory| memory.total_bytes),
         engines,
         decoders,
-        sensors: monitor::sensors(),
+        sensors,
+        readings,
+        notes,
     }
 }
 
@@ -169,7 +232,14 @@ fn table(report: &ProbeReport) -> String {
     }
     for sensor in &report.sensors {
         let value = sensor.millicelsius.map_or_else(|| "no value".to_owned(), |m| format!("{:.1} °C", m as f64 * 1e-3));
-        row("sensor", &format!("{:<22}{value}", sensor.name));
+        let ignored = if sensor.ignored { ", ignored" } else { "" };
+        row("sensor", &format!("{:<22}{value}{ignored}", sensor.name));
+    }
+    for (what, value) in readings::rows(&report.readings) {
+        row(what, &value);
+    }
+    for note in &report.notes {
+        row("note", note);
     }
     out
 }
@@ -180,14 +250,29 @@ mod tests {
 
     #[test]
     fn the_table_shows_what_is_there_and_what_is_not() {
-        let mut report = report();
+        let mut report = report(Path::new("/nonexistent"), &[], ANSWER_WITHIN);
         report.engines = vec![Offer { name: "tract".to_owned(), available: true, detail: "0.23".to_owned() }];
         report.decoders =
             vec![Offer { name: "nvv4l2decoder".to_owned(), available: false, detail: "absent".to_owned() }];
-        report.sensors = vec![Sensor { name: "cpu-thermal".to_owned(), millicelsius: Some(48_312) }];
+        report.sensors = vec![
+            Sensor { name: "cpu-thermal".to_owned(), millicelsius: Some(48_312), ignored: false },
+            Sensor { name: "nct6775/AUXTIN0".to_owned(), millicelsius: Some(127_000), ignored: true },
+        ];
         let table = table(&report);
-        for part in ["engine      yes  tract", "decoder     no   nvv4l2decoder", "48.3 °C"] {
+        for part in ["engine      yes  tract", "decoder     no   nvv4l2decoder", "48.3 °C\n", "127.0 °C, ignored\n"] {
             assert!(table.contains(part), "{part:?} is missing:\n{table}");
         }
+    }
+
+    #[test]
+    fn a_sensor_that_hangs_keeps_nobody_from_hearing_of_the_rest() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let zone = dir.path().join("sys/class/thermal/thermal_zone0");
+        std::fs::create_dir_all(&zone).expect("made");
+        let made = std::process::Command::new("mkfifo").arg(zone.join("temp")).status().expect("mkfifo runs");
+        assert!(made.success());
+        let report = report(dir.path(), &[], Duration::from_millis(200));
+        assert!(!report.version.is_empty() && report.readings == Readings::default());
+        assert!(report.notes[0].contains("one of temperature did not answer within 0.2 s"), "{:?}", report.notes);
     }
 }

@@ -17,7 +17,7 @@ use crate::pipeline::{Board, Loading, Replay, ReplayError, Step};
 use crate::pixels::Cover;
 use crate::publish::{Message, pace::Pace, payload};
 use crate::runtime::Clock;
-use crate::telemetry::{Metrics, logging};
+use crate::telemetry::{CameraMetrics, Metrics, logging};
 use crate::types::{Event, Frame, Report, Stored, TrackEvent, TrackPhase};
 
 /// Send a recorded clip through the whole pipeline: every frame, no drop, as fast as the models go. What would be published is written as
@@ -89,10 +89,23 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     bar.finish_and_clear();
     let took = clock.mono().saturating_sub(began);
     let frames = listener.finish()?;
+    if config.attend.enabled {
+        say_how_many(&metrics.camera(&args.camera), frames);
+    }
     if args.timings {
         table::stages(&metrics.stages, frames, took);
     }
     Ok(())
+}
+
+#[allow(clippy::print_stderr, reason = "a remark for whoever typed the command")]
+fn say_how_many(counted: &CameraMetrics, frames: u64) {
+    let (looked, coasted) = (counted.frames_analysed_total.get(), counted.frames_coasted_total.get());
+    let same = counted.frames_same_total.get();
+    let saved = frames as f64 / looked.max(1) as f64;
+    eprintln!(
+        "{frames} frames: {looked} inferred (1 in {saved:.2}), {coasted} carried on, {same} the same as the one before"
+    );
 }
 
 /// An output that is the clip, or another output, would destroy it before it is read.

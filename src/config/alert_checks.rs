@@ -15,7 +15,7 @@ const WITHIN: Duration = Duration::from_secs(60);
 
 /// Events that tell how many there are, by themselves.
 pub(super) fn tells_a_number(kind: &str) -> bool {
-    matches!(kind, "occupancy" | "crowd" | "crowd_end" | "count" | "lost")
+    matches!(kind, "occupancy" | "crowd" | "crowd_end" | "count" | "lost" | "budget_step")
 }
 
 pub(super) fn on_event(section: &str, kind: &str, typed: &AlertFile, r: &mut Resolver<'_>) -> OnEvent {

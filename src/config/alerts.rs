@@ -24,7 +24,7 @@ const COOLDOWN: Duration = Duration::from_secs(30);
 #[serde(deny_unknown_fields)]
 pub struct AlertFile {
     /// The event that raises it: "entered", "left", "dwell", "crossed", "occupancy", "crowd", "count", "appeared", "gone", "stopped",
-    /// "moving", "dwell_end", "crowd_end" or "lost". Either this or `system` must be set.
+    /// "moving", "dwell_end", "crowd_end", "lost" or "budget_step". Either this or `system` must be set.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(extend("examples" = ["entered"]))]
     pub on: Option<String>,

@@ -84,6 +84,9 @@ impl Resolver<'_> {
             codec: c.codec,
             size_px,
             fps: c.fps,
+            detect_fps: c.detect_fps,
+            priority: c.priority.unwrap_or_default(),
+            max_age: c.max_age_ms.map(Duration::from_millis),
             enabled: c.enabled.unwrap_or(true),
             appearances: c.appearances.unwrap_or(false),
             stopped: c.stopped_secs.and_then(super::zones::seconds),
@@ -110,6 +113,12 @@ impl Resolver<'_> {
         ];
         for (name, _, _, owner) in keys.iter().filter(|(_, set, used, _)| *set && !used) {
             self.warn(&format!("{section}.{name}"), &format!("has no effect: it is for {owner}"));
+        }
+        if let (true, Some(wanted), Some(sent)) = (asked, c.detect_fps, c.fps)
+            && wanted > f64::from(sent)
+        {
+            let why = format!("has no effect: the camera is asked for {sent} frames a second only");
+            self.warn(&format!("{section}.detect_fps"), &why);
         }
     }
 }

@@ -48,7 +48,9 @@ fn restart_needed(old: &Config, new: &Config) -> Vec<&'static str> {
         ("mqtt", old.mqtt != new.mqtt),
         ("publish", old.publish != new.publish),
         ("ingest", old.ingest != new.ingest),
+        ("schedule", old.schedule != new.schedule),
         ("detect", old.detect != new.detect),
+        ("attend", old.attend != new.attend),
         ("tensorrt", old.tensorrt != new.tensorrt),
         ("track", old.track != new.track),
         ("classify", old.classify != new.classify),
@@ -58,6 +60,7 @@ fn restart_needed(old: &Config, new: &Config) -> Vec<&'static str> {
         ("homeassistant", old.homeassistant != new.homeassistant),
         ("onvif", old.onvif != new.onvif),
         ("commands", old.commands != new.commands),
+        ("monitor", old.monitor != new.monitor),
         ("api", old.api != new.api),
         ("log", old.log != new.log),
     ];

@@ -9,9 +9,13 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::alerts::AlertFile;
+use super::attend::AttendFile;
+use super::budget::BudgetFile;
 use super::commands::CommandsFile;
 use super::integrations::{HomeAssistantFile, OnvifFile};
 use super::masks::{MaskFile, SnapshotsFile};
+use super::monitor::MonitorFile;
+use super::schedule::{Priority, ScheduleFile};
 use super::store::StoreFile;
 use super::zones::{LineFile, ZoneFile};
 use super::{Codec, EngineChoice, MqttVersion, Nvmm, Precision, Transport};
@@ -44,9 +48,15 @@ pub struct ConfigFile {
     /// When a camera counts as stuck, and how it is opened again.
     #[serde(default)]
     pub ingest: IngestFile,
+    /// How cameras share the engine.
+    #[serde(default)]
+    pub schedule: ScheduleFile,
     /// The detector.
     #[serde(default)]
     pub detect: DetectFile,
+    /// Which frames the detector looks at.
+    #[serde(default)]
+    pub attend: AttendFile,
     /// How TensorRT runs models, where an engine is "tensorrt" or "auto" and there is an NVIDIA GPU.
     #[serde(default)]
     pub tensorrt: TensorrtFile,
@@ -65,6 +75,9 @@ pub struct ConfigFile {
     #[serde(default)]
     #[schemars(extend("propertyNames" = {"pattern": NAME_PATTERN}))]
     pub alert: BTreeMap<String, AlertFile>,
+    /// What the device may use, and what it gives up to keep to that.
+    #[serde(default)]
+    pub budget: BudgetFile,
     /// Events on disk.
     #[serde(default)]
     pub store: StoreFile,
@@ -80,6 +93,9 @@ pub struct ConfigFile {
     /// Orders over MQTT.
     #[serde(default)]
     pub commands: CommandsFile,
+    /// Sensors of the board: power, heat, load.
+    #[serde(default)]
+    pub monitor: MonitorFile,
     /// The HTTP server for health, metrics and statistics.
     #[serde(default)]
     pub api: ApiFile,
@@ -203,6 +219,11 @@ pub struct IngestFile {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 64))]
     pub ring_capacity: Option<u64>,
+    /// Cameras whose pipelines are built at once; each makes room for the next 10 ms after its pipeline stands, answered or not. Opening is
+    /// paced by that; how many wait for their answers is not bounded.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 256))]
+    pub connects_at_once: Option<u64>,
     /// Whether frames of NVIDIA's decoder stay in its own memory, where TensorRT reads them. "auto" does so where everything that it takes
     /// is there.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -366,6 +387,18 @@ pub struct CameraFile {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 240), extend("examples" = [15]))]
     pub fps: Option<u32>,
+    /// Frames a second that are looked at; as many as come, as far as the engine can, if not set.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0.1, max = 240.0), extend("examples" = [5.0]))]
+    pub detect_fps: Option<f64>,
+    /// How much of the engine the camera may claim when there is too little for all: "high" 50 parts, "medium" 30, "low" 20. What it does
+    /// not use goes to the others.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub priority: Option<Priority>,
+    /// Milliseconds after which a frame that was not looked at yet is dropped, and counted; no limit if not set.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 10, max = 60_000), extend("examples" = [500]))]
+    pub max_age_ms: Option<u64>,
     /// False keeps the section but opens nothing.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub enabled: Option<bool>,

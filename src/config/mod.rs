@@ -14,6 +14,8 @@ mod alert_checks;
 #[cfg(test)]
 mod alert_tests;
 mod alerts;
+mod attend;
+mod budget;
 mod cameras;
 mod commands;
 mod diff;
@@ -23,11 +25,13 @@ mod integrations;
 mod load;
 mod login;
 mod masks;
+mod monitor;
 mod outline;
 mod profile;
 mod redact;
 mod render;
 mod resolve;
+mod schedule;
 mod schema;
 mod store;
 #[cfg(test)]
@@ -36,6 +40,8 @@ mod walk;
 mod zones;
 
 pub use alerts::{Alert, Between, Cause, Clear, OnEvent, OnSystem, SystemKind};
+pub use attend::Attend;
+pub use budget::{Budget, MaySet, Saving};
 pub use commands::{CommandName, Commands};
 pub use diff::{Changes, diff};
 pub use error::{ConfigError, ConfigErrors};
@@ -43,9 +49,11 @@ pub use file::ConfigFile;
 pub use integrations::{HomeAssistant, Onvif};
 pub use load::{Loaded, defaults, load};
 pub use masks::{Mask, Snapshots, SnapshotsMqtt};
+pub use monitor::Monitor;
 pub use redact::redacted;
 pub use render::{json_schema, reference, render};
 pub use resolve::{Secrets, Surroundings};
+pub use schedule::{Priority, Schedule};
 pub use store::Store;
 pub use zones::{Anchor, Crowd, Line, Zone};
 
@@ -62,8 +70,12 @@ pub struct Config {
     pub publish: Publish,
     /// `[ingest]`
     pub ingest: Ingest,
+    /// `[schedule]`
+    pub schedule: Schedule,
     /// `[detect]`
     pub detect: Detect,
+    /// `[attend]`
+    pub attend: Attend,
     /// `[tensorrt]`
     pub tensorrt: Tensorrt,
     /// `[track]`
@@ -74,6 +86,8 @@ pub struct Config {
     pub cameras: BTreeMap<String, Camera>,
     /// `[alert.NAME]`, by name
     pub alerts: BTreeMap<String, Alert>,
+    /// `[budget]`
+    pub budget: Budget,
     /// `[store]`
     pub store: Store,
     /// `[snapshots]`
@@ -84,6 +98,8 @@ pub struct Config {
     pub onvif: Onvif,
     /// `[commands]`
     pub commands: Commands,
+    /// `[monitor]`
+    pub monitor: Monitor,
     /// `[api]`
     pub api: Api,
     /// `[log]`
@@ -213,6 +229,8 @@ pub struct Ingest {
     pub auth_backoff_max: Duration,
     /// Frames that a camera's ring keeps.
     pub ring_capacity: usize,
+    /// Cameras that are opened at once.
+    pub connects_at_once: usize,
     /// Whether frames may stay in memory of the video hardware.
     pub nvmm: Nvmm,
 }
@@ -424,6 +442,12 @@ pub struct Camera {
     pub size_px: Option<(u32, u32)>,
     /// Asked of V4L2, CSI and test sources.
     pub fps: Option<u32>,
+    /// Frames a second to look at; None looks at as many as come.
+    pub detect_fps: Option<f64>,
+    /// How much of the engine it may claim when there is too little for all.
+    pub priority: Priority,
+    /// A frame older than this is not looked at; None has no limit.
+    pub max_age: Option<Duration>,
     /// False keeps the section but opens nothing.
     pub enabled: bool,
     /// Whether it is told that a track appeared, and that it is gone.
@@ -446,6 +470,9 @@ impl Camera {
             codec: None,
             size_px: None,
             fps: None,
+            detect_fps: None,
+            priority: Priority::default(),
+            max_age: None,
             enabled: true,
             appearances: false,
             stopped: None,

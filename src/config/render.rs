@@ -102,6 +102,7 @@ pub(super) fn typed(config: &Config, show: Show) -> ConfigFile {
             track_updates_hz: Some(config.publish.track_updates_hz),
         },
         ingest: ingest(&config.ingest),
+        schedule: config.schedule.typed(),
         detect: DetectFile {
             model: Some(config.detect.model.clone()),
             engine: Some(config.detect.engine),
@@ -110,6 +111,7 @@ pub(super) fn typed(config: &Config, show: Show) -> ConfigFile {
             nms_iou: config.detect.nms_iou.map(decimal),
             classes: Some(config.detect.classes.clone()),
         },
+        attend: config.attend.typed(),
         tensorrt: tensorrt(&config.tensorrt),
         track: TrackFile {
             max_age_frames: Some(config.track.max_age_frames),
@@ -119,11 +121,13 @@ pub(super) fn typed(config: &Config, show: Show) -> ConfigFile {
         classify: config.classify.iter().map(|(n, c)| (n.clone(), classify(c))).collect(),
         camera: config.cameras.iter().map(|(n, c)| (n.clone(), camera(c, show))).collect(),
         alert: config.alerts.iter().map(|(n, a)| (n.clone(), a.typed())).collect(),
+        budget: config.budget.typed(),
         store: config.store.typed(),
         snapshots: config.snapshots.typed(),
         homeassistant: config.homeassistant.typed(),
         onvif: config.onvif.typed(),
         commands: config.commands.typed(),
+        monitor: config.monitor.typed(),
         api: ApiFile { enabled: Some(config.api.enabled), listen: Some(config.api.listen.to_string()) },
         log: LogFile { level: Some(level(config.log.level)) },
     }
@@ -157,6 +161,7 @@ fn ingest(i: &Ingest) -> IngestFile {
         backoff_max_ms: Some(ms(i.backoff_max)),
         auth_backoff_max_ms: Some(ms(i.auth_backoff_max)),
         ring_capacity: Some(i.ring_capacity as u64),
+        connects_at_once: Some(i.connects_at_once as u64),
         nvmm: Some(i.nvmm),
     }
 }
@@ -191,6 +196,9 @@ fn camera(c: &Camera, show: Show) -> CameraFile {
         width: c.size_px.map(|(w, _)| w),
         height: c.size_px.map(|(_, h)| h),
         fps: c.fps,
+        detect_fps: c.detect_fps,
+        priority: Some(c.priority),
+        max_age_ms: c.max_age.map(ms),
         enabled: Some(c.enabled),
         appearances: Some(c.appearances),
         stopped_secs: c.stopped.map(|d| d.as_secs_f64()),

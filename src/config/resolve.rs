@@ -15,8 +15,9 @@ use super::file::{ClassifyFile, ConfigFile, IngestFile, LogLevel, MqttFile, Tens
 use super::login::LoginKeys;
 use super::walk::{did_you_mean, is_name};
 use super::{
-    Alert, Api, Classify, ClientCert, Commands, Config, Detect, Device, EngineChoice, HomeAssistant, Ingest, Log, Mqtt,
-    MqttVersion, Nvmm, Onvif, Paths, Publish, Snapshots, Store, Tensorrt, Tls, Track,
+    Alert, Api, Attend, Budget, Classify, ClientCert, Commands, Config, Detect, Device, EngineChoice, HomeAssistant,
+    Ingest, Log, Monitor, Mqtt, MqttVersion, Nvmm, Onvif, Paths, Publish, Schedule, Snapshots, Store, Tensorrt, Tls,
+    Track,
 };
 
 /// What the file does not say about the device that it is read on.
@@ -70,6 +71,7 @@ pub(super) fn resolve(file: &ConfigFile, around: &Surroundings, read: ReadSecret
             track_updates_hz: file.publish.track_updates_hz.unwrap_or(1.0),
         },
         ingest: r.ingest(&file.ingest),
+        schedule: Schedule::resolve("schedule", &file.schedule, &mut r),
         detect: Detect {
             model: r.model(file.detect.model.as_deref().unwrap_or("yolov8n_640"), "detect.model"),
             engine: file.detect.engine.unwrap_or(EngineChoice::Auto),
@@ -81,6 +83,7 @@ pub(super) fn resolve(file: &ConfigFile, around: &Surroundings, read: ReadSecret
             nms_iou: file.detect.nms_iou.map(|v| v as f32),
             classes: file.detect.classes.clone().unwrap_or_default(),
         },
+        attend: Attend::resolve("attend", &file.attend, &mut r),
         tensorrt: r.tensorrt(&file.tensorrt),
         track: Track {
             max_age_frames: file.track.max_age_frames.unwrap_or(10),
@@ -90,11 +93,13 @@ pub(super) fn resolve(file: &ConfigFile, around: &Surroundings, read: ReadSecret
         classify: file.classify.iter().map(|(name, c)| (name.clone(), r.classify(name, c))).collect(),
         cameras: r.cameras(&file.camera),
         alerts: r.named("alert", &file.alert, Alert::resolve),
+        budget: Budget::resolve("budget", &file.budget, &mut r),
         store: Store::resolve("store", &file.store, &mut r),
         snapshots: Snapshots::resolve("snapshots", &file.snapshots, &mut r),
         homeassistant: HomeAssistant::resolve("homeassistant", &file.homeassistant, &mut r),
         onvif: Onvif::resolve("onvif", &file.onvif, &mut r),
         commands: Commands::resolve("commands", &file.commands, &mut r),
+        monitor: Monitor::resolve("monitor", &file.monitor, &mut r),
         api: Api { enabled: file.api.enabled.unwrap_or(true), listen: r.listen(file.api.listen.as_deref()) },
         log: Log { level: level(file.log.level.unwrap_or(LogLevel::Info)) },
     };
@@ -232,6 +237,7 @@ impl Resolver<'_> {
             backoff_max: ms(i.backoff_max_ms, 10_000),
             auth_backoff_max: ms(i.auth_backoff_max_ms, 60_000),
             ring_capacity: count(i.ring_capacity.unwrap_or(1)),
+            connects_at_once: count(i.connects_at_once.unwrap_or(8)),
             nvmm: i.nvmm.unwrap_or(Nvmm::Auto),
         };
         let least = ingest.backoff_min.as_millis();

@@ -157,6 +157,39 @@ fn a_command_that_uses_no_secret_does_not_ask_for_one() {
 }
 
 #[test]
+fn a_camera_says_how_often_it_is_looked_at_and_how_much_of_the_engine_it_may_claim() {
+    let loaded = resolved(concat!(
+        "[schedule]\nwindow_ms = 0\nmax_batch = 4\ntarget_p95_ms = 80\n",
+        "[camera.gate]\nsource = \"test:\"\nfps = 10\ndetect_fps = 2.5\npriority = \"high\"\nmax_age_ms = 300\n",
+        "[camera.yard]\nsource = \"test:\"\nfps = 5\ndetect_fps = 6\n",
+    ));
+    let (schedule, gate) = (&loaded.config.schedule, &loaded.config.cameras["gate"]);
+    assert_eq!((schedule.window, schedule.max_batch), (Duration::ZERO, 4));
+    assert_eq!(schedule.target_p95, Duration::from_millis(80));
+    assert_eq!((gate.detect_fps, gate.priority), (Some(2.5), Priority::High));
+    assert_eq!(gate.max_age, Some(Duration::from_millis(300)));
+    let yard = &loaded.config.cameras["yard"];
+    assert_eq!((yard.priority, yard.max_age), (Priority::Medium, None));
+    assert_eq!(loaded.warnings.len(), 1, "{:?}", loaded.warnings);
+    assert!(loaded.warnings[0].starts_with("camera.yard.detect_fps: has no effect"), "{:?}", loaded.warnings);
+    let told = refused(concat!(
+        "[schedule]\nwindow_ms = 11\nmax_batch = 0\n",
+        "[camera.a]\nsource = \"test:\"\npriority = \"hig\"\ndetect_fps = 0\nmax_age_ms = 5\n",
+    ))
+    .join("\n");
+    for part in [
+        "schedule.window_ms: 11 is out of range; write a value from 0 to 10",
+        "schedule.max_batch: 0 is out of range",
+        "camera.a.priority: \"hig\" is not known",
+        "did you mean \"high\"?",
+        "camera.a.detect_fps: 0 is out of range",
+        "camera.a.max_age_ms: 5 is out of range",
+    ] {
+        assert!(told.contains(part), "{part:?} is not told:\n{told}");
+    }
+}
+
+#[test]
 fn zones_and_lines_that_cannot_be_drawn_are_refused_with_what_would_be_right() {
     let told = refused(concat!(
         "[camera.a]\nsource = \"test:\"\n",
@@ -347,12 +380,17 @@ fn sources() -> impl Strategy<Value = Source> {
     ]
 }
 
+fn priorities() -> impl Strategy<Value = Priority> {
+    prop_oneof![Just(Priority::Low), Just(Priority::Medium), Just(Priority::High)]
+}
+
 prop_compose! {
     fn configs()(
         name in word(), models in "/[^\\x00]{0,12}", login in logins(), tls in any::<bool>(), keep in 1u64..3600,
         hz in 0.0f64..120.0, iou in 0.0f32..=1.0, confidence in proptest::option::of(0.0f32..=1.0), threads in 1usize..256,
         classes in proptest::collection::vec(".{0,8}", 0..3), sources in proptest::collection::btree_map(word(), sources(), 0..4),
-        port in 1u16..,
+        port in 1u16.., window in 0u64..=10, batch in 1usize..=64, priority in priorities(), rate in proptest::option::of(0.1f64..=240.0),
+        age in proptest::option::of(10u64..=60_000),
     ) -> Config {
         let mut config = resolved("").config;
         config.device.name = name;
@@ -365,7 +403,9 @@ prop_compose! {
         config.publish.detections_hz = hz;
         config.track.iou = iou;
         config.detect = Detect { confidence, threads, classes, ..config.detect };
-        let camera = Camera::of;
+        config.schedule = Schedule { window: Duration::from_millis(window), max_batch: batch, ..config.schedule };
+        let asks = |c| Camera { detect_fps: rate, priority, max_age: age.map(Duration::from_millis), ..c };
+        let camera = |source| asks(Camera::of(source));
         let mut cameras: BTreeMap<String, Camera> = sources.into_iter().map(|(n, s)| (n, camera(s))).collect();
         let mut seen = false;
         cameras.retain(|_, c| !matches!(c.source, Source::Csi { .. }) || !std::mem::replace(&mut seen, true));
@@ -409,4 +449,33 @@ fn a_token_in_a_query_is_used_and_never_shown() {
     assert_eq!(url, "rtsp://h/s?hunter2&sid=hunter2");
     let shown = format!("{:?}\n{}", loaded.config, render(&loaded.config));
     assert!(shown.contains("rtsp://h/s?[hidden]&sid=[hidden]") && !shown.contains("hunter2"), "{shown}");
+}
+
+#[test]
+fn a_budget_gives_up_what_is_the_programs_own_unless_more_is_allowed() {
+    let budget = resolved("[budget]\nmax_celsius = 80\n").config.budget;
+    assert_eq!((budget.max_celsius, budget.max_watts, budget.is_set()), (Some(80.0), None, true));
+    assert_eq!(budget.order, Saving::OWN);
+    assert!(!resolved("").config.budget.is_set());
+    let all = "[budget]\nmax_watts = 15\norder = [\"interval\", \"nvpmodel\"]\nmay_set = [\"nvpmodel\"]\n";
+    assert_eq!(resolved(all).config.budget.order, [Saving::Interval, Saving::Nvpmodel]);
+}
+
+#[test]
+fn a_budget_that_cannot_be_kept_or_may_not_be_is_refused() {
+    for (typed, told) in [
+        ("order = [\"nvpmodel\"]", "line 2: budget.order: \"nvpmodel\" changes the system beyond this program"),
+        ("order = [\"rates\", \"interval\", \"rates\"]", "line 2: budget.order: \"rates\" stands in it twice"),
+        ("order = []\nmax_watts = 9", "line 2: budget.order: empty, yet there is a limit"),
+        ("order = [\"intervall\"]", "did you mean \"interval\"?"),
+        ("may_set = [\"model\"]", "\"model\" is not known; write one of \"nvpmodel\", \"cpu_governor\""),
+        ("max_celsius = 300", "budget.max_celsius: 300 is out of range"),
+        ("max_watts = -1", "budget.max_watts: -1 is out of range"),
+        ("target_p99_ms = nan", "budget.target_p99_ms: nan is out of range"),
+    ] {
+        let errors = refused(&format!("[budget]\n{typed}\n")).join("\n");
+        assert!(errors.contains(told), "{typed}: {errors}");
+    }
+    let warnings = resolved("[budget]\nmay_set = [\"cpu_governor\"]\n").warnings.join("\n");
+    assert!(warnings.contains("budget.may_set: allows what is not in `order`"), "{warnings}");
 }

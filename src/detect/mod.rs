@@ -2,8 +2,6 @@
 //!
 //! Belongs here: what the numbers of a detector mean. Does not: sampling of pixels (see `pixels`), engines (see `infer`), tracks.
 
-use std::time::Duration;
-
 use crate::config;
 use crate::infer::{DetectorHead, Engine, Focus, InferError, Kind, ModelCard};
 use crate::pixels::{Letterbox, Place};
@@ -135,6 +133,11 @@ impl Detector {
         &self.card.name
     }
 
+    /// Frames that are computed together, at most. It may change from run to run: another engine may stand in.
+    pub fn max_batch(&self) -> usize {
+        self.engine.max_batch().max(1)
+    }
+
     /// All that is seen in one frame, the surest first, boxes in frame pixels and within the frame.
     ///
     /// # Errors
@@ -145,41 +148,94 @@ impl Detector {
         clock: &Clock,
         stages: &StageMetrics,
     ) -> Result<Vec<Detection>, DetectError> {
-        let geometry = self.geometry(pixels.size_px());
-        let inferred = match self.infer(&geometry, pixels, clock, stages) {
-            // Another engine may stand in by now, and the picture is still here.
-            Err(e) if e.is_lost() => self.infer(&geometry, pixels, clock, stages),
-            done => done,
-        }?;
-        let found = self.decode(&geometry);
-        stages.decode.record(clock.mono().saturating_sub(inferred));
-        Ok(found)
+        self.detect_all(&[pixels], clock, stages).pop().expect("an answer for each frame")
     }
 
-    /// Draws the picture and runs the model; gives the time at which that was done.
-    fn infer(
+    /// The same for several frames, which may be of different sizes: as many at once as the engine takes. There is an answer for each. A
+    /// frame that cannot be read costs the others nothing; where the engine fails, all that were to be computed together are lost.
+    pub fn detect_all(
         &mut self,
-        geometry: &Letterbox,
-        pixels: &dyn Pixels,
+        frames: &[&dyn Pixels],
         clock: &Clock,
         stages: &StageMetrics,
-    ) -> Result<Duration, InferError> {
-        let begun = clock.mono();
-        self.engine.draw_frame(0, pixels, Place::Letterbox(*geometry), &self.card.input.normalise)?;
-        let filled = clock.mono();
-        stages.letterbox.record(filled.saturating_sub(begun));
-        self.engine.run(1)?;
-        let inferred = clock.mono();
-        stages.inference.record(inferred.saturating_sub(filled));
-        Ok(inferred)
+    ) -> Vec<Result<Vec<Detection>, DetectError>> {
+        let mut found = Vec::with_capacity(frames.len());
+        while found.len() < frames.len() {
+            let left = &frames[found.len()..];
+            let done = match self.detect_some(left, clock, stages) {
+                // Another engine may stand in by now, and the pictures are still here.
+                Err(e) if e.is_lost() => self.detect_some(left, clock, stages),
+                done => done,
+            };
+            match done {
+                Ok(some) => found.extend(some),
+                Err(e) => {
+                    let again: Vec<_> = left.iter().skip(1).map(|_| Err(self.of_another_frame(&e).into())).collect();
+                    found.push(Err(e.into()));
+                    found.extend(again);
+                }
+            }
+        }
+        found
     }
 
-    fn decode(&mut self, geometry: &Letterbox) -> Vec<Detection> {
+    /// As many of these frames as the engine takes at once.
+    fn detect_some(
+        &mut self,
+        frames: &[&dyn Pixels],
+        clock: &Clock,
+        stages: &StageMetrics,
+    ) -> Result<Vec<Result<Vec<Detection>, DetectError>>, InferError> {
+        let mut drawn = Vec::with_capacity(frames.len());
+        let mut count = 0;
+        for pixels in frames {
+            let begun = clock.mono();
+            let geometry = self.geometry(pixels.size_px());
+            match self.engine.draw_frame(count, *pixels, Place::Letterbox(geometry), &self.card.input.normalise) {
+                Ok(()) => {
+                    stages.letterbox.record(clock.mono().saturating_sub(begun));
+                    drawn.push(Ok((count, geometry)));
+                    count += 1;
+                }
+                Err(e @ InferError::Pixels(_)) => drawn.push(Err(e)),
+                Err(e) => return Err(e),
+            }
+            // Asked after the first drawing: that is when another engine takes this one's place.
+            if count >= self.max_batch() {
+                break;
+            }
+        }
+        if count > 0 {
+            let filled = clock.mono();
+            self.engine.run(count)?;
+            let each = clock.mono().saturating_sub(filled) / u32::try_from(count).unwrap_or(u32::MAX);
+            (0..count).for_each(|_| stages.inference.record(each));
+        }
+        let decode = |place: Result<(usize, Letterbox), InferError>| {
+            let (slot, geometry) = place?;
+            let begun = clock.mono();
+            let found = self.decode(slot, &geometry);
+            stages.decode.record(clock.mono().saturating_sub(begun));
+            Ok(found)
+        };
+        Ok(drawn.into_iter().map(decode).collect())
+    }
+
+    /// A failure of the engine, told once more.
+    fn of_another_frame(&self, e: &InferError) -> InferError {
+        let (engine, reason) = match e {
+            InferError::Run { engine, reason } | InferError::Lost { engine, reason } => (*engine, reason.clone()),
+            other => (self.engine.name(), other.to_string()),
+        };
+        InferError::Run { engine, reason }
+    }
+
+    fn decode(&mut self, slot: usize, geometry: &Letterbox) -> Vec<Detection> {
         let (width_px, height_px) = geometry.src_wh();
         let mut found = Vec::new();
-        match self.engine.places(0) {
+        match self.engine.places(slot) {
             Some(places) => self.decoder.decode_places(places, &mut found),
-            None => self.decoder.decode(self.engine.output(0, 0), &mut found),
+            None => self.decoder.decode(self.engine.output(0, slot), &mut found),
         }
         nms::suppress(&mut found, self.nms_iou, MAX_BOXES);
         for d in &mut found {

@@ -270,3 +270,89 @@ proptest! {
         prop_assert_eq!(&found[0], &found[1]);
     }
 }
+
+/// May lose itself at its first run; who stands in takes one frame at once. As sure of both objects as the picture is bright.
+struct Stacked {
+    shape: ModelShape,
+    inputs: Vec<Vec<f32>>,
+    heads: Vec<Vec<f32>>,
+    loses: bool,
+    is_lost: bool,
+    runs: Arc<Mutex<Vec<usize>>>,
+}
+
+impl Engine for Stacked {
+    fn name(&self) -> &'static str {
+        "stacked"
+    }
+    fn shape(&self) -> &ModelShape {
+        &self.shape
+    }
+    fn max_batch(&self) -> usize {
+        if self.is_lost { 1 } else { self.inputs.len() }
+    }
+    fn input(&mut self, slot: usize) -> InputMut<'_> {
+        InputMut::F32Nchw(&mut self.inputs[slot])
+    }
+    fn run(&mut self, batch: usize) -> Result<(), InferError> {
+        self.runs.lock().expect("no test panicked").push(batch);
+        if std::mem::take(&mut self.loses) {
+            self.is_lost = true;
+            return Err(InferError::Lost { engine: "stacked", reason: "fell off the bus".to_owned() });
+        }
+        for (input, head) in self.inputs.iter().zip(&mut self.heads).take(batch) {
+            head.copy_from_slice(&[32.0, 32.0, 16.0, 16.0, input[64 * 32 + 32], 0.0]);
+        }
+        Ok(())
+    }
+    fn output(&self, _output: usize, slot: usize) -> &[f32] {
+        &self.heads[slot]
+    }
+}
+
+fn stacked(loses: bool) -> (Detector, Arc<Mutex<Vec<usize>>>) {
+    let outputs = vec![OutputShape { name: "output0".to_owned(), dims: vec![6, 1] }];
+    let runs = Arc::<Mutex<Vec<usize>>>::default();
+    let engine = Stacked {
+        shape: ModelShape { input_chw: [3, 64, 64], outputs },
+        inputs: vec![vec![0.0; 3 * 64 * 64]; 4],
+        heads: vec![vec![0.0; 6]; 4],
+        loses,
+        is_lost: false,
+        runs: Arc::clone(&runs),
+    };
+    (Detector::new(Box::new(engine), &card(), &settings(&[])).expect("made"), runs)
+}
+
+fn evenly(brightness: u8, width_px: u32, height_px: u32) -> RgbImage {
+    RgbImage { width_px, height_px, data: vec![brightness; (3 * width_px * height_px) as usize] }
+}
+
+#[test]
+fn frames_that_go_together_have_each_their_own_letterbox_and_answer_and_one_that_cannot_be_read_costs_no_other() {
+    let (mut detector, _) = stacked(false);
+    let short = RgbImage { width_px: 128, height_px: 64, data: vec![0; 10] };
+    let frames = [evenly(200, 64, 64), short, evenly(240, 128, 64), evenly(220, 64, 128)];
+    let pixels: Vec<&dyn Pixels> = frames.iter().map(|f| f as &dyn Pixels).collect();
+    let found = detector.detect_all(&pixels, &Clock::start(), &StageMetrics::default());
+    let seen = |n: usize| {
+        let d = found[n].as_ref().expect("seen")[0];
+        ((d.score * 255.0).round() as u8, (d.bbox.x1, d.bbox.y1, d.bbox.x2, d.bbox.y2))
+    };
+    assert_eq!(seen(0), (200, (24.0, 24.0, 40.0, 40.0)));
+    assert!(matches!(found[1], Err(DetectError::Infer(InferError::Pixels(_)))));
+    assert_eq!(seen(2), (240, (48.0, 16.0, 80.0, 48.0)));
+    assert_eq!(seen(3), (220, (16.0, 48.0, 48.0, 80.0)));
+}
+
+#[test]
+fn frames_whose_engine_is_lost_are_computed_by_the_one_that_stands_in_though_it_takes_fewer_at_once() {
+    let (mut detector, runs) = stacked(true);
+    let frames = [evenly(200, 64, 64), evenly(210, 64, 64), evenly(220, 64, 64)];
+    let pixels: Vec<&dyn Pixels> = frames.iter().map(|f| f as &dyn Pixels).collect();
+    let found = detector.detect_all(&pixels, &Clock::start(), &StageMetrics::default());
+    let scores: Vec<_> = found.iter().map(|f| (f.as_ref().expect("seen")[0].score * 255.0).round() as u8).collect();
+    assert_eq!(scores, [200, 210, 220]);
+    assert_eq!(*runs.lock().expect("no panic"), [3, 1, 1, 1]);
+    assert_eq!(detector.max_batch(), 1);
+}

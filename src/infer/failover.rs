@@ -113,7 +113,6 @@ enum Backup {
 /// See the head of the file.
 struct Guarded {
     shape: ModelShape,
-    max_batch: usize,
     active: Box<dyn Engine>,
     running: Running,
     backup: Backup,
@@ -152,7 +151,6 @@ impl Guarded {
         };
         let guarded = Self {
             shape: active.shape().clone(),
-            max_batch: active.max_batch(),
             running,
             backup: state,
             lost: None,
@@ -264,7 +262,7 @@ impl Guarded {
         }
         self.wait_until = now + self.patience;
         self.reason = format!("{engine}: {reason}");
-        let absent = Absent::new(self.shape.clone(), self.max_batch, engine, reason);
+        let absent = Absent::new(self.shape.clone(), self.active.max_batch(), engine, reason);
         self.lost = Some(self.activate(Box::new(absent)));
         self.running = Running::Nobody;
         self.failures = 0;
@@ -318,10 +316,6 @@ impl Guarded {
             let (found, needed) = (engine.shape(), &self.shape);
             return Err(format!("{} has other tensors: {found:?}; needed are {needed:?}", engine.name()));
         }
-        if engine.max_batch() < self.max_batch {
-            let (found, needed) = (engine.max_batch(), self.max_batch);
-            return Err(format!("{} takes {found} inputs at once; needed are {needed}", engine.name()));
-        }
         Ok(engine)
     }
 
@@ -357,7 +351,7 @@ impl Engine for Guarded {
     }
 
     fn max_batch(&self) -> usize {
-        self.max_batch
+        self.active.max_batch()
     }
 
     fn input(&mut self, slot: usize) -> InputMut<'_> {
@@ -368,8 +362,8 @@ impl Engine for Guarded {
     fn draw(&mut self, slot: usize, drawing: &Drawing<'_>) -> Result<(), InferError> {
         self.settle();
         let done = self.active.draw(slot, drawing);
-        // Nobody runs a frame that was not drawn.
-        self.is_between_frames = done.is_err();
+        // Nobody runs a frame that was not drawn; those of a batch that were drawn before it are run.
+        self.is_between_frames = slot == 0 && done.is_err();
         self.judge(done)
     }
 
@@ -382,7 +376,7 @@ impl Engine for Guarded {
     ) -> Result<(), InferError> {
         self.settle();
         let done = self.active.draw_frame(slot, pixels, place, norm);
-        self.is_between_frames = done.is_err();
+        self.is_between_frames = slot == 0 && done.is_err();
         self.judge(done)
     }
 

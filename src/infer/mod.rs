@@ -129,7 +129,8 @@ pub trait Engine: Send {
     /// What the model takes and gives.
     fn shape(&self) -> &ModelShape;
 
-    /// How many inputs one run takes at most.
+    /// How many inputs one run takes at most. Where another engine may stand in, it is asked for anew after the first drawing of a run:
+    /// until that run it holds.
     fn max_batch(&self) -> usize;
 
     /// Where to write input number `slot` (below `max_batch`) of the next run.

@@ -80,6 +80,8 @@ fn on_cpu(
     options: &Options,
     mut remark: Option<String>,
 ) -> Result<Box<dyn Engine>, InferError> {
+    let max_batch = if options.one_on_cpu { 1 } else { options.max_batch };
+    let options = &Options { max_batch, ..options.clone() };
     if choice != EngineChoice::Tract {
         let graph = onnx::graph::graph(&file.bytes).map_err(|e| file.unfit(e))?;
         if choice == EngineChoice::Int8 || joint::is_meant_for_it(file.path, &graph) {

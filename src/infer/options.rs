@@ -14,6 +14,9 @@ pub struct Options {
     pub threads: usize,
     /// Inputs of one run, at most; at least 1.
     pub max_batch: usize,
+    /// Whether an engine on the processor takes one input only, whatever `max_batch` says: it computes one after the other, so that a batch
+    /// saves no time and costs memory.
+    pub one_on_cpu: bool,
     /// For engines that compute on a GPU.
     pub gpu: Gpu,
     /// Who is told how far a start has come that takes minutes.
@@ -41,7 +44,14 @@ pub struct Gpu {
 
 impl Default for Options {
     fn default() -> Self {
-        Self { threads: 1, max_batch: 1, gpu: Gpu::default(), progress: Progress::default(), failover: None }
+        Self {
+            threads: 1,
+            max_batch: 1,
+            one_on_cpu: false,
+            gpu: Gpu::default(),
+            progress: Progress::default(),
+            failover: None,
+        }
     }
 }
 

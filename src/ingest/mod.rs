@@ -1,7 +1,7 @@
 //! From a camera to frames: opens the source, decodes it, hands each frame on by reference, and opens it again whenever it fails.
 //!
 //! `launch` decides which elements (pure), `gst` runs them (the only home of gstreamer), `watchdog` and `backoff` know when to give up and
-//! when to try again (pure), `supervise` is the only loop that retries. What happens to a frame afterwards does not belong here.
+//! when to try again (pure), `places` who opens next, `supervise` is the only loop that retries. What happens to a frame afterwards does not belong here.
 
 mod backoff;
 mod bans;
@@ -9,6 +9,7 @@ mod decoders;
 mod elements;
 mod gst;
 mod launch;
+mod places;
 mod supervise;
 mod teller;
 mod watchdog;
@@ -23,6 +24,7 @@ use crate::telemetry::Metrics;
 use crate::types::{CameraId, CameraState, CameraStatus, Frame, SurfaceGate};
 
 pub use elements::{Decoder, Elements};
+pub use places::Places;
 
 /// Waiting threads look up this often, to beat and to see a stop.
 const BEAT_EVERY: Duration = Duration::from_millis(250);
@@ -45,6 +47,8 @@ pub struct Context {
     pub heart: Heart,
     /// Whether frames may stay in memory of the video hardware.
     pub surfaces: Arc<SurfaceGate>,
+    /// Bounds how many cameras are opened at once: shared by all of them.
+    pub places: Arc<Places>,
     /// Takes each frame. With [`Pace::AsFastAsPossible`] it may block, and the source waits.
     pub sink: Arc<dyn Fn(Frame) + Send + Sync>,
     /// Hears each change of state, once.

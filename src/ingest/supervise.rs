@@ -131,6 +131,7 @@ mod tests {
             backoff_max: Duration::from_secs(10),
             auth_backoff_max: Duration::from_secs(60),
             ring_capacity: 1,
+            connects_at_once: 8,
             nvmm: config::Nvmm::Auto,
         };
         let (now, pauses) = (Cell::new(Duration::ZERO), RefCell::new(Vec::new()));

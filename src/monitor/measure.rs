@@ -1,4 +1,5 @@
 //! From counters that only grow to how the device fares now: rates and quantiles since the last look, the hottest sensor, room on the disk.
+//! Sensors are not read here but on a thread of their own (see `watch.rs`): a slow one holds up nobody.
 //! What is judged by these numbers belongs to `alerts`.
 
 use std::collections::BTreeMap;
@@ -6,10 +7,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::sensors::{self, Sensor};
 use crate::runtime::disk;
 use crate::telemetry::{CameraMetrics, HistogramMark, Metrics};
-use crate::types::{CameraMeasured, Hottest, Measured};
+use crate::types::{CameraMeasured, Hottest, Measured, Readings};
 
 /// A rate over less than this says more about the moment of the look than about the camera.
 const LEAST_INTERVAL: Duration = Duration::from_secs(5);
@@ -58,7 +58,7 @@ impl Gauges {
         self.cameras.retain(|camera, _| cameras.contains(&camera.as_str()));
         Some(Measured {
             cameras: cameras.iter().map(|camera| self.camera(camera, now)).collect(),
-            hottest: hottest(sensors::sensors()),
+            hottest: self.metrics.readings(now).and_then(|readings| hottest(&readings)),
             disk_free_bytes: disk::free_bytes(&self.state_folder),
             store_trouble,
         })
@@ -81,14 +81,15 @@ impl Gauges {
     }
 }
 
-fn hottest(sensors: Vec<Sensor>) -> Option<Hottest> {
-    let with_value = sensors.into_iter().filter_map(|s| s.millicelsius.map(|m| (m, s.name)));
-    with_value.max().map(|(millicelsius, sensor)| Hottest { sensor, celsius: millicelsius as f64 / 1000.0 })
+fn hottest(readings: &Readings) -> Option<Hottest> {
+    let hottest = readings.hottest()?;
+    Some(Hottest { sensor: hottest.sensor.clone(), celsius: hottest.millicelsius as f64 / 1000.0 })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::types::Temperature;
 
     #[test]
     fn a_rate_and_a_quantile_are_of_the_time_since_the_last_look() {
@@ -127,10 +128,15 @@ mod tests {
     }
 
     #[test]
-    fn the_hottest_sensor_is_named_and_one_without_a_value_is_not_asked() {
-        let sensor = |name: &str, millicelsius| Sensor { name: name.to_owned(), millicelsius };
-        let all = vec![sensor("cpu", Some(61_500)), sensor("gpu", None), sensor("nvme", Some(48_000))];
-        assert_eq!(hottest(all), Some(Hottest { sensor: "cpu".to_owned(), celsius: 61.5 }));
-        assert_eq!(hottest(Vec::new()), None);
+    fn the_hottest_sensor_is_that_of_the_last_readings_until_they_are_old() {
+        let metrics = Arc::new(Metrics::default());
+        let mut gauges = Gauges::new(Arc::clone(&metrics), std::env::temp_dir());
+        let mut hottest = |secs| gauges.look(&[], None, Duration::from_secs(secs)).expect("a look").hottest;
+        assert_eq!(hottest(0), None, "nobody has looked at the sensors yet");
+        let temperature = |sensor: &str, millicelsius| Temperature { sensor: sensor.to_owned(), millicelsius };
+        let temperatures = vec![temperature("cpu", 61_500), temperature("nvme", 48_000)];
+        metrics.set_readings(Arc::new(Readings { temperatures, ..Readings::default() }), Duration::from_secs(30));
+        assert_eq!(hottest(10), Some(Hottest { sensor: "cpu".to_owned(), celsius: 61.5 }));
+        assert_eq!(hottest(31), None, "the sensors have not answered for too long");
     }
 }

@@ -1,4 +1,4 @@
-//! One frame through detect, track, classify and the rules, and what there is to tell about it. No threads, no queues: `run` and `replay` share it.
+//! Frames through detect, track, classify and the rules, and what there is to tell about them. No threads, no queues: `run` and `replay` share it.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -6,19 +6,28 @@ use std::time::Duration;
 
 use uuid::{NoContext, Timestamp, Uuid};
 
+use crate::attend::{Attention, Look};
 use crate::classify::{Classifier, ClassifyError, LabelBook};
 use crate::config;
 use crate::detect::{DetectError, Detector};
 use crate::pictures::{Blinds, Studio};
 use crate::pixels::Cover;
+use crate::ring::Glimpse;
 use crate::rules::{self, Rules};
 use crate::runtime::Clock;
 use crate::telemetry::{CameraMetrics, Metrics};
 use crate::track::Tracker;
 use crate::types::{
     CameraId, Captured, ClassNames, Detection, Event, Finding, Frame, Report, Sighting, Track, TrackEvent, TrackId,
-    TrackPhase,
+    TrackPhase, TrackUpdate,
 };
+
+mod looks;
+mod patience;
+
+pub use looks::Job;
+use looks::{Allowance, with_glance};
+use patience::Patience;
 
 /// Why a frame gave nothing, or less than it could.
 #[derive(Debug, thiserror::Error)]
@@ -37,6 +46,8 @@ pub struct Analyst {
     classifiers: Vec<Classifier>,
     metrics: Arc<Metrics>,
     clock: Clock,
+    classifier_off: bool,
+    worker: usize,
 }
 
 /// What a camera is followed by.
@@ -48,7 +59,10 @@ pub struct Watch<'a> {
     pub settings: &'a config::Camera,
     /// The tracker's settings.
     pub track: &'a config::Track,
-    /// After a gap of this length between two frames no track is continued: who stands there now may be somebody else.
+    /// Which frames are looked at; None looks at every one.
+    pub attend: Option<&'a config::Attend>,
+    /// After a gap of this length without a frame no track is continued, unless the camera is looked at so rarely that its turns are further
+    /// apart.
     pub gap: Duration,
     /// Who takes pictures of what happens; None where nobody does.
     pub studio: Option<Studio>,
@@ -60,13 +74,21 @@ pub struct Watch<'a> {
 #[derive(Debug)]
 pub struct Follow {
     tracker: Tracker,
+    attention: Attention,
+    /// How many times rarer than configured looks are.
+    stretched: u32,
+    /// The frame that was found worth a look last, until a look was had.
+    judged: Option<(u64, Look)>,
+    /// What the last look found.
+    found: Vec<Detection>,
     rules: Rules,
     book: LabelBook,
+    first_classifier: usize,
     blinds: Blinds,
     studio: Option<Studio>,
     known: HashMap<TrackId, Known>,
     metrics: Arc<CameraMetrics>,
-    gap: Duration,
+    patience: Patience,
     last: Option<Moment>,
 }
 
@@ -88,7 +110,27 @@ struct Known {
 impl Analyst {
     /// With loaded models.
     pub fn new(detector: Detector, classifiers: Vec<Classifier>, metrics: Arc<Metrics>, clock: Clock) -> Self {
-        Self { detector, classifiers, metrics, clock }
+        Self { detector, classifiers, metrics, clock, classifier_off: false, worker: 0 }
+    }
+
+    /// For the worker with this number; without, for the first one.
+    pub(super) fn of_worker(self, worker: usize) -> Self {
+        Self { worker, ..self }
+    }
+
+    /// The number of the worker that it was loaded for: its place among the GPUs.
+    pub fn worker(&self) -> usize {
+        self.worker
+    }
+
+    /// Another model of the same classes finds objects from the next frame on.
+    pub(super) fn exchange(&mut self, detector: Detector) {
+        self.detector = detector;
+    }
+
+    /// Whether the second stage rests. What it found until then stays with the tracks.
+    pub(super) fn rest_classifiers(&mut self, off: bool) {
+        self.classifier_off = off;
     }
 
     /// What runs the detector.
@@ -98,42 +140,35 @@ impl Analyst {
 
     /// Begins to follow a camera.
     pub fn follow(watch: Watch<'_>) -> Follow {
-        let Watch { camera, settings, track, gap, studio, metrics } = watch;
+        let Watch { camera, settings, track, attend, gap, studio, metrics } = watch;
         let hidden = settings.masks.values().filter(|mask| mask.hide_from_detector);
         Follow {
             tracker: Tracker::new(track.clone()),
+            attention: Attention::new(&attend.cloned().unwrap_or_default(), settings),
+            stretched: 1,
+            judged: None,
+            found: Vec::new(),
             rules: Rules::new(camera, settings),
             book: LabelBook::new(),
+            first_classifier: 0,
             blinds: Blinds::new(Cover::new(hidden.map(|mask| mask.points.clone()))),
             studio,
             known: HashMap::new(),
             metrics,
-            gap,
+            patience: Patience::new(gap),
             last: None,
         }
     }
 
-    /// Looks at one frame. What there is to tell goes to `emit`, in the order in which it should be published.
-    ///
-    /// # Errors
-    /// When a model fails. After a classifier's failure everything was emitted all the same.
-    pub fn analyse(
+    /// What follows from what was found in a frame.
+    fn take_in(
         &mut self,
-        frame: &Frame,
-        follow: &mut Follow,
+        detections: Vec<Detection>,
+        (shown, frame): (&Frame, &Frame),
+        (follow, look): (&mut Follow, Look),
+        allowance: Allowance,
         emit: &mut dyn FnMut(Finding),
     ) -> Result<(), AnalyseError> {
-        // What models must not see they are not given; pictures are taken of the frame itself, whose masks they burn in.
-        let shown = follow.blinds.over(frame);
-        let detections = match self.detector.detect(shown.pixels.as_ref(), &self.clock, &self.metrics.stages) {
-            Ok(detections) => detections,
-            Err(e) => {
-                follow.metrics.frames_failed_total.inc();
-                return Err(e.into());
-            }
-        };
-        follow.metrics.frames_analysed_total.inc();
-        follow.metrics.detections_total.add(detections.len() as u64);
         let moment = Moment::of(frame);
         if follow.is_silent(moment.captured.mono) {
             self.part(follow, emit);
@@ -146,9 +181,35 @@ impl Analyst {
         let update = follow.tracker.update(&detections);
         let tracked = self.clock.mono();
         self.metrics.stages.track.record(tracked.saturating_sub(began));
-        let classified = self.classify(&shown, &update.seen, follow);
+        follow.look_is_over(shown, &detections);
+        // The frame that was looked at last has been classified.
+        let classified =
+            if look == Look::Same { Ok(()) } else { self.classify(shown, &update.seen, follow, allowance) };
 
         emit(Finding::Report(Report::Sighting(moment.sighting(detections, self.detector.classes()))));
+        self.tell(moment, &update, frame, follow, emit);
+        classified
+    }
+
+    /// A frame that is not looked at: its tracks are where they should be. Nothing was found in it, so nothing says so; nobody is classified
+    /// or drawn by a box that nobody saw, and no rule judges it.
+    fn coast(&self, shown: &Frame, frame: &Frame, follow: &mut Follow, emit: &mut dyn FnMut(Finding)) {
+        follow.metrics.frames_coasted_total.inc();
+        let began = self.clock.mono();
+        let Follow { tracker, attention, .. } = follow;
+        let update = with_glance(shown, |glance| tracker.coast(&mut |track| attention.find(glance, track)));
+        self.metrics.stages.track.record(self.clock.mono().saturating_sub(began));
+        self.tell(Moment::of(frame), &update, frame, follow, emit);
+    }
+
+    fn tell(
+        &self,
+        moment: Moment,
+        update: &TrackUpdate,
+        frame: &Frame,
+        follow: &mut Follow,
+        emit: &mut dyn FnMut(Finding),
+    ) {
         let mut steps = Vec::with_capacity(update.seen.len() + update.ended.len());
         for track in &update.seen {
             let phase = if update.born.contains(&track.id) { TrackPhase::New } else { TrackPhase::Update };
@@ -162,7 +223,6 @@ impl Analyst {
         follow.metrics.tracks_total.add(update.born.len() as u64);
         follow.metrics.tracks_active.set(follow.known.len() as i64);
         follow.last = Some(moment);
-        classified
     }
 
     /// Ends all that was begun for a camera: it is closed, or its picture was away for too long.
@@ -190,16 +250,32 @@ impl Analyst {
         follow.judge(moment, steps, None, emit);
     }
 
-    fn classify(&mut self, frame: &Frame, seen: &[Track], follow: &mut Follow) -> Result<(), AnalyseError> {
-        if self.classifiers.is_empty() {
+    /// One look is always had: else a slow classifier would never have any.
+    fn classify(
+        &mut self,
+        frame: &Frame,
+        seen: &[Track],
+        follow: &mut Follow,
+        allowance: Allowance,
+    ) -> Result<(), AnalyseError> {
+        if self.classifiers.is_empty() || self.classifier_off {
             return Ok(());
         }
-        let began = self.clock.mono();
-        let mut done = Ok(());
-        for classifier in &mut self.classifiers {
+        let (clock, began) = (self.clock, self.clock.mono());
+        let mut is_first = true;
+        let mut may_look = || {
+            let is_in_time = || allowance.is_none_or(|limit| clock.mono().saturating_sub(began) < limit);
+            std::mem::take(&mut is_first) || is_in_time()
+        };
+        let (mut done, count) = (Ok(()), self.classifiers.len());
+        for n in 0..count {
+            let classifier = &mut self.classifiers[(n + follow.first_classifier) % count];
+            let pixels = frame.pixels.as_ref();
             // One that fails does not keep the others from looking.
-            done = done.and(classifier.label(frame.pixels.as_ref(), seen, &mut follow.book, frame.captured.mono));
+            done = done.and(classifier.label(pixels, seen, &mut follow.book, frame.captured.mono, &mut may_look));
         }
+        // Where there is no time for all of them, each is the first in turn.
+        follow.first_classifier = (follow.first_classifier + 1) % count;
         self.metrics.stages.classify.record(self.clock.mono().saturating_sub(began));
         Ok(done?)
     }
@@ -226,9 +302,14 @@ impl Analyst {
 }
 
 impl Follow {
-    /// Whether tracks are followed whose last frame is older than the gap: nobody can say that they are still there.
+    /// Whether tracks are followed and no frame has come for so long that nobody can say that they are still there.
     pub(super) fn is_silent(&self, now: Duration) -> bool {
-        self.last.as_ref().is_some_and(|last| now.saturating_sub(last.captured.mono) > self.gap)
+        self.last.as_ref().is_some_and(|last| self.patience.is_over(last.captured.mono, now))
+    }
+
+    /// What its ring shows, and how often it is to be looked at: silence is judged by that.
+    pub(super) fn heed(&mut self, glimpse: &Glimpse, rate_hz: Option<f64>) {
+        self.patience.heed(rate_hz, glimpse.newest, glimpse.pause);
     }
 
     /// Whether a frame was looked at since the last end.

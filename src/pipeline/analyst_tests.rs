@@ -77,7 +77,15 @@ fn camera(masks: &[config::Mask]) -> config::Camera {
 fn follow(settings: &config::Camera, studio: Option<Studio>) -> Follow {
     let track = config::Track { max_age_frames: 5, min_hits: 1, iou: 0.3 };
     let metrics = Arc::default();
-    Analyst::follow(Watch { camera: &"front".into(), settings, track: &track, gap: LONG, studio, metrics })
+    Analyst::follow(Watch {
+        camera: &"front".into(),
+        settings,
+        track: &track,
+        attend: None,
+        gap: LONG,
+        studio,
+        metrics,
+    })
 }
 
 fn detections(masks: &[config::Mask]) -> usize {

@@ -53,12 +53,51 @@ impl Board {
         }
     }
 
+    /// What an engine reports to that may take the place of the one that a worker is running. As long as that runs as chosen, another may
+    /// not stand in for the new one from the start on: a smaller model on the processor would be slower than what is there, and the state
+    /// would tell of an engine that nobody runs yet.
+    pub(super) fn watch_candidate(
+        self: &Arc<Self>,
+        stage: &str,
+        model: &str,
+        worker: usize,
+        backup_threads: usize,
+    ) -> Failover {
+        let watch = self.watch(stage, model, worker, backup_threads);
+        let is_ill = |change: &Change| change.state != EngineState::Ok;
+        let runs_otherwise = self.lock().get(stage).and_then(|s| s.workers.get(&worker)).is_some_and(is_ill);
+        Failover { starts_without: watch.starts_without && runs_otherwise, ..watch }
+    }
+
+    /// The engine by which a worker runs a stage as chosen; None where another stands in for it, or none runs.
+    pub(super) fn runs_well_on(&self, stage: &str, worker: usize) -> Option<&'static str> {
+        let stages = self.lock();
+        let change = stages.get(stage)?.workers.get(&worker)?;
+        (change.state == EngineState::Ok).then_some(change.engine)
+    }
+
     /// A worker has loaded a stage's model. One that had to take another engine has said so itself.
     pub(super) fn loaded(&self, stage: &str, worker: usize, engine: &'static str) {
         let mut stages = self.lock();
         let Some(entry) = stages.get_mut(stage) else { return };
         let well = || Change { state: EngineState::Ok, engine, reason: String::new() };
         entry.workers.entry(worker).or_insert_with(well);
+        self.tell_if_new(stage, entry);
+    }
+
+    /// A worker runs another model for a stage from now on. Where several do, the state tells of the last one that changed.
+    pub(super) fn swapped(&self, stage: &str, worker: usize, model: &str, engine: &'static str) {
+        let mut stages = self.lock();
+        let Some(entry) = stages.get_mut(stage) else { return };
+        if entry.model != model {
+            let before = std::mem::replace(&mut entry.metrics, self.metrics.engine(stage, model));
+            [&before.workers, &before.fallback, &before.failed].into_iter().for_each(|gauge| gauge.set(0));
+            entry.model = model.to_owned();
+            entry.told = None;
+        }
+        if let Some(change) = entry.workers.get_mut(&worker).filter(|change| change.engine != engine) {
+            *change = Change { state: EngineState::Ok, engine, reason: String::new() };
+        }
         self.tell_if_new(stage, entry);
     }
 
@@ -197,6 +236,32 @@ mod tests {
         assert_eq!(board.trouble(), ["detect is degraded, it runs on int8: tensorrt: out of memory"]);
         let states: Vec<_> = told.lock().expect("no panic").iter().map(|s| s.state).collect();
         assert_eq!((states, metrics.engine("detect", "yolov8n").fallback.get()), (vec![EngineState::Degraded], 1));
+    }
+
+    #[test]
+    fn a_smaller_model_is_told_of_and_counted_under_its_own_name() {
+        let (board, told, metrics) = board();
+        let _watch = board.watch("detect", "yolov8n_640", 0, 1);
+        board.loaded("detect", 0, "int8");
+        board.swapped("detect", 0, "yolov8n_320", "int8");
+        board.swapped("detect", 0, "yolov8n_320", "int8");
+        let models: Vec<_> = told.lock().expect("no panic").iter().map(|s| s.model.clone()).collect();
+        assert_eq!(models, ["yolov8n_640", "yolov8n_320"]);
+        let workers = |model| metrics.engine("detect", model).workers.get();
+        assert_eq!((workers("yolov8n_640"), workers("yolov8n_320")), (0, 1));
+    }
+
+    #[test]
+    fn no_other_engine_may_stand_in_for_a_model_that_is_to_replace_one_that_runs_well() {
+        let (board, told, _) = board();
+        let (first, _) = both(&board);
+        assert!(!board.watch_candidate("detect", "yolov8n_320", 0, 1).starts_without);
+        assert_eq!(board.runs_well_on("detect", 0), Some("tensorrt"));
+        assert_eq!(told.lock().expect("no panic").len(), 1, "nobody hears of what does not run yet");
+        (first.tell)(change(EngineState::Degraded, "int8", "tensorrt: gone"));
+        assert!(board.watch_candidate("detect", "yolov8n_320", 0, 1).starts_without, "it is no loss then");
+        assert!(!board.watch_candidate("detect", "yolov8n_320", 1, 1).starts_without);
+        assert_eq!(board.runs_well_on("detect", 0), None);
     }
 
     #[test]

@@ -1,11 +1,12 @@
-//! The engines' threads: each has models of its own and takes the next frame of all cameras (see `seats`).
+//! The engines' threads: each has models of its own and takes the next frames of all cameras (see `seats`).
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::analyst::{Analyst, Watch};
+use super::hand::Hand;
 use super::lanes::Lane;
-use super::seats::{Errand, Seats};
+use super::seats::{Errand, Seats, Taken};
 use crate::config;
 use crate::pictures::Studio;
 use crate::runtime::{Clock, Heart, Stop};
@@ -18,8 +19,12 @@ const IDLE: Duration = Duration::from_millis(250);
 pub struct EngineParts {
     /// Loaded models.
     pub analyst: Analyst,
+    /// By which it is told to do less; None where nobody tells it.
+    pub hand: Option<Hand>,
     /// Settings of trackers.
     pub track: config::Track,
+    /// Which frames are looked at.
+    pub attend: config::Attend,
     /// Silence of a camera after which its tracks have ended.
     pub gap: Duration,
     /// The cameras, shared by all workers.
@@ -34,33 +39,46 @@ pub struct EngineParts {
 
 /// Body of the threads `engine-0`, `engine-1` …: serves all lanes until the stop, then ends all tracks that nobody else has in hand.
 pub fn run_engine(parts: EngineParts, stop: &Stop, emit: &mut dyn FnMut(Finding)) {
-    let EngineParts { mut analyst, track, gap, seats, studio, clock, heart } = parts;
+    let EngineParts { mut analyst, mut hand, track, attend, gap, seats, studio, clock, heart } = parts;
     let bell = seats.lanes().bell();
+    let mut max_batch = 0;
     while !stop.is_set() {
         heart.beat();
+        if let Some(hand) = &mut hand {
+            turn(hand, &mut analyst, &seats, clock);
+        }
         // Counted before one looks: what happens after the look ends the wait.
         let rung = bell.count();
-        let sit = |lane: &Lane| Analyst::follow(Watch { studio: studio.clone(), ..watch(lane, &track, gap) });
+        if max_batch != analyst.max_batch() {
+            max_batch = analyst.max_batch();
+            analyst.note_batch(seats.limit(max_batch));
+        }
+        let sit = |lane: &Lane| Analyst::follow(Watch { studio: studio.clone(), ..watch(lane, &track, &attend, gap) });
         match seats.next(clock.mono(), &sit) {
-            None => bell.wait_past(rung, IDLE),
-            Some(Errand::Gone(number, mut follow)) => {
+            Errand::Rest(until) => {
+                let at_most = until.map_or(IDLE, |until| until.saturating_sub(clock.mono()).min(IDLE));
+                bell.wait_past(rung, at_most);
+            }
+            Errand::Gone(number, mut follow) => {
                 analyst.part(&mut follow, emit);
                 seats.clear(number);
             }
-            Some(Errand::Silent(number, mut follow)) => {
+            Errand::Silent(number, mut follow) => {
                 analyst.part(&mut follow, emit);
                 seats.give_back(number, follow);
             }
-            Some(Errand::Due(number, mut follow)) => {
+            Errand::Due(number, mut follow) => {
                 analyst.pass(&mut follow, emit);
                 seats.give_back(number, follow);
             }
-            Some(Errand::Frame(lane, frame, mut follow)) => {
-                if let Err(e) = analyst.analyse(&frame, &mut follow, emit) {
-                    log::error!(camera = &*lane.camera, stage = "engine"; "frame {}: {e}", frame.seq);
+            Errand::Glance(mut taken) => {
+                if analyst.glance(&taken.frame, &mut taken.follow, emit) {
+                    seats.put_back(taken);
+                } else {
+                    seats.give_back(taken.lane.number, taken.follow);
                 }
-                seats.give_back(lane.number, follow);
             }
+            Errand::Frames(taken) => look(&mut analyst, taken, &seats, clock, emit),
         }
     }
     while let Some(mut follow) = seats.leave() {
@@ -68,11 +86,48 @@ pub fn run_engine(parts: EngineParts, stop: &Stop, emit: &mut dyn FnMut(Finding)
     }
 }
 
-fn watch<'a>(lane: &'a Lane, track: &'a config::Track, gap: Duration) -> Watch<'a> {
-    let metrics = Arc::clone(&lane.metrics);
-    Watch { camera: &lane.camera, settings: &lane.settings, track, gap, studio: None, metrics }
+/// Does less, or more, as the hand says.
+fn turn(hand: &mut Hand, analyst: &mut Analyst, seats: &Seats, clock: Clock) {
+    if let Some(setting) = hand.turned() {
+        // Each worker says so; it is the same word.
+        seats.set_interval_times(setting.interval_times);
+        seats.set_rate_parts(setting.rate_parts);
+        analyst.rest_classifiers(setting.classifier_off);
+    }
+    if let Some(detector) = hand.detector(clock.mono()) {
+        analyst.exchange(detector);
+    }
 }
 
+/// One batch, from its taking until its seats are back.
+fn look(analyst: &mut Analyst, mut taken: Vec<Taken>, seats: &Seats, clock: Clock, emit: &mut dyn FnMut(Finding)) {
+    let began = clock.mono();
+    let mut jobs: Vec<_> = taken.iter_mut().map(|taken| (&taken.frame, &mut taken.follow)).collect();
+    let done = analyst.analyse_all(&mut jobs, emit);
+    let now = clock.mono();
+    let mut late = Vec::with_capacity(taken.len());
+    for (Taken { lane, frame, .. }, done) in taken.iter().zip(done) {
+        match done {
+            Ok(()) => late.push(now.saturating_sub(frame.captured.mono)),
+            Err(e) => log::error!(camera = &*lane.camera, stage = "engine"; "frame {}: {e}", frame.seq),
+        }
+    }
+    let back = taken.into_iter().map(|taken| (taken.lane.number, taken.follow)).collect();
+    analyst.note_batch(seats.done(back, now.saturating_sub(began), &late, now));
+}
+
+fn watch<'a>(lane: &'a Lane, track: &'a config::Track, attend: &'a config::Attend, gap: Duration) -> Watch<'a> {
+    let metrics = Arc::clone(&lane.metrics);
+    let (camera, settings, attend) = (&lane.camera, &lane.settings, Some(attend).filter(|attend| attend.enabled));
+    Watch { camera, settings, track, attend, gap, studio: None, metrics }
+}
+
+#[cfg(test)]
+#[path = "lone_tests.rs"]
+mod lone_tests;
+#[cfg(test)]
+#[path = "sharing_tests.rs"]
+mod sharing_tests;
 #[cfg(test)]
 #[path = "engine_tests.rs"]
 mod tests;

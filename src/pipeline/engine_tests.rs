@@ -15,10 +15,10 @@ use crate::types::{CameraId, Captured, Frame, Report, RgbImage, TrackPhase};
 
 const LONG: Duration = Duration::from_secs(3600);
 
-/// Sees one person, after a while that is drawn by lot.
+/// Sees one person, after a while that is drawn by lot; one that takes several frames fails now and then.
 struct Lottery {
     shape: ModelShape,
-    input: Vec<f32>,
+    inputs: Vec<Vec<f32>>,
     head: [f32; 5],
     lot: u64,
 }
@@ -31,15 +31,18 @@ impl Engine for Lottery {
         &self.shape
     }
     fn max_batch(&self) -> usize {
-        1
+        self.inputs.len()
     }
-    fn input(&mut self, _slot: usize) -> InputMut<'_> {
-        InputMut::F32Nchw(&mut self.input)
+    fn input(&mut self, slot: usize) -> InputMut<'_> {
+        InputMut::F32Nchw(&mut self.inputs[slot])
     }
     fn run(&mut self, _batch: usize) -> Result<(), InferError> {
         self.lot = self.lot.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         for _ in 0..(self.lot >> 60) {
             std::thread::yield_now();
+        }
+        if self.inputs.len() > 1 && (self.lot >> 50).is_multiple_of(16) {
+            return Err(InferError::Run { engine: "lottery", reason: "a blank".to_owned() });
         }
         Ok(())
     }
@@ -48,8 +51,9 @@ impl Engine for Lottery {
     }
 }
 
-fn analyst(lot: u64) -> Analyst {
-    let engine = Lottery { shape: shape(8), input: vec![0.0; 3 * 8 * 8], head: [4.0, 4.0, 4.0, 4.0, 0.9], lot };
+fn analyst(lot: u64, max_batch: usize) -> Analyst {
+    let inputs = vec![vec![0.0; 3 * 8 * 8]; max_batch];
+    let engine = Lottery { shape: shape(8), inputs, head: [4.0, 4.0, 4.0, 4.0, 0.9], lot };
     samples::analyst(Box::new(engine), 0.25)
 }
 
@@ -74,13 +78,34 @@ impl Drop for Ends<'_> {
 }
 
 fn sit(lane: &Lane) -> crate::pipeline::analyst::Follow {
-    Analyst::follow(watch(lane, &track(), LONG))
+    Analyst::follow(watch(lane, &track(), &config::Attend::default(), LONG))
 }
 
 fn parts(seats: &Arc<Seats>, gap: Duration, lot: u64) -> EngineParts {
     let clock = Clock::start();
     let heart = Hearts::new(clock).add("engine", LONG);
-    EngineParts { analyst: analyst(lot), track: track(), gap, seats: Arc::clone(seats), studio: None, clock, heart }
+    EngineParts {
+        analyst: analyst(lot, 1),
+        hand: None,
+        track: track(),
+        attend: config::Attend::default(),
+        gap,
+        seats: Arc::clone(seats),
+        studio: None,
+        clock,
+        heart,
+    }
+}
+
+fn rests(seats: &Seats) -> bool {
+    matches!(seats.next(Duration::ZERO, &sit), Errand::Rest(_))
+}
+
+/// The only frame that is picked.
+fn one(errand: Errand) -> Option<Taken> {
+    let Errand::Frames(mut taken) = errand else { return None };
+    assert_eq!(taken.len(), 1);
+    taken.pop()
 }
 
 /// Events are told of in the tests that ask for them.
@@ -105,7 +130,7 @@ fn heard_frames(heard: &Receiver<Report>, frames: usize) -> Vec<Report> {
 fn played(workers: u64, cameras: usize, frames: u64, capacity: usize, lot: u64) -> Vec<Report> {
     let lanes = Lanes::default();
     let open: Vec<_> = (0..cameras).map(|c| lanes.open_still(&format!("cam{c}"), capacity, WhenFull::Wait)).collect();
-    let (seats, stop) = (Arc::new(Seats::new(lanes.clone())), Stop::new());
+    let (seats, stop) = (Arc::new(Seats::new(lanes.clone(), config::Schedule::default())), Stop::new());
     let (say, heard): (Sender<Report>, _) = channel();
     std::thread::scope(|s| {
         let ends = Ends(&stop, &lanes);
@@ -152,22 +177,89 @@ proptest! {
     }
 }
 
+/// Draws a number below that by lot.
+fn draw(lot: &mut u64, below: u64) -> u64 {
+    *lot = lot.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+    (*lot >> 33) % below
+}
+
+/// Pushes so many frames to a camera, of which some are the ones before and some are too old when they come.
+fn push_many(lane: &Lane, frames: u64, mut lot: u64) {
+    for seq in 1..=frames {
+        let data = vec![(draw(&mut lot, 3) * 40) as u8; 3 * 64];
+        let pixels = Arc::new(RgbImage { width_px: 8, height_px: 8, data });
+        let mono = if draw(&mut lot, 8) == 0 { Duration::ZERO } else { LONG + Duration::from_millis(seq) };
+        let captured = Captured { mono, wall: std::time::UNIX_EPOCH, wall_synced: false };
+        lane.ring.push(Frame { camera: Arc::clone(&lane.camera), seq, captured, pixels });
+        (0..draw(&mut lot, 50)).for_each(|_| std::thread::yield_now());
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+    #[test]
+    fn every_frame_is_accounted_for_whatever_is_closed_and_switched_meanwhile_by_two_workers_with_attention_and_batches(
+        frames in 50u64..200, capacity in 1usize..3, mut lot in any::<u64>(),
+    ) {
+        let lanes = Lanes::default();
+        let hurried = config::Camera {
+            max_age: Some(Duration::ZERO),
+            ..config::Camera::of(config::Source::Test { pattern: String::new() })
+        };
+        let open: Vec<_> = (0..6)
+            .map(|c| lanes.open_watched(&format!("cam{c}"), capacity, WhenFull::DisplaceOldest, hurried.clone()))
+            .collect();
+        let schedule = config::Schedule { window: Duration::ZERO, ..config::Schedule::default() };
+        let (seats, stop) = (Arc::new(Seats::new(lanes.clone(), schedule)), Stop::new());
+        std::thread::scope(|s| {
+            let _ends = Ends(&stop, &lanes);
+            for worker in 0..2 {
+                let attend = config::Attend { enabled: true, ..config::Attend::default() };
+                let parts = EngineParts { analyst: analyst(lot ^ worker, 4), attend, ..parts(&seats, LONG, lot) };
+                let stop = stop.clone();
+                s.spawn(move || run_engine(parts, &stop, &mut |_| {}));
+            }
+            let pushers: Vec<_> =
+                open.iter().zip(1..).map(|(lane, n)| s.spawn(move || push_many(lane, frames, lot ^ n))).collect();
+            let mut left: Vec<_> = open.iter().collect();
+            while pushers.iter().any(|pusher| !pusher.is_finished()) {
+                let which = draw(&mut lot, 6);
+                lanes.switch(&format!("cam{which}"), draw(&mut lot, 2) == 0);
+                if left.len() > 3 && draw(&mut lot, 20) == 0 {
+                    lanes.close_still(left.remove(which as usize % left.len()));
+                }
+                std::thread::yield_now();
+            }
+            // What waits is counted when a ring is closed, what is in hand when the workers have ended.
+            left.iter().for_each(|lane| lanes.close_still(lane));
+        });
+        for lane in &open {
+            let m = &lane.metrics;
+            let looked_at = [&m.frames_analysed_total, &m.frames_coasted_total, &m.frames_same_total, &m.frames_failed_total];
+            let displaced =
+                [&m.displaced_ring_total, &m.displaced_stale_total, &m.displaced_stopped_total, &m.displaced_off_total];
+            let counts = looked_at.into_iter().chain(displaced).map(|counter| counter.get());
+            let counts: Vec<_> = counts.collect();
+            prop_assert_eq!(counts.iter().sum::<u64>(), frames, "{}: {:?}", lane.camera, counts);
+        }
+    }
+}
+
 #[test]
 fn no_camera_waits_longer_than_the_others_take_once_with_two_seats_out() {
     let lanes = Lanes::default();
     let open: Vec<_> = (0..5).map(|c| lanes.open_still(&format!("cam{c}"), 1, WhenFull::DisplaceOldest)).collect();
-    let seats = Seats::new(lanes);
+    let seats = Seats::new(lanes, config::Schedule::default());
     let mut counts = BTreeMap::<CameraId, u32>::new();
     let mut out = std::collections::VecDeque::new();
     for seq in 1..=500 {
         // The first one is always far ahead with its frames.
         open.iter().for_each(|lane| lane.ring.push(frame(&lane.camera, seq)));
-        let Some(Errand::Frame(lane, _, follow)) = seats.next(Duration::ZERO, &sit) else { panic!("all wait") };
+        let Taken { lane, follow, .. } = one(seats.next(Duration::ZERO, &sit)).expect("all wait");
         *counts.entry(lane.camera.clone()).or_default() += 1;
         out.push_back((lane.number, follow));
         if out.len() > 2 {
-            let (number, follow) = out.pop_front().expect("three are out");
-            seats.give_back(number, follow);
+            seats.done(out.pop_front().into_iter().collect(), Duration::ZERO, &[], Duration::ZERO);
         }
     }
     assert!(counts.values().all(|n| *n == 100), "{counts:?}");
@@ -177,15 +269,15 @@ fn no_camera_waits_longer_than_the_others_take_once_with_two_seats_out() {
 fn a_camera_is_passed_over_while_its_seat_is_out_and_the_return_wakes_those_who_sleep() {
     let lanes = Lanes::default();
     let lane = lanes.open_still("yard", 2, WhenFull::DisplaceOldest);
-    let seats = Seats::new(lanes.clone());
+    let seats = Seats::new(lanes.clone(), config::Schedule::default());
     lane.ring.push(frame(&lane.camera, 1));
     lane.ring.push(frame(&lane.camera, 2));
-    let Some(Errand::Frame(_, first, follow)) = seats.next(Duration::ZERO, &sit) else { panic!("it waits") };
+    let Taken { frame: first, follow, .. } = one(seats.next(Duration::ZERO, &sit)).expect("it waits");
     let rung = lanes.bell().count();
-    assert!(seats.next(Duration::ZERO, &sit).is_none());
+    assert!(rests(&seats));
     seats.give_back(lane.number, follow);
     assert!(lanes.bell().count() > rung, "a frame waits for somebody");
-    let Some(Errand::Frame(_, second, _)) = seats.next(Duration::ZERO, &sit) else { panic!("it is at home") };
+    let Taken { frame: second, .. } = one(seats.next(Duration::ZERO, &sit)).expect("it is at home");
     assert_eq!((first.seq, second.seq), (1, 2));
 }
 
@@ -193,37 +285,37 @@ fn a_camera_is_passed_over_while_its_seat_is_out_and_the_return_wakes_those_who_
 fn a_camera_that_was_closed_while_its_frame_was_looked_at_ends_its_tracks_once_it_is_back() {
     let lanes = Lanes::default();
     let lane = lanes.open_still("yard", 1, WhenFull::DisplaceOldest);
-    let seats = Seats::new(lanes.clone());
+    let seats = Seats::new(lanes.clone(), config::Schedule::default());
     lane.ring.push(frame(&lane.camera, 1));
-    let Some(Errand::Frame(_, _, follow)) = seats.next(Duration::ZERO, &sit) else { panic!("it waits") };
+    let Taken { follow, .. } = one(seats.next(Duration::ZERO, &sit)).expect("it waits");
     lanes.close_still(&lane);
-    assert!(seats.next(Duration::ZERO, &sit).is_none(), "somebody has it in hand");
+    assert!(rests(&seats), "somebody has it in hand");
     let rung = lanes.bell().count();
     seats.give_back(lane.number, follow);
     assert!(lanes.bell().count() > rung);
-    let Some(Errand::Gone(number, _)) = seats.next(Duration::ZERO, &sit) else { panic!("its tracks are to end") };
+    let Errand::Gone(number, _) = seats.next(Duration::ZERO, &sit) else { panic!("its tracks are to end") };
     seats.clear(number);
-    assert!(seats.next(Duration::ZERO, &sit).is_none() && seats.leave().is_none());
+    assert!(rests(&seats) && seats.leave().is_none());
 }
 
 #[test]
 fn a_camera_that_was_opened_anew_is_served_when_its_earlier_tracks_have_ended() {
     let lanes = Lanes::default();
     let old = lanes.open_still("yard", 1, WhenFull::DisplaceOldest);
-    let seats = Seats::new(lanes.clone());
+    let seats = Seats::new(lanes.clone(), config::Schedule::default());
     old.ring.push(frame(&old.camera, 1));
-    let Some(Errand::Frame(_, _, follow)) = seats.next(Duration::ZERO, &sit) else { panic!("it waits") };
+    let Taken { follow, .. } = one(seats.next(Duration::ZERO, &sit)).expect("it waits");
     lanes.close_still(&old);
     let new = lanes.open_still("yard", 1, WhenFull::DisplaceOldest);
     new.ring.push(frame(&new.camera, 1));
-    assert!(seats.next(Duration::ZERO, &sit).is_none(), "its last frame is still looked at");
+    assert!(rests(&seats), "its last frame is still looked at");
     seats.give_back(old.number, follow);
-    let Some(Errand::Gone(number, _)) = seats.next(Duration::ZERO, &sit) else { panic!("its tracks are to end") };
-    assert!(seats.next(Duration::ZERO, &sit).is_none(), "their ends are not told yet");
+    let Errand::Gone(number, _) = seats.next(Duration::ZERO, &sit) else { panic!("its tracks are to end") };
+    assert!(rests(&seats), "their ends are not told yet");
     let rung = lanes.bell().count();
     seats.clear(number);
     assert!(lanes.bell().count() > rung, "those who passed it over look again");
-    let Some(Errand::Frame(lane, ..)) = seats.next(Duration::ZERO, &sit) else { panic!("it is free") };
+    let Taken { lane, .. } = one(seats.next(Duration::ZERO, &sit)).expect("it is free");
     assert_eq!(lane.number, new.number);
 }
 
@@ -231,7 +323,7 @@ fn a_camera_that_was_opened_anew_is_served_when_its_earlier_tracks_have_ended() 
 fn tracks_of_a_camera_that_fell_silent_end_without_another_frame() {
     let lanes = Lanes::default();
     let lane = lanes.open_still("yard", 1, WhenFull::DisplaceOldest);
-    let (seats, stop) = (Arc::new(Seats::new(lanes.clone())), Stop::new());
+    let (seats, stop) = (Arc::new(Seats::new(lanes.clone(), config::Schedule::default())), Stop::new());
     let (say, heard) = channel();
     std::thread::scope(|s| {
         let _ends = Ends(&stop, &lanes);
@@ -254,7 +346,7 @@ fn tracks_of_a_camera_that_fell_silent_end_without_another_frame() {
 fn tracks_of_a_camera_whose_detection_is_switched_off_end_and_begin_anew_once_it_is_on() {
     let lanes = Lanes::default();
     let lane = lanes.open_still("yard", 2, WhenFull::DisplaceOldest);
-    let (seats, stop) = (Arc::new(Seats::new(lanes.clone())), Stop::new());
+    let (seats, stop) = (Arc::new(Seats::new(lanes.clone(), config::Schedule::default())), Stop::new());
     let (say, heard) = channel();
     std::thread::scope(|s| {
         let _ends = Ends(&stop, &lanes);
@@ -294,7 +386,7 @@ fn a_dwell_is_told_though_no_frame_comes_and_the_end_of_the_camera_ends_the_stay
     let camera = config::Camera { zones: BTreeMap::from([("yard".to_owned(), zone)]), ..still };
     let lanes = Lanes::default();
     let lane = lanes.open_watched("yard", 1, WhenFull::DisplaceOldest, camera);
-    let (seats, stop) = (Arc::new(Seats::new(lanes.clone())), Stop::new());
+    let (seats, stop) = (Arc::new(Seats::new(lanes.clone(), config::Schedule::default())), Stop::new());
     let (say, heard) = channel();
     std::thread::scope(|s| {
         let _ends = Ends(&stop, &lanes);

@@ -31,6 +31,8 @@ pub struct LaneParts {
     pub hearts: Hearts,
     /// Whether frames may stay in memory of the video hardware.
     pub surfaces: Arc<SurfaceGate>,
+    /// Bounds how many cameras are opened at once.
+    pub places: Arc<ingest::Places>,
     /// Where changes of state go.
     pub status: Arc<dyn Fn(CameraStatus) + Send + Sync>,
 }
@@ -112,6 +114,7 @@ impl Lanes {
             metrics: Arc::clone(&parts.metrics),
             heart: parts.hearts.add(&format!("ingest-{name}"), INGEST_SILENCE),
             surfaces: Arc::clone(&parts.surfaces),
+            places: Arc::clone(&parts.places),
             sink,
             status: Arc::new({
                 let (lane, tell) = (Arc::clone(&lane), Arc::clone(&parts.status));
@@ -127,6 +130,29 @@ impl Lanes {
         *lane.worker.lock().unwrap_or_else(PoisonError::into_inner) = Some(worker);
         self.lock().push(lane);
         Ok(())
+    }
+
+    /// A lane without a source: whoever opens it pushes its frames.
+    pub(super) fn open_fed(&self, name: &str, settings: Camera, capacity: usize, when_full: WhenFull) -> Arc<Lane> {
+        let metrics = Arc::<CameraMetrics>::default();
+        let lane = Arc::new(Lane {
+            number: self.numbers.fetch_add(1, Ordering::Relaxed),
+            camera: name.into(),
+            settings,
+            ring: FrameRing::new(capacity, when_full, self.bell.clone(), Arc::clone(&metrics)),
+            metrics,
+            stop: Stop::new(),
+            worker: Mutex::new(None),
+            is_abandoned: AtomicBool::new(false),
+        });
+        self.lock().push(Arc::clone(&lane));
+        lane
+    }
+
+    /// Closes a lane of [`Lanes::open_fed`].
+    pub(super) fn close_fed(&self, lane: &Lane) {
+        self.lock().retain(|l| l.number != lane.number);
+        lane.ring.close();
     }
 
     /// Switches a camera's detection; a lane that is opened for it later begins so, too. Its source stays open.
@@ -182,25 +208,12 @@ impl Lanes {
 
     /// The same, with what is watched in its picture.
     pub(super) fn open_watched(&self, name: &str, capacity: usize, when_full: WhenFull, settings: Camera) -> Arc<Lane> {
-        let metrics = Arc::<CameraMetrics>::default();
-        let lane = Arc::new(Lane {
-            number: self.numbers.fetch_add(1, Ordering::Relaxed),
-            camera: name.into(),
-            settings,
-            ring: FrameRing::new(capacity, when_full, self.bell.clone(), Arc::clone(&metrics)),
-            metrics,
-            stop: Stop::new(),
-            worker: Mutex::new(None),
-            is_abandoned: AtomicBool::new(false),
-        });
-        self.lock().push(Arc::clone(&lane));
-        lane
+        self.open_fed(name, settings, capacity, when_full)
     }
 
     /// Closes a lane of [`Lanes::open_still`].
     pub(super) fn close_still(&self, lane: &Lane) {
-        self.lock().retain(|l| l.number != lane.number);
-        lane.ring.close();
+        self.close_fed(lane);
     }
 }
 

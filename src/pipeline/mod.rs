@@ -3,7 +3,7 @@
 //! | queue | between | capacity | when full | counted as |
 //! | --- | --- | --- | --- | --- |
 //! | appsink | decoder → `ingest-<camera>` | 1 | drops the oldest | `displaced_appsink` |
-//! | ring | `ingest-<camera>` → `engine-<n>` | `ingest.ring_capacity` (1) | displaces the oldest | `displaced_ring` |
+//! | ring | `ingest-<camera>` → `engine-<n>` | `ingest.ring_capacity` (1) | displaces the oldest; drops what is older than `max_age_ms` | `displaced_ring`, `displaced_stale` |
 //! | offers | `engine-<n>`, `ingest-<camera>` → `publish` | [`crate::publish`]'s | QoS 0: drops the new one; QoS 1: the outbox drops its oldest | `dropped_qos0`, `dropped_outbox` |
 //! | events | `engine-<n>`, supervisor → `store` | 10,000 while the disk takes nothing | the oldest goes, alerts last | the event `lost`, `store_events_lost_total` |
 //! | backlog | `store`'s disk → `publish` | `store.max_mb`, `store.keep_days` | the oldest goes, alerts last | the event `lost`, `store_events_lost_total` |
@@ -19,21 +19,33 @@
 //! There is one worker where models run on the processor, and several a GPU. Each has its own engines; a camera's seat (tracker, labels, rules)
 //! is with one of them at a time.
 
+mod accounts;
 mod analyst;
 mod board;
+mod dial;
 mod engine;
+mod hand;
 mod lanes;
 mod models;
 mod names;
 mod recording;
+mod rig;
 #[cfg(test)]
 mod samples;
+mod scene;
 mod seats;
+mod variants;
 
-pub use analyst::{AnalyseError, Analyst, Follow, Watch};
+pub use accounts::Account;
+pub use analyst::{AnalyseError, Analyst, Follow, Job, Watch};
 pub use board::Board;
+pub use dial::{Dial, Setting};
 pub use engine::{EngineParts, run_engine};
+pub use hand::Hand;
 pub use lanes::{Lane, LaneParts, Lanes};
 pub use models::{LoadError, Loading, examine, surfaces};
 pub use recording::{Replay, ReplayError, Step};
+pub use rig::{Around, Measured, Order, Rig, RigError};
+pub use scene::Scene;
 pub use seats::Seats;
+pub use variants::{Variants, cheaper_models, smaller_models};

@@ -14,6 +14,9 @@ use crate::telemetry::Metrics;
 use crate::types::SurfaceGate;
 use crate::types::names::did_you_mean;
 
+/// What the first stage is called.
+pub(super) const DETECT: &str = "detect";
+
 /// Why the models of a configuration cannot be had; each names the key under which the model stands, and says its cause itself.
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
@@ -112,10 +115,22 @@ impl Loading<'_> {
         Ok(one)
     }
 
+    /// A detector for a worker that is running with another one. What runs on a GPU is replaced by what runs there, too, or by nothing:
+    /// where there is no room for both on it, a smaller model on the processor would be slower than the larger one is.
+    pub(super) fn another(&self, model: &str, worker: usize) -> Result<Detector, LoadError> {
+        let (config, gpus) = (self.config, gpu_of_each_worker(&self.config.tensorrt));
+        let is_on_gpu = self.board.runs_well_on(DETECT, worker) == Some(infer::TENSORRT);
+        let choice = if worker != 0 || is_on_gpu { EngineChoice::Tensorrt } else { config.detect.engine };
+        let seat = Seat { worker, gpus: &gpus, is_taken: true };
+        let (card, engine) = self.open(DETECT, model, choice, 1, seat)?;
+        Detector::new(engine, &card, &detect::Settings::from(&config.detect)).map_err(LoadError::Detector)
+    }
+
     fn worker(&self, worker: usize, gpus: &[u32], detects_on: EngineChoice) -> Result<Analyst, LoadError> {
         let config = self.config;
-        let open = |stage: &str, model: &str, choice, share| self.open(stage, model, choice, share, (worker, gpus));
-        let (card, engine) = open("detect", &config.detect.model, detects_on, 1)?;
+        let seat = Seat { worker, gpus, is_taken: false };
+        let open = |stage: &str, model: &str, choice, share| self.open(stage, model, choice, share, seat);
+        let (card, engine) = open(DETECT, &config.detect.model, detects_on, 1)?;
         let detector =
             Detector::new(engine, &card, &detect::Settings::from(&config.detect)).map_err(LoadError::Detector)?;
         let strangers = strangers(config, &card.name, detector.classes());
@@ -131,7 +146,7 @@ impl Loading<'_> {
                 .map_err(|cause| LoadError::Classifier { name: name.clone(), cause: Box::new(cause) })?;
             classifiers.push(classifier);
         }
-        Ok(Analyst::new(detector, classifiers, Arc::clone(self.metrics), self.clock))
+        Ok(Analyst::new(detector, classifiers, Arc::clone(self.metrics), self.clock).of_worker(worker))
     }
 
     fn open(
@@ -140,20 +155,27 @@ impl Loading<'_> {
         model: &str,
         choice: EngineChoice,
         share: usize,
-        (worker, gpus): (usize, &[u32]),
+        Seat { worker, gpus, is_taken }: Seat<'_>,
     ) -> Result<(ModelCard, Box<dyn Engine>), LoadError> {
         let key = format!("{stage}.model");
         let config = self.config;
         let card = catalog::card(model, &config.paths.models)
             .map_err(|cause| LoadError::Catalog { key: key.clone(), cause })?;
         let threads = (config.detect.threads / share).max(1);
+        let backup_threads = config.detect.threads / gpus.len();
+        let watch = match is_taken {
+            true => self.board.watch_candidate(stage, &card.name, worker, backup_threads),
+            false => self.board.watch(stage, &card.name, worker, backup_threads),
+        };
         let options = infer::Options {
             threads,
-            max_batch: 1,
+            // Classifiers look at one track after the other.
+            max_batch: if stage == DETECT { config.schedule.max_batch } else { 1 },
+            one_on_cpu: true,
             gpu: infer::Gpu::of(config, gpus[worker]),
             progress: self.progress.clone(),
             // Should the GPU fail, all workers compute on the processor at once.
-            failover: Some(self.board.watch(stage, &card.name, worker, config.detect.threads / gpus.len())),
+            failover: Some(watch),
         };
         let engine =
             infer::open(choice, &card.path, &options).map_err(|cause| LoadError::Engine { key: key.clone(), cause })?;
@@ -170,6 +192,16 @@ impl Loading<'_> {
         self.board.loaded(stage, worker, name);
         Ok((card, engine))
     }
+}
+
+/// Whom an engine is for.
+#[derive(Clone, Copy)]
+struct Seat<'a> {
+    worker: usize,
+    /// Of every worker.
+    gpus: &'a [u32],
+    /// Whether the worker is running with another engine for the same stage.
+    is_taken: bool,
 }
 
 /// Neighbouring workers have different GPUs, so that two workers already use both.

@@ -93,6 +93,7 @@ impl Replay<'_> {
             metrics: Arc::clone(self.metrics),
             heart: Hearts::new(self.clock).add("replay", Duration::MAX),
             surfaces: SurfaceGate::closed("a clip is looked at by the processor too"),
+            places: ingest::Places::new(1),
             sink: Arc::new({
                 let ring = Arc::clone(&ring);
                 move |frame| ring.push(frame)
@@ -115,6 +116,7 @@ impl Replay<'_> {
             camera: &camera,
             settings: &self.camera,
             track: &self.config.track,
+            attend: Some(&self.config.attend).filter(|attend| attend.enabled),
             gap: self.config.ingest.stall_after,
             studio: None,
             metrics,

@@ -75,6 +75,13 @@ const CHANNELS: &[Channel] = &[
     )
     .retained(),
     sent(
+        "telemetry",
+        "{prefix}/{device}/telemetry",
+        "What the board's sensors say: power, heat, what slows it down, load.",
+        Payload::Schema("telemetry.schema.json"),
+    )
+    .at_most_once(),
+    sent(
         "engineStatus",
         "{prefix}/{device}/engine/{stage}",
         "What runs a model.",

@@ -111,6 +111,17 @@ impl Onvif {
                 let data = of([("Count", (*count).into()), ("Alerts", (*alerts).into()), ("Reason", json!(reason))]);
                 Told { topic: "peregrine:Events/Lost", source: Vec::new(), data: Some(data), property: false }
             }
+            What::BudgetStep { level, levels, rung, step, reason, .. } => {
+                let data = of([
+                    ("Level", (*level).into()),
+                    ("Levels", (*levels).into()),
+                    ("Rung", json!(rung)),
+                    ("Step", json!(step)),
+                    ("Reason", json!(reason)),
+                ]);
+                // A property, so that who comes later knows what is given up.
+                Told { topic: "peregrine:Budget/Step", source: Vec::new(), data: Some(data), property: true }
+            }
         }
     }
 

@@ -54,6 +54,7 @@ fn one_of_each() -> Vec<Event> {
         What::AlertRaised { alert: alert.clone(), severity, reason: reason.clone() },
         What::AlertCleared { alert, severity, reason: reason.clone(), open_ms: 1 },
         What::Lost { count: 3, alerts: 1, reason },
+        crate::publish::samples::budget_step(),
         What::DwellEnd { zone: zone(), inside_ms: 1 },
         What::Left { zone: zone(), inside_ms: 1 },
         What::Gone { present_ms: 1 },

@@ -13,6 +13,7 @@ mod event;
 mod figures;
 mod picture;
 mod state;
+mod telemetry;
 
 use alert::AlertBody;
 pub use alert::{render_alert, render_alert_over};
@@ -22,6 +23,7 @@ pub(super) use figures::rfc3339;
 use figures::{Corners, Size, age_ms, normalised, pixels, share};
 pub use picture::render_picture;
 pub use state::{render_state, schemas as state_schemas};
+pub use telemetry::render_telemetry;
 
 /// The version of the payloads. A field may be added within it; one that goes or changes its meaning makes it 2.
 pub const SCHEMA: u32 = 1;
@@ -69,6 +71,8 @@ pub enum Kind {
     CameraHealth,
     /// How the device fares.
     DeviceHealth,
+    /// What the board's sensors say.
+    Telemetry,
     /// What became of an order.
     CommandResult,
     /// What Home Assistant finds entities by.
@@ -95,6 +99,7 @@ impl Kind {
             Self::DetectionState => "detection_state",
             Self::CameraHealth => "camera_health",
             Self::DeviceHealth => "device_health",
+            Self::Telemetry => "telemetry",
             Self::CommandResult => "command_result",
             Self::HomeAssistant => "homeassistant",
             Self::Onvif => "onvif",
@@ -209,6 +214,8 @@ struct TrackBody<'a> {
     score: f64,
     /// Frames since the track began, the first one counted.
     age_frames: u32,
+    /// True where the frame was not looked at: the box is where the track should be. Never with `new`; with `end` the box is the last one seen.
+    predicted: bool,
     /// When the track's first confirmed frame was captured: RFC 3339, UTC, milliseconds.
     #[schemars(extend("format" = "date-time"))]
     first_seen_at: String,
@@ -381,7 +388,7 @@ pub fn render_presence(presence: Presence, device: &str, prefix: &str) -> Messag
 }
 
 /// The JSON Schema of every message, with the name of its file below docs/schemas.
-pub fn schemas() -> [(&'static str, Schema); 7] {
+pub fn schemas() -> [(&'static str, Schema); 8] {
     [
         ("detections.schema.json", schema_for!(Detections<'static>)),
         ("tracks.schema.json", schema_for!(Tracks<'static>)),
@@ -390,6 +397,7 @@ pub fn schemas() -> [(&'static str, Schema); 7] {
         ("device-status.schema.json", schema_for!(DeviceStatusBody<'static>)),
         ("event.schema.json", event::schema()),
         ("alert.schema.json", schema_for!(AlertBody<'static>)),
+        telemetry::schema(),
     ]
 }
 
@@ -440,6 +448,7 @@ fn tracks_body<'a>(t: &'a TrackEvent, device: &'a str, now: Captured) -> Tracks<
             class_id: t.track.class,
             score: share(t.track.score),
             age_frames: t.track.age_frames,
+            predicted: t.phase == TrackPhase::Update && t.track.lost_frames > 0,
             first_seen_at: rfc3339(t.first_seen.wall),
             r#box: normalised(t.track.bbox, frame),
             box_px: pixels(t.track.bbox, frame),

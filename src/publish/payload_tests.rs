@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::*;
 use crate::publish::samples;
 use crate::runtime::environment;
-use crate::types::{EngineState, Rect, What};
+use crate::types::{EngineState, Readings, Rect, What};
 
 const WRITE: &str = "PEREGRINE_WRITE";
 
@@ -50,7 +50,7 @@ fn valid(message: &Message) -> Value {
     body
 }
 
-fn examples() -> [(&'static str, Message); 11] {
+fn examples() -> [(&'static str, Message); 13] {
     let now = at(5_120);
     let publish = |report: &Report| render(report, "gate", "peregrine", now);
     let event = |camera, what| render_event(&samples::stored(7, camera, what), "gate", "peregrine");
@@ -63,9 +63,11 @@ fn examples() -> [(&'static str, Message); 11] {
         ("event", event(Some("yard"), What::Crossed { line: "gate".to_owned(), direction: "in".to_owned() })),
         ("event left", event(Some("yard"), What::Left { zone: "door".to_owned(), inside_ms: 12_400 })),
         ("event lost", event(None, What::Lost { count: 1_250, alerts: 0, reason: "the disk is full".to_owned() })),
+        ("event budget", event(None, samples::budget_step())),
         ("alert", render_alert(&samples::stored(8, Some("yard"), samples::raised("red_car")), "gate", "peregrine")),
         ("device online", render_presence(Presence::Online(at(0)), "gate", "peregrine")),
         ("device stopped", render_presence(Presence::Stopped(at(9_000)), "gate", "peregrine")),
+        ("telemetry", render_telemetry(&samples::readings(), at(10_000), "gate", "peregrine")),
         ("device vanished", render_presence(Presence::Vanished, "gate", "peregrine")),
     ]
 }
@@ -116,6 +118,24 @@ fn detections_say_what_was_seen_where_and_when() {
 }
 
 #[test]
+fn readings_are_told_in_watts_volts_degrees_and_percent_and_what_there_is_not_is_null() {
+    let message = render_telemetry(&samples::readings(), at(10_000), "gate", "peregrine");
+    assert_eq!(
+        (message.qos, message.retain, message.topic.as_str()),
+        (Qos::AtMostOnce, false, "peregrine/gate/telemetry")
+    );
+    let body = valid(&message);
+    assert_eq!((&body["power"]["total_watts"], &body["power"]["total_of"]), (&4.785.into(), &"input".into()));
+    assert_eq!(body["temperatures"][0], serde_json::json!({"sensor": "cpu-thermal", "celsius": 51.187}));
+    assert_eq!((&body["cpu"]["busy_percent"], &body["gpus"][0]["busy_percent"]), (&37.5.into(), &88.0.into()));
+    let body = valid(&render_telemetry(&Readings::default(), at(0), "gate", "peregrine"));
+    assert_eq!(
+        (&body["power"]["total_watts"], &body["memory"], &body["mode"]),
+        (&Value::Null, &Value::Null, &Value::Null)
+    );
+}
+
+#[test]
 fn every_step_of_a_track_is_valid_and_carries_its_identity() {
     for (phase, name) in [(TrackPhase::New, "new"), (TrackPhase::Update, "update"), (TrackPhase::End, "end")] {
         let report = samples::track_of("yard", samples::uid(3), phase, Duration::from_secs(2));
@@ -136,7 +156,7 @@ fn every_event_is_valid_and_one_without_its_fields_is_not() {
         let has_fields = !matches!(what, What::Appeared | What::Stopped);
         let mut body = valid(&render_event(&samples::stored(1, Some("yard"), what), "gate", "peregrine"));
         let fields = body.as_object_mut().expect("an object");
-        for own in ["zone", "line", "alert", "count", "present_ms", "stopped_ms"] {
+        for own in ["zone", "line", "alert", "count", "present_ms", "stopped_ms", "rung"] {
             fields.remove(own);
         }
         assert_eq!(validator.is_valid(&body), !has_fields, "{body:#}");

@@ -5,8 +5,10 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
 use crate::types::{
-    Backlog, CameraState, CameraStatus, Captured, ClassNames, Detection, EngineState, EngineStatus, Event, Label, Lane,
-    Rect, Report, Severity, Sighting, Stored, Subject, Track, TrackEvent, TrackPhase, What,
+    Backlog, BudgetMove, CameraState, CameraStatus, Captured, ClassNames, CoreUse, CpuUse, Detection, DiskUse,
+    EngineState, EngineStatus, Event, EventCount, Fan, GpuUse, Label, Lane, MemoryUse, Power, PowerMode, Rail,
+    Readings, Rect, Report, Severity, Sighting, Stored, Subject, Temperature, Throttle, TotalOf, Track, TrackEvent,
+    TrackPhase, What,
 };
 
 /// 2026-03-01T12:00:00Z: when the samples' monotonic clock began.
@@ -88,6 +90,41 @@ pub(super) fn engine(state: EngineState, at: Duration) -> Report {
     })
 }
 
+/// What the sensors of an Orin Nano might say.
+pub(super) fn readings() -> Readings {
+    let rail = |name: &str, mw, mv, ma| Rail {
+        name: name.to_owned(),
+        milliwatts: Some(mw),
+        millivolts: Some(mv),
+        milliamps: Some(ma),
+    };
+    let rails = vec![rail("VDD_IN", 4785, 4984, 960), rail("VDD_CPU_GPU_CV", 597, 4976, 120)];
+    Readings {
+        power: Power { total_mw: Some(4785), total_of: Some(TotalOf::Input), rails },
+        temperatures: vec![Temperature { sensor: "cpu-thermal".to_owned(), millicelsius: 51_187 }],
+        throttle: Throttle {
+            now: Vec::new(),
+            seen: vec!["oc1".to_owned()],
+            events: vec![EventCount { name: "oc1".to_owned(), count: 2 }],
+        },
+        cpu: CpuUse {
+            busy_permille: Some(375),
+            cores: vec![CoreUse { number: 0, busy_permille: Some(375), clock_mhz: Some(1510) }],
+        },
+        gpus: vec![GpuUse {
+            name: "17000000.gpu".to_owned(),
+            busy_permille: Some(880),
+            clock_mhz: Some(612),
+            max_clock_mhz: Some(1020),
+            governor: Some("nvhost_podgov".to_owned()),
+        }],
+        memory: Some(MemoryUse { total_bytes: 7_990_000_000, available_bytes: 5_200_000_000, swap_used_bytes: 0 }),
+        disk: Some(DiskUse { total_bytes: 62_000_000_000, free_bytes: 31_000_000_000 }),
+        fans: vec![Fan { name: "pwmfan".to_owned(), duty_permille: Some(345), rpm: Some(1893) }],
+        mode: Some(PowerMode { id: 2, name: Some("MAXN_SUPER".to_owned()), clocks_fixed: false }),
+    }
+}
+
 /// The life of the daemon that samples come from.
 pub(super) const BOOT: uuid::Uuid = uuid::Uuid::from_u128(0x019c_a96c_1400_7000_8000_0000_0000_00b0);
 
@@ -96,7 +133,12 @@ pub(super) fn stored(n: u64, camera: Option<&str>, what: What) -> Stored {
     let at = captured(Duration::from_millis(5_040));
     let about_nobody = matches!(
         what,
-        What::Occupancy { .. } | What::Crowd { .. } | What::CrowdEnd { .. } | What::Count { .. } | What::Lost { .. }
+        What::Occupancy { .. }
+            | What::Crowd { .. }
+            | What::CrowdEnd { .. }
+            | What::Count { .. }
+            | What::Lost { .. }
+            | What::BudgetStep { .. }
     );
     let subject = Subject {
         uid: uid(1),
@@ -152,7 +194,21 @@ pub(super) fn every_what() -> Vec<What> {
         raised("red_car"),
         cleared("red_car"),
         What::Lost { count: 1_250, alerts: 0, reason: "the disk is full".to_owned() },
+        budget_step(),
     ]
+}
+
+pub(super) fn budget_step() -> What {
+    What::BudgetStep {
+        level: 3,
+        levels: 9,
+        rung: "rates low 1/2".to_owned(),
+        step: BudgetMove::Down,
+        reason: "temperature 78.6 °C and rising by 4.8 °C a minute, limit 80 °C".to_owned(),
+        watts: Some(13.204),
+        celsius: Some(78.5),
+        p99_ms: None,
+    }
 }
 
 pub(super) fn raised(alert: &str) -> What {

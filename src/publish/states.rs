@@ -96,6 +96,8 @@ pub struct DeviceHealth {
     pub warmest: Option<(String, i64)>,
     /// Events on disk that the broker does not have yet.
     pub events_waiting: u64,
+    /// How many things are given up to keep the device's budget, and how many could be.
+    pub budget: (u32, u32),
     /// How long the daemon has been running.
     pub uptime_secs: u64,
     /// When this was measured.

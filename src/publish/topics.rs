@@ -106,6 +106,11 @@ pub(super) fn device_health(prefix: &str, device: &str) -> String {
     format!("{}/health", of_device(prefix, device))
 }
 
+/// `<prefix>/<device>/telemetry`: what the board's sensors say.
+pub(super) fn telemetry(prefix: &str, device: &str) -> String {
+    format!("{}/telemetry", of_device(prefix, device))
+}
+
 /// `<prefix>/<device>/cmd/<name>`: an order.
 pub(super) fn command(prefix: &str, device: &str, name: &str) -> String {
     format!("{}/cmd/{}", of_device(prefix, device), escaped(name))
@@ -145,6 +150,7 @@ mod tests {
         assert_eq!(camera_health("peregrine", "gate", "yard"), "peregrine/gate/camera/yard/health");
         assert_eq!(snapshot("peregrine", "gate", "yard"), "peregrine/gate/camera/yard/snapshot");
         assert_eq!(device_health("site/north", "gate"), "site/north/gate/health");
+        assert_eq!(telemetry("peregrine", "gate"), "peregrine/gate/telemetry");
         assert_eq!(command("peregrine", "gate", "detection"), "peregrine/gate/cmd/detection");
     }
 

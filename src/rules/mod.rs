@@ -80,9 +80,10 @@ impl Rules {
         let camera = self.camera.clone();
         let mut teller = Teller { camera: &camera, moment, emit };
         self.intervals_passed(&mut teller);
+        // Where somebody should be is no event: what happens is told when a look has shown it.
         let (gone, seen): (Vec<&TrackEvent>, Vec<_>) = steps.iter().partition(|step| step.phase == TrackPhase::End);
         let seen_ids: BTreeSet<TrackId> = seen.iter().map(|step| step.track.id).collect();
-        for step in seen {
+        for step in seen.into_iter().filter(|step| step.track.lost_frames == 0) {
             self.see_track(step, &seen_ids, &mut teller);
         }
         for step in gone {

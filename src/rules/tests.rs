@@ -172,6 +172,27 @@ impl Scene {
 }
 
 #[test]
+fn where_somebody_should_be_is_no_event_and_what_a_look_shows_is_told_once() {
+    let mut scene = Scene::of(&with_line(middle_line()));
+    let foretold = |scene: &mut Scene, x| {
+        let mut step = scene.step(At(1, x, 0.5), "person", TrackPhase::Update);
+        step.track.lost_frames = 1;
+        scene.frame_of(&[step]);
+    };
+    scene.frames(5, &[At(1, 0.4, 0.5)]);
+    (0..10).for_each(|_| foretold(&mut scene, 0.6));
+    scene.frames(5, &[At(1, 0.4, 0.5)]);
+    assert_eq!(scene.kinds(), [""; 0], "it turned round before it came to the line");
+    foretold(&mut scene, 0.48);
+    scene.frame(&[At(1, 0.6, 0.5)]);
+    foretold(&mut scene, 0.62);
+    foretold(&mut scene, 0.64);
+    assert_eq!(scene.kinds(), [""; 0]);
+    scene.frame(&[At(1, 0.66, 0.5)]);
+    assert_eq!(scene.directions().len(), 1);
+}
+
+#[test]
 fn a_stay_is_told_once_with_its_dwell_and_its_length() {
     let mut scene = Scene::of(&with_zone(Zone { dwell: Some(Duration::from_secs(2)), ..right_half() }));
     scene.frames(10, &[At(1, 0.2, 0.5)]).frames(30, &[At(1, 0.8, 0.5)]).frames(10, &[At(1, 0.2, 0.5)]);

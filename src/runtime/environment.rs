@@ -31,6 +31,18 @@ pub fn resident_bytes() -> Option<u64> {
     line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok().map(|kib| kib * 1024)
 }
 
+/// Processor time that this process has used, all threads together.
+pub fn processor_time() -> std::time::Duration {
+    let spent = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
+    std::time::Duration::try_from(spent).unwrap_or_default()
+}
+
+/// Processor time that this thread has used.
+pub fn thread_time() -> std::time::Duration {
+    let spent = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    std::time::Duration::try_from(spent).unwrap_or_default()
+}
+
 /// How many processors this process may use.
 pub fn processors() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
@@ -48,17 +60,4 @@ pub fn processor_name() -> String {
             std::fs::read_to_string("/proc/device-tree/model").ok().map(|m| m.trim_end_matches('\0').to_owned())
         })
         .unwrap_or_else(|| std::env::consts::ARCH.to_owned())
-}
-
-/// Memory of the machine in bytes.
-pub fn memory_bytes() -> Option<u64> {
-    let info = std::fs::read_to_string("/proc/meminfo").ok()?;
-    let line = info.lines().find_map(|l| l.strip_prefix("MemTotal:"))?;
-    line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok().map(|kib| kib * 1024)
-}
-
-/// The board's name, where a device tree has one.
-pub fn board_name() -> Option<String> {
-    let model = std::fs::read_to_string("/proc/device-tree/model").ok()?;
-    Some(model.trim_end_matches('\0').trim().to_owned()).filter(|m| !m.is_empty())
 }

@@ -52,9 +52,7 @@ impl Histogram {
 
     /// As [`Histogram::quantile_ms`], of what was counted since the mark; and how many these are.
     pub fn quantile_ms_since(&self, mark: &HistogramMark, share: f64) -> Option<(f64, u64)> {
-        let counts: Vec<u64> =
-            self.buckets.iter().zip(&mark.0).map(|(b, m)| b.load(Relaxed).saturating_sub(*m)).collect();
-        Some((quantile_ms_of(counts.iter().copied(), share)?, counts.iter().sum()))
+        quantile_ms_since_all(&[(self, mark)], share)
     }
 
     /// How many were at most so long (by whole buckets), for a coarser histogram's `le` lines.
@@ -69,9 +67,22 @@ impl Histogram {
     }
 }
 
-/// How far a histogram had counted at some moment.
-#[derive(Debug, Clone)]
+/// How far a histogram had counted at some moment; by default, not at all.
+#[derive(Debug, Clone, Default)]
 pub struct HistogramMark(Vec<u64>);
+
+/// The duration below which this share (0..1) of all lies that several histograms counted since their marks, in milliseconds, and how many
+/// these are; None when there are none.
+pub fn quantile_ms_since_all(since: &[(&Histogram, &HistogramMark)], share: f64) -> Option<(f64, u64)> {
+    let mut counts = vec![0; BUCKETS];
+    for (histogram, mark) in since {
+        let before = mark.0.iter().copied().chain(std::iter::repeat(0));
+        for ((count, bucket), before) in counts.iter_mut().zip(&histogram.buckets).zip(before) {
+            *count += bucket.load(Relaxed).saturating_sub(before);
+        }
+    }
+    Some((quantile_ms_of(counts.iter().copied(), share)?, counts.iter().sum()))
+}
 
 fn quantile_ms_of(counts: impl Iterator<Item = u64> + Clone, share: f64) -> Option<f64> {
     let total: u64 = counts.clone().sum();

@@ -4,8 +4,10 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use super::histogram::Histogram;
+use crate::types::Readings;
 
 /// A number that only grows.
 #[derive(Debug, Default)]
@@ -54,8 +56,14 @@ pub struct CameraMetrics {
     pub displaced_stopped_total: Counter,
     /// Frames that came while the camera's detection was switched off.
     pub displaced_off_total: Counter,
+    /// Frames that grew older than the camera allows before the engine had time for them.
+    pub displaced_stale_total: Counter,
     /// Frames that went through the detector.
     pub frames_analysed_total: Counter,
+    /// Frames that were not worth a look: their tracks were carried on.
+    pub frames_coasted_total: Counter,
+    /// Frames that were the very one looked at last: its result holds for them.
+    pub frames_same_total: Counter,
     /// Frames that the detector failed on.
     pub frames_failed_total: Counter,
     /// Detections.
@@ -107,6 +115,15 @@ impl StageMetrics {
             ("publish", &self.publish),
         ]
     }
+}
+
+/// How frames of several cameras are computed together.
+#[derive(Debug, Default)]
+pub struct BatchMetrics {
+    /// Frames that may go together at present.
+    pub size: Gauge,
+    /// Batches that went through the detector.
+    pub batches_total: Counter,
 }
 
 /// What is counted for the broker's connection.
@@ -176,6 +193,19 @@ pub struct PictureMetrics {
     pub memory_bytes: Gauge,
 }
 
+/// How much is given up to keep the device's budget.
+#[derive(Debug, Default)]
+pub struct BudgetMetrics {
+    /// Rungs of the ladder that are taken; 0 is as configured.
+    pub level: Gauge,
+    /// Rungs that there are; 0 where there is no limit.
+    pub levels: Gauge,
+    /// Steps down.
+    pub steps_down_total: Counter,
+    /// Steps up.
+    pub steps_up_total: Counter,
+}
+
 /// What is counted for one model, all workers together.
 #[derive(Debug, Default)]
 pub struct EngineMetrics {
@@ -192,19 +222,31 @@ pub struct EngineMetrics {
 /// What a model is for ("detect", "classify.NAME") and its name, with its numbers.
 pub type EngineOf = ((String, String), Arc<EngineMetrics>);
 
+/// What the sensors said last.
+#[derive(Debug)]
+struct Latest {
+    readings: Arc<Readings>,
+    good_until: Duration,
+}
+
 /// Everything the daemon counts.
 #[derive(Debug, Default)]
 pub struct Metrics {
     cameras: Mutex<BTreeMap<String, Arc<CameraMetrics>>>,
     engines: Mutex<BTreeMap<(String, String), Arc<EngineMetrics>>>,
+    readings: Mutex<Option<Latest>>,
     /// Stage times.
     pub stages: StageMetrics,
+    /// Batches.
+    pub batch: BatchMetrics,
     /// The broker.
     pub mqtt: MqttMetrics,
     /// Events on disk.
     pub store: StoreMetrics,
     /// Pictures of events.
     pub pictures: PictureMetrics,
+    /// The device's budget.
+    pub budget: BudgetMetrics,
     /// Pipelines whose teardown outlasted its deadline and were abandoned.
     pub pipelines_abandoned_total: Counter,
     /// Configuration reloads that were taken.
@@ -225,6 +267,18 @@ impl Metrics {
         let cameras = self.cameras.lock().unwrap_or_else(PoisonError::into_inner);
         cameras.iter().map(|(n, m)| (n.clone(), Arc::clone(m))).collect()
     }
+
+    /// What the board's sensors said last; None before the first look at them, and when no new one came until this one grew old.
+    pub fn readings(&self, now: Duration) -> Option<Arc<Readings>> {
+        let latest = self.readings.lock().unwrap_or_else(PoisonError::into_inner);
+        latest.as_ref().filter(|latest| now <= latest.good_until).map(|latest| Arc::clone(&latest.readings))
+    }
+
+    /// The board's sensors were looked at. `good_until` is a moment of the monotonic clock.
+    pub fn set_readings(&self, readings: Arc<Readings>, good_until: Duration) {
+        *self.readings.lock().unwrap_or_else(PoisonError::into_inner) = Some(Latest { readings, good_until });
+    }
+
     /// A model's numbers, made at first use; `stage` says what it is for.
     pub fn engine(&self, stage: &str, model: &str) -> Arc<EngineMetrics> {
         let mut engines = self.engines.lock().unwrap_or_else(PoisonError::into_inner);

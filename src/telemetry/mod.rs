@@ -5,8 +5,8 @@ pub mod histogram;
 pub mod logging;
 pub mod metrics;
 
-pub use histogram::{Histogram, HistogramMark};
+pub use histogram::{Histogram, HistogramMark, quantile_ms_since_all};
 pub use metrics::{
-    CameraMetrics, Counter, EngineMetrics, EngineOf, Gauge, Metrics, MqttMetrics, PictureMetrics, StageMetrics,
-    StoreMetrics,
+    BatchMetrics, BudgetMetrics, CameraMetrics, Counter, EngineMetrics, EngineOf, Gauge, Metrics, MqttMetrics,
+    PictureMetrics, StageMetrics, StoreMetrics,
 };

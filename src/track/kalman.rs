@@ -17,6 +17,8 @@ const AREA_SPEED_NOISE: f64 = 1e-4;
 /// Variance of a measured centre; of a measured area or ratio.
 const CENTER_MEASURED: f64 = 1.0;
 const SHAPE_MEASURED: f64 = 10.0;
+/// Variance of a centre that was found without a look: a patch of picture trembles less than a detector's box.
+const CENTER_FOUND: f64 = 0.3;
 
 /// A value and its speed.
 #[derive(Debug, Clone, Copy)]
@@ -41,7 +43,11 @@ impl Moving {
     }
 
     fn correct(&mut self, value: f64) {
-        let doubt = self.variance.m11 + self.measured;
+        self.correct_by(value, self.measured);
+    }
+
+    fn correct_by(&mut self, value: f64, measured: f64) {
+        let doubt = self.variance.m11 + measured;
         let gain = self.variance.column(0) / doubt;
         self.state += gain * (value - self.state.x);
         self.variance -= gain * gain.transpose() * doubt;
@@ -96,6 +102,19 @@ impl BoxFilter {
         self.ratio.variance += VALUE_NOISE;
     }
 
+    /// One frame further that nobody looked at: the area stays, since its speed is known too badly to be carried on.
+    pub(super) fn coast(&mut self) {
+        let area = self.area.state;
+        self.predict();
+        self.area.state = area;
+    }
+
+    /// Takes in where the centre was found without a look.
+    pub(super) fn correct_center(&mut self, (x, y): (f64, f64)) {
+        self.x.correct_by(x, CENTER_FOUND);
+        self.y.correct_by(y, CENTER_FOUND);
+    }
+
     /// Takes in what was seen.
     pub(super) fn correct(&mut self, seen: Bounds) {
         let [x, y, area, ratio] = measure(seen);
@@ -103,6 +122,11 @@ impl BoxFilter {
         self.y.correct(y);
         self.area.correct(area);
         self.ratio.correct(ratio);
+    }
+
+    /// The centre's speed, in pixels a frame.
+    pub(super) fn speed(&self) -> (f64, f64) {
+        (self.x.state.y, self.y.state.y)
     }
 
     /// The estimate; not finite when area or ratio went wrong.

@@ -77,6 +77,64 @@ fn a_thousand_equal_boxes_are_a_thousand_tracks() {
     assert_eq!((first.len(), first == second), (1000, true));
 }
 
+fn walked(looks_every: usize) -> (Vec<TrackId>, f32) {
+    let mut tracker = tracker(5, 1);
+    let mut ids = Vec::new();
+    let mut worst = 0.0_f32;
+    for n in 0..40 {
+        let x = n as f32 * 4.0;
+        let update =
+            if n < 6 || n % looks_every == 0 { tracker.update(&[at(x, 0)]) } else { tracker.coast(&mut |_| None) };
+        ids.extend(update.seen.iter().map(|t| t.id));
+        worst = update.seen.iter().map(|t| (t.bbox.x1 - x).abs()).fold(worst, f32::max);
+    }
+    (ids, worst)
+}
+
+#[test]
+fn somebody_who_walks_evenly_keeps_number_and_place_where_few_frames_are_looked_at() {
+    assert_eq!(walked(1).0, vec![1; 40]);
+    let (ids, worst) = walked(6);
+    assert_eq!(ids, vec![1; 40]);
+    assert!(worst < 3.0, "{worst} px off");
+}
+
+#[test]
+fn nobody_is_lost_or_born_by_a_frame_that_nobody_looked_at_and_whoever_was_missed_grows_older() {
+    let mut tracker = tracker(3, 1);
+    (0..4).for_each(|_| drop(tracker.update(&[at(0.0, 0), at(200.0, 0)])));
+    // The second one was missed by the last look: nobody says that it is there.
+    tracker.update(&[at(0.0, 0)]);
+    let coasted = tracker.coast(&mut |_| None);
+    assert_eq!(coasted.seen.iter().map(|t| (t.id, t.lost_frames)).collect::<Vec<_>>(), [(1, 1)]);
+    assert!(coasted.born.is_empty() && coasted.ended.is_empty());
+    tracker.coast(&mut |_| None);
+    let ended = tracker.coast(&mut |_| None).ended;
+    assert_eq!((ended.len(), ended[0].id, ended[0].bbox.x1.round()), (1, 2, 200.0), "where it was seen last");
+    (0..50).for_each(|_| assert_eq!(tracker.coast(&mut |_| None).seen.len(), 1));
+    assert_eq!(ids(&mut tracker, &[at(0.0, 0)]), [1]);
+}
+
+#[test]
+fn one_look_after_three_frames_confirms_as_three_looks_do() {
+    let mut tracker = tracker(5, 3);
+    (0..5).for_each(|_| drop(tracker.update(&[])));
+    assert!(tracker.update(&[at(0.0, 0)]).born.is_empty());
+    (0..2)
+        .for_each(|_| assert!(tracker.coast(&mut |_| None).seen.is_empty(), "nobody is told of who is not confirmed"));
+    assert_eq!(tracker.update(&[at(1.0, 0)]).born, [1]);
+}
+
+#[test]
+fn a_track_goes_where_it_is_found() {
+    let mut tracker = tracker(5, 1);
+    (0..6).for_each(|_| drop(tracker.update(&[at(0.0, 0)])));
+    let found = tracker.coast(&mut |view| Some((view.bbox.x1 + view.bbox.width() / 2.0 + 10.0, 90.0)));
+    assert!((found.seen[0].bbox.x1 - 8.0).abs() < 2.0, "{found:?}");
+    let nonsense = tracker.coast(&mut |_| Some((f32::NAN, f32::INFINITY)));
+    assert!(nonsense.seen[0].bbox.is_sane());
+}
+
 fn any_detection() -> impl Strategy<Value = Detection> {
     let coordinate = || prop_oneof![4 => 0.0_f32..200.0, 1 => prop::num::f32::ANY, 1 => Just(0.0)];
     let near = (0.0_f32..200.0, 0.0_f32..200.0, 1.0_f32..80.0, 1.0_f32..80.0);
@@ -94,12 +152,13 @@ fn any_frames() -> impl Strategy<Value = Vec<Vec<Detection>>> {
 proptest! {
     #[test]
     fn whatever_is_detected_numbers_stay_unique_and_lives_have_an_order(
-        frames in any_frames(), max_age in 0_u32..4, min_hits in 0_u32..4, iou in -0.5_f32..1.5,
+        frames in any_frames(), looks in prop::collection::vec(prop::bool::weighted(0.6), 25),
+        max_age in 0_u32..4, min_hits in 0_u32..4, iou in -0.5_f32..1.5,
     ) {
         let mut tracker = Tracker::new(config::Track { max_age_frames: max_age, min_hits, iou });
         let (mut born, mut ended) = (HashSet::new(), HashSet::new());
-        for detections in frames {
-            let update = tracker.update(&detections);
+        for (detections, look) in frames.into_iter().zip(looks) {
+            let update = if look { tracker.update(&detections) } else { tracker.coast(&mut |_| None) };
             for id in &update.born {
                 prop_assert!(born.insert(*id), "{id} was born twice");
             }
@@ -107,7 +166,7 @@ proptest! {
             for track in &update.seen {
                 prop_assert!(now.insert(track.id), "{} is twice in one frame", track.id);
                 prop_assert!(born.contains(&track.id) && !ended.contains(&track.id));
-                prop_assert_eq!(track.lost_frames, 0);
+                prop_assert_eq!(track.lost_frames == 0, look);
             }
             for track in &update.ended {
                 prop_assert!(born.contains(&track.id) && ended.insert(track.id) && !now.contains(&track.id));

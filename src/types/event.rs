@@ -81,6 +81,26 @@ pub enum Severity {
     Critical,
 }
 
+/// Which way the governor went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum BudgetMove {
+    /// Something was given up.
+    Down,
+    /// Something was given back.
+    Up,
+}
+
+impl BudgetMove {
+    /// The word on the wire.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Down => "down",
+            Self::Up => "up",
+        }
+    }
+}
+
 /// What happened. Zones, lines and alerts are named as in the configuration; durations are of the monotonic clock.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
@@ -201,6 +221,28 @@ pub enum What {
         /// Why, in words.
         reason: String,
     },
+    /// The governor gave something up, or gave it back, to keep to the device's budget.
+    BudgetStep {
+        /// How many rungs of the ladder are taken from now on; 0 is as configured.
+        level: u32,
+        /// How many rungs there are.
+        levels: u32,
+        /// The rung that was taken or given back, e.g. `interval x2`.
+        rung: String,
+        /// Which of the two.
+        step: BudgetMove,
+        /// Why, in words.
+        reason: String,
+        /// Power of the whole device, as read at the step; None where it is not read.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        watts: Option<f64>,
+        /// The hottest sensor.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        celsius: Option<f64>,
+        /// Latency.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        p99_ms: Option<f64>,
+    },
 }
 
 impl What {
@@ -223,11 +265,12 @@ impl What {
             Self::AlertRaised { .. } => "alert_raised",
             Self::AlertCleared { .. } => "alert_cleared",
             Self::Lost { .. } => "lost",
+            Self::BudgetStep { .. } => "budget_step",
         }
     }
 
     /// Every name on the wire, for checks of what people type.
-    pub const KINDS: [&str; 16] = [
+    pub const KINDS: [&str; 17] = [
         "appeared",
         "gone",
         "entered",
@@ -244,6 +287,7 @@ impl What {
         "alert_raised",
         "alert_cleared",
         "lost",
+        "budget_step",
     ];
 
     /// The event that ends what an event of this name began, for those whose matter lasts.
@@ -256,6 +300,8 @@ impl What {
             "stopped" => Some("moving"),
             // A zone with fewer in it says so with the same word.
             "occupancy" => Some("occupancy"),
+            // And so does a budget of which less is given up.
+            "budget_step" => Some("budget_step"),
             _ => None,
         }
     }
@@ -272,7 +318,12 @@ impl What {
             | Self::CrowdEnd { zone, .. } => zone,
             Self::Crossed { line, .. } | Self::Count { line, .. } => line,
             Self::AlertRaised { alert, .. } | Self::AlertCleared { alert, .. } => alert,
-            Self::Appeared | Self::Gone { .. } | Self::Stopped | Self::Moving { .. } | Self::Lost { .. } => "",
+            Self::Appeared
+            | Self::Gone { .. }
+            | Self::Stopped
+            | Self::Moving { .. }
+            | Self::Lost { .. }
+            | Self::BudgetStep { .. } => "",
         }
     }
 }

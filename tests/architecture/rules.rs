@@ -7,8 +7,8 @@ use super::scan::{Named, Source, parts, paths, roots, without_tests};
 const GROUND: &[&str] = &["types", "config", "telemetry", "runtime", "pixels"];
 /// A stage never names another one.
 const STAGES: &[&str] = &[
-    "ingest", "schedule", "detect", "track", "classify", "rules", "alerts", "store", "pictures", "publish", "monitor",
-    "api",
+    "ingest", "schedule", "attend", "detect", "track", "classify", "rules", "alerts", "store", "pictures", "publish",
+    "monitor", "api",
 ];
 /// The only modules that see several stages.
 const WIRING: &[&str] = &["pipeline", "app"];
@@ -25,10 +25,11 @@ fn may_import(name: &str) -> Option<Vec<&'static str>> {
         "infer" => GROUND.to_vec(),
         // Drawing for people knows nobody; only `replay` calls it.
         "annotate" => vec!["types", "pixels"],
+        "plot" => vec![],
         "detect" | "classify" => [GROUND, &["infer"]].concat(),
         _ if STAGES.contains(&name) => GROUND.to_vec(),
         "pipeline" | "app" => [GROUND, &["infer", "ring"], STAGES, WIRING].concat(),
-        "cli" => [GROUND, &["infer", "annotate"], STAGES, WIRING].concat(),
+        "cli" => [GROUND, &["infer", "annotate", "plot"], STAGES, WIRING].concat(),
         "main.rs" => vec!["cli"],
         "lib.rs" => vec![],
         _ => return None,
@@ -126,6 +127,7 @@ const HOMES: &[Home] = &[
             "src/cli/",
             "src/config/",
             "src/infer/calibration.rs",
+            "src/monitor/found.rs",
         ],
     },
 ];
@@ -170,6 +172,8 @@ fn is_test_file(path: &str) -> bool {
 /// Files whose functions depend on their arguments only (each a path's beginning).
 const PURE: &[&str] = &[
     "src/pixels/",
+    "src/plot/",
+    "src/monitor/governor",
     "src/track/",
     "src/detect/yolo",
     "src/detect/nms",
@@ -179,6 +183,7 @@ const PURE: &[&str] = &[
     "src/alerts/mod",
     "src/alerts/state",
     "src/schedule/",
+    "src/attend/",
     "src/rules/",
     "src/store/crc",
     "src/store/index",
@@ -195,6 +200,7 @@ const PURE: &[&str] = &[
     "src/pictures/still",
     "src/pictures/wishes",
     "src/pictures/worth",
+    "src/monitor/pmic",
     "src/publish/alerts",
     "src/publish/blame",
     "src/publish/window",
@@ -249,7 +255,8 @@ pub(super) fn purity(sources: &[Source]) -> Vec<String> {
 }
 
 /// Where `unsafe` may stand (each a path's beginning).
-const UNSAFE: &[&str] = &["src/infer/tensorrt/", "src/infer/int8/", "src/pixels/simd", "src/ingest/gst"];
+const UNSAFE: &[&str] =
+    &["src/infer/tensorrt/", "src/infer/int8/", "src/pixels/simd", "src/ingest/gst", "src/monitor/vcio.rs"];
 
 /// Rule 6: `unsafe` and `cfg(feature)` stay where they are looked for.
 pub(super) fn confined(sources: &[Source]) -> Vec<String> {

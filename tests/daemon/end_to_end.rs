@@ -18,6 +18,7 @@ pub(super) fn validate(message: &Message) {
         Some("events") => "event",
         Some("status") if message.topic.contains("/camera/") => "camera-status",
         Some("status") => "device-status",
+        Some("telemetry") => "telemetry",
         Some("detection") => "detection-state",
         Some(_) if message.topic.contains("/engine/") => "engine-status",
         Some(_) if message.topic.contains("/alert/") => "alert",

@@ -1,11 +1,14 @@
 //! The daemon as a user has it: the real binary, a real broker, real signals.
 
+mod budget;
 mod end_to_end;
 mod events;
+mod isolation;
 mod orders;
 mod pictures;
 mod reload;
 mod shutdown;
+mod telemetry;
 
 use crate::support::{Broker, data};
 

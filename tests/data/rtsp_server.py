@@ -25,13 +25,13 @@ ENCODERS = {
 
 
 class Factory(GstRtspServer.RTSPMediaFactory):
-    def __init__(self, codec, width, height):
+    def __init__(self, codec, fps, width, height):
         super().__init__()
-        self.codec, self.size, self.sizers = codec, (width, height), []
+        self.codec, self.fps, self.size, self.sizers = codec, fps, (width, height), []
         self.set_shared(True)
 
     def caps(self):
-        return Gst.Caps.from_string("video/x-raw,format=I420,width=%d,height=%d,framerate=15/1" % self.size)
+        return Gst.Caps.from_string("video/x-raw,format=I420,width=%d,height=%d,framerate=%d/1" % (*self.size, self.fps))
 
     def do_create_element(self, url):
         made = Gst.parse_launch(
@@ -65,6 +65,7 @@ def main():
     options.add_argument("--port", default="0")
     options.add_argument("--codec", choices=ENCODERS, default="h264")
     options.add_argument("--size", default="320x240")
+    options.add_argument("--fps", type=int, default=15)
     options.add_argument("--user")
     options.add_argument("--password", default="")
     given = options.parse_args()
@@ -73,7 +74,7 @@ def main():
     server = GstRtspServer.RTSPServer()
     server.set_address("127.0.0.1")
     server.set_service(given.port)
-    factory = Factory(given.codec, *map(int, given.size.split("x")))
+    factory = Factory(given.codec, given.fps, *map(int, given.size.split("x")))
     server.get_mount_points().add_factory("/cam", factory)
     if given.user:
         require_login(server, factory, given.user, given.password)

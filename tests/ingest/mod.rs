@@ -1,9 +1,8 @@
 //! Ingest against real files and real RTSP servers, which are killed, frozen, silent, locked and changed in mid-stream.
 //! States are awaited, never slept for.
 
-use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdin, Command, Stdio};
+use std::process::Command;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -14,13 +13,11 @@ use peregrine::runtime::{Clock, Hearts, Stop, Worker};
 use peregrine::telemetry::Metrics;
 use peregrine::types::{CameraState, CameraStatus, Frame, SurfaceGate};
 
+use crate::support::RtspServer;
+
 /// Nothing that is awaited here may take this long, even on a loaded machine.
 const FAR: Duration = Duration::from_secs(60);
 const PASSWORD: &str = "correct-horse-7";
-
-fn data(file: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data").join(file)
-}
 
 /// A clip from outside of the repository, or a clear word that it is not there.
 #[allow(clippy::print_stderr, reason = "a skipped test says so")]
@@ -33,59 +30,13 @@ fn clip(name: &str) -> Option<PathBuf> {
     None
 }
 
-/// A server process; killed with its test.
-struct Server {
-    child: Child,
-    stdin: ChildStdin,
-    port: u16,
-}
-
-impl Server {
-    /// Starts a script. None, with a clear word, where gst-rtsp-server's Python binding is not installed.
-    #[allow(clippy::print_stderr, reason = "a skipped test says so")]
-    fn start(script: &str, args: &[&str]) -> Option<Self> {
-        let mut child = Command::new("/usr/bin/python3")
-            .arg(data(script))
-            .args(args)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("python3 starts");
-        let mut line = String::new();
-        BufReader::new(child.stdout.take().expect("piped")).read_line(&mut line).expect("readable");
-        let Ok(port) = line.trim().parse() else {
-            let _ = child.wait();
-            eprintln!("skipped: {script} did not start (packages python3-gi, gir1.2-gst-rtsp-server-1.0)");
-            return None;
-        };
-        let stdin = child.stdin.take().expect("piped");
-        Some(Self { child, stdin, port })
-    }
-
-    fn signal(&self, name: &str) {
-        let done = Command::new("kill").args([name, &self.child.id().to_string()]).status().expect("kill starts");
-        assert!(done.success());
-    }
-
-    fn resize(&mut self, size: &str) {
-        writeln!(self.stdin, "{size}").expect("the server listens");
-    }
-
-    fn source(&self, transport: Transport, password: Option<&str>) -> Source {
-        Source::Rtsp {
-            url: format!("rtsp://127.0.0.1:{}/cam", self.port),
-            transport,
-            login: password.map(|p| Login { username: "admin".into(), password: Secret::new(p) }),
-            latency: Duration::from_millis(100),
-        }
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        // A frozen process dies of SIGKILL too.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+/// A server's stream as a camera's source.
+fn source(server: &RtspServer, transport: Transport, password: Option<&str>) -> Source {
+    Source::Rtsp {
+        url: server.url(),
+        transport,
+        login: password.map(|p| Login { username: "admin".into(), password: Secret::new(p) }),
+        latency: Duration::from_millis(100),
     }
 }
 
@@ -119,6 +70,7 @@ impl Camera {
                 backoff_max: Duration::from_millis(500),
                 auth_backoff_max: Duration::from_secs(60),
                 ring_capacity: 1,
+                connects_at_once: 8,
                 nvmm: config::Nvmm::Auto,
             },
             pace,
@@ -126,6 +78,7 @@ impl Camera {
             metrics: Arc::clone(&metrics),
             heart: Hearts::new(clock).add("ingest-gate", FAR),
             surfaces: SurfaceGate::closed("a test looks at pixels itself"),
+            places: ingest::Places::new(8),
             sink: Arc::new(move |frame: Frame| {
                 let _ = tell.send(checked(&frame));
             }),
@@ -204,8 +157,8 @@ const FAULTS: [CameraState; 2] = [CameraState::Failed, CameraState::Stalled];
 #[test]
 fn a_camera_streams_over_tcp_and_over_udp() {
     for transport in [Transport::Tcp, Transport::Udp] {
-        let Some(server) = Server::start("rtsp_server.py", &[]) else { return };
-        let mut camera = Camera::open(server.source(transport, None), Pace::Live);
+        let Some(server) = RtspServer::start("rtsp_server.py", &[]) else { return };
+        let mut camera = Camera::open(source(&server, transport, None), Pace::Live);
         assert_eq!(camera.state(&[CameraState::Streaming]).size_px, Some((320, 240)));
         while camera.frame_of((320, 240)) < 10 {}
         camera.stop();
@@ -215,13 +168,13 @@ fn a_camera_streams_over_tcp_and_over_udp() {
 #[test]
 fn every_codec_that_cameras_speak_is_decoded_and_another_one_is_named() {
     for codec in ["h264", "h265", "mjpeg"] {
-        let Some(server) = Server::start("rtsp_server.py", &["--codec", codec]) else { return };
-        let mut camera = Camera::open(server.source(Transport::Tcp, None), Pace::Live);
+        let Some(server) = RtspServer::start("rtsp_server.py", &["--codec", codec]) else { return };
+        let mut camera = Camera::open(source(&server, Transport::Tcp, None), Pace::Live);
         camera.frame_of((320, 240));
         camera.stop();
     }
-    let Some(server) = Server::start("rtsp_server.py", &["--codec", "vp8"]) else { return };
-    let mut camera = Camera::open(server.source(Transport::Tcp, None), Pace::Live);
+    let Some(server) = RtspServer::start("rtsp_server.py", &["--codec", "vp8"]) else { return };
+    let mut camera = Camera::open(source(&server, Transport::Tcp, None), Pace::Live);
     let status = camera.state(&[CameraState::UnsupportedCodec]);
     assert!(status.reason.contains("VP8"), "{}", status.reason);
     camera.stop();
@@ -229,13 +182,13 @@ fn every_codec_that_cameras_speak_is_decoded_and_another_one_is_named() {
 
 #[test]
 fn a_killed_server_is_a_fault_and_its_return_brings_the_stream_back() {
-    let Some(server) = Server::start("rtsp_server.py", &[]) else { return };
+    let Some(server) = RtspServer::start("rtsp_server.py", &[]) else { return };
     let port = server.port.to_string();
-    let mut camera = Camera::open(server.source(Transport::Tcp, None), Pace::Live);
+    let mut camera = Camera::open(source(&server, Transport::Tcp, None), Pace::Live);
     camera.frame_of((320, 240));
     drop(server);
     camera.state(&FAULTS);
-    let server = Server::start("rtsp_server.py", &["--port", &port]).expect("it started before");
+    let server = RtspServer::start("rtsp_server.py", &["--port", &port]).expect("it started before");
     camera.state(&[CameraState::Streaming]);
     drop(server);
     assert!(camera.metrics.camera("gate").reconnects_total.get() > 0);
@@ -244,21 +197,21 @@ fn a_killed_server_is_a_fault_and_its_return_brings_the_stream_back() {
 
 #[test]
 fn a_frozen_server_is_a_stall_and_its_thaw_brings_the_stream_back() {
-    let Some(server) = Server::start("rtsp_server.py", &[]) else { return };
-    let mut camera = Camera::open(server.source(Transport::Tcp, None), Pace::Live);
+    let Some(server) = RtspServer::start("rtsp_server.py", &[]) else { return };
+    let mut camera = Camera::open(source(&server, Transport::Tcp, None), Pace::Live);
     camera.frame_of((320, 240));
-    server.signal("-STOP");
+    server.signal("STOP");
     camera.state(&[CameraState::Stalled]);
     assert!(camera.metrics.camera("gate").stalls_total.get() > 0);
-    server.signal("-CONT");
+    server.signal("CONT");
     camera.state(&[CameraState::Streaming]);
     camera.stop();
 }
 
 #[test]
 fn a_camera_that_answers_play_and_stays_silent_is_stalled() {
-    let Some(server) = Server::start("silent_rtsp_server.py", &[]) else { return };
-    let mut camera = Camera::open(server.source(Transport::Tcp, None), Pace::Live);
+    let Some(server) = RtspServer::start("silent_rtsp_server.py", &[]) else { return };
+    let mut camera = Camera::open(source(&server, Transport::Tcp, None), Pace::Live);
     camera.state(&[CameraState::Stalled]);
     let states = camera.stop();
     assert!(states.iter().all(|s| s.state != CameraState::Streaming));
@@ -266,17 +219,19 @@ fn a_camera_that_answers_play_and_stays_silent_is_stalled() {
 
 #[test]
 fn a_wrong_password_is_said_without_showing_it_and_the_right_one_streams() {
-    let Some(server) = Server::start("rtsp_server.py", &["--user", "admin", "--password", PASSWORD]) else { return };
+    let Some(server) = RtspServer::start("rtsp_server.py", &["--user", "admin", "--password", PASSWORD]) else {
+        return;
+    };
     log_to_memory();
     let wrong = "wrong-horse-8";
-    let mut camera = Camera::open(server.source(Transport::Tcp, Some(wrong)), Pace::Live);
+    let mut camera = Camera::open(source(&server, Transport::Tcp, Some(wrong)), Pace::Live);
     let status = camera.state(&[CameraState::AuthFailed]);
     assert!(!status.reason.is_empty());
     // Stopping in the long pause after a refusal takes no longer than elsewhere.
     for status in camera.stop() {
         assert!(!format!("{status:?}").contains(wrong));
     }
-    let mut camera = Camera::open(server.source(Transport::Tcp, Some(PASSWORD)), Pace::Live);
+    let mut camera = Camera::open(source(&server, Transport::Tcp, Some(PASSWORD)), Pace::Live);
     camera.frame_of((320, 240));
     camera.stop();
     let lines = LINES.lock().unwrap_or_else(PoisonError::into_inner);
@@ -286,8 +241,8 @@ fn a_wrong_password_is_said_without_showing_it_and_the_right_one_streams() {
 
 #[test]
 fn a_change_of_size_gives_frames_of_the_new_size_and_is_no_fault() {
-    let Some(mut server) = Server::start("rtsp_server.py", &[]) else { return };
-    let mut camera = Camera::open(server.source(Transport::Tcp, None), Pace::Live);
+    let Some(mut server) = RtspServer::start("rtsp_server.py", &[]) else { return };
+    let mut camera = Camera::open(source(&server, Transport::Tcp, None), Pace::Live);
     let before = camera.frame_of((320, 240));
     server.resize("480x360");
     assert!(camera.frame_of((480, 360)) > before);

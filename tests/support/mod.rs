@@ -6,12 +6,16 @@
     reason = "a test stands outside the daemon: it has a clock, threads and pauses of its own"
 )]
 
+mod rtsp;
+
 use std::io::{BufRead, BufReader};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
+
+pub(crate) use rtsp::RtspServer;
 
 /// How long a test waits for what should come at once. Generous, since machines are shared; only a failure takes so long.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);

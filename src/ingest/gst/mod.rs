@@ -19,6 +19,7 @@ use self::bus::Heard;
 use self::frame::Stamper;
 use super::bans::Bans;
 use super::elements::{Elements, KNOWN};
+use super::places::{Place, Turn};
 use super::supervise::{End, Source};
 use super::watchdog::Watchdog;
 use super::{BEAT_EVERY, Context, IngestError, Pace};
@@ -53,6 +54,8 @@ pub(super) struct GstSource {
     counted: Arc<CameraMetrics>,
     /// Threads that hang in a pipeline's opening or teardown.
     abandoned: Vec<Worker>,
+    /// When it is opened next, beside other cameras; None: at once, since it was streaming a moment ago.
+    turn: Option<Turn>,
 }
 
 impl Source for GstSource {
@@ -60,17 +63,37 @@ impl Source for GstSource {
         if self.wait_for_room() {
             return End::Stopped;
         }
-        // Opening counts as silence too.
+        let mut place = match self.take_place() {
+            Ok(place) => place,
+            Err(end) => return end,
+        };
+        // Opening counts as silence too; waiting for others does not.
         let watchdog = Watchdog::new(&self.context.ingest, self.context.clock.mono());
         let (pipeline, opener) = match self.open(&watchdog) {
             Ok(opened) => opened,
-            Err(end) => return end,
+            Err(end) => {
+                self.turn = Some(Turn::Repeated);
+                return end;
+            }
         };
+        if let Some(place) = &place {
+            place.built(&self.context.clock);
+        }
         let mut session = Session::new(self, &pipeline, watchdog);
-        let end = session.watch(streaming);
+        let end = session.watch(&mut |size_px| {
+            drop(place.take());
+            streaming(size_px);
+        });
+        drop(place);
         let delivered = session.delivered;
         drop(session);
         let end = self.judge(end, delivered, &pipeline);
+        self.turn = match (&end, delivered) {
+            (End::Again, 0) => self.turn,
+            (End::Again, _) => None,
+            (_, 0) => Some(Turn::Repeated),
+            _ => Some(Turn::Back),
+        };
         if let Some(hanging) = reaper::reap(pipeline, opener, &self.context, &self.stop) {
             self.abandon(hanging);
         }
@@ -85,7 +108,16 @@ impl GstSource {
             _ => Vec::new(),
         };
         let counted = context.metrics.camera(&context.camera);
-        Self { context, stop, seq: 0, bans: Bans::default(), secrets, counted, abandoned: Vec::new() }
+        Self {
+            context,
+            stop,
+            seq: 0,
+            bans: Bans::default(),
+            secrets,
+            counted,
+            abandoned: Vec::new(),
+            turn: Some(Turn::First),
+        }
     }
 
     /// Waits, beating, while too many threads hang in this camera's pipelines; true when the end was asked for.
@@ -104,6 +136,17 @@ impl GstSource {
             }
             self.stop.wait(BEAT_EVERY);
         }
+    }
+
+    /// Waits, beating, until this camera may be opened beside the others; Err when the end was asked for.
+    fn take_place(&self) -> Result<Option<Place>, End> {
+        let Some(turn) = self.turn else { return Ok(None) };
+        let (context, stop) = (&self.context, &self.stop);
+        let place = context.places.take(turn, &context.clock, &mut || {
+            context.heart.beat();
+            stop.is_set()
+        });
+        place.map(Some).ok_or(End::Stopped)
     }
 
     /// The pipeline, and the thread that starts it.

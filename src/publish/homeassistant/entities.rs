@@ -13,8 +13,10 @@ type Entities = Map<String, Value>;
 const TROUBLED: [CameraState; 4] =
     [CameraState::Stalled, CameraState::AuthFailed, CameraState::UnsupportedCodec, CameraState::Failed];
 
-/// Kinds of events that are the device's own, on its own topic. Alerts may be a camera's too.
-const OF_DEVICE: [&str; 3] = ["alert_raised", "alert_cleared", "lost"];
+/// Kinds of events that are on the device's own topic. Alerts may be a camera's too.
+const OF_DEVICE: [&str; 4] = ["alert_raised", "alert_cleared", "lost", "budget_step"];
+/// Those that are never a camera's.
+const NO_CAMERAS: [&str; 2] = ["lost", "budget_step"];
 
 /// Entities of the device itself.
 pub(super) fn of_device(site: &Site) -> Entities {
@@ -55,6 +57,19 @@ pub(super) fn of_device(site: &Site) -> Entities {
         json!({
             "state_topic": health,
             "value_template": "{{ value_json.events_waiting }}",
+            "state_class": "measurement",
+            "entity_category": "diagnostic",
+        }),
+    );
+    all.add(
+        "budget_level",
+        "sensor",
+        "Budget level",
+        json!({
+            "state_topic": health,
+            "value_template": "{{ value_json.budget_level }}",
+            "json_attributes_topic": health,
+            "json_attributes_template": attributes(&["budget_levels"]),
             "state_class": "measurement",
             "entity_category": "diagnostic",
         }),
@@ -120,7 +135,7 @@ pub(super) fn of_camera(site: &Site, camera: &Camera) -> Entities {
         let topic = topics::line(&site.prefix, &site.device, &camera.name, line);
         directions.iter().for_each(|direction| all.line(&topic, line, direction));
     }
-    let kinds: Vec<&str> = What::KINDS.into_iter().filter(|k| *k != "lost").collect();
+    let kinds: Vec<&str> = What::KINDS.into_iter().filter(|k| !NO_CAMERAS.contains(k)).collect();
     all.events(topics::events(&site.prefix, &site.device, Some(&camera.name)), &kinds);
     if camera.snapshots {
         all.add(

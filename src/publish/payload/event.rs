@@ -5,9 +5,9 @@ use schemars::{JsonSchema, Schema, schema_for};
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::figures::{Corners, Size, mono_ms, normalised, pixels, rfc3339, share};
+use super::figures::{Corners, Size, hundredths, mono_ms, normalised, pixels, rfc3339, share};
 use super::{Attribute, Kind, Message, Qos, SCHEMA, attribute, topics};
-use crate::types::{Severity, Stored, Subject, What};
+use crate::types::{BudgetMove, Severity, Stored, Subject, What};
 
 /// The track that an event is about, as of the event.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -37,6 +37,17 @@ struct EventTrack<'a> {
     first_seen_at: String,
     /// Answers of classifiers.
     labels: Vec<Attribute<'a>>,
+}
+
+/// What was read when the governor took a step.
+#[derive(Debug, Serialize, JsonSchema)]
+struct Readings {
+    /// Power of the whole device in watts; null where it is not read.
+    watts: Option<f64>,
+    /// The hottest sensor in degrees Celsius; null where none is read.
+    celsius: Option<f64>,
+    /// Latency from capture to the broker's connection, 99 of 100 messages; null while there are too few.
+    p99_ms: Option<f64>,
 }
 
 /// What happened, on `<prefix>/<device>/camera/<camera>/events`, or on `<prefix>/<device>/events` where no camera is concerned. Which of
@@ -125,6 +136,21 @@ struct EventBody<'a> {
     /// How many of the lost events were alerts.
     #[serde(skip_serializing_if = "Option::is_none")]
     alerts: Option<u64>,
+    /// How many rungs of the governor's ladder are taken from now on; 0 is as configured.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    level: Option<u32>,
+    /// How many rungs there are.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    levels: Option<u32>,
+    /// The rung that was taken or given back.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rung: Option<&'a str>,
+    /// Whether the rung was taken (`down`) or given back (`up`).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    step: Option<BudgetMove>,
+    /// What was read when the step was taken.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    readings: Option<Readings>,
     /// Whose doing it was; null for counts and the like.
     track: Option<EventTrack<'a>>,
     /// Names of the pictures that show it.
@@ -132,7 +158,7 @@ struct EventBody<'a> {
 }
 
 /// Fields that an event has beside those that all have.
-const FIELDS: [(&str, &[&str]); 16] = [
+const FIELDS: [(&str, &[&str]); 17] = [
     ("appeared", &[]),
     ("gone", &["present_ms"]),
     ("entered", &["zone"]),
@@ -149,6 +175,7 @@ const FIELDS: [(&str, &[&str]); 16] = [
     ("alert_raised", &["alert", "severity", "reason"]),
     ("alert_cleared", &["alert", "severity", "reason", "open_ms"]),
     ("lost", &["count", "alerts", "reason"]),
+    ("budget_step", &["level", "levels", "rung", "step", "reason", "readings"]),
 ];
 
 /// Writes a stored event as a message.
@@ -237,6 +264,19 @@ fn with_what<'a>(body: EventBody<'a>, what: &'a What) -> EventBody<'a> {
         What::Lost { count, alerts, reason } => {
             EventBody { count: Some(*count), alerts: Some(*alerts), reason: Some(reason), ..body }
         }
+        What::BudgetStep { level, levels, rung, step, reason, watts, celsius, p99_ms } => EventBody {
+            level: Some(*level),
+            levels: Some(*levels),
+            rung: Some(rung),
+            step: Some(*step),
+            reason: Some(reason),
+            readings: Some(Readings {
+                watts: watts.map(hundredths),
+                celsius: celsius.map(hundredths),
+                p99_ms: p99_ms.map(hundredths),
+            }),
+            ..body
+        },
     }
 }
 

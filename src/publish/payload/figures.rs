@@ -68,6 +68,11 @@ pub(super) fn share(v: f32) -> f64 {
     if v.is_finite() { rounded(f64::from(v).clamp(0.0, 1.0), 1e4) } else { 0.0 }
 }
 
+/// A reading, as fine as any sensor is.
+pub(super) fn hundredths(v: f64) -> f64 {
+    rounded(v, 1e2)
+}
+
 fn rounded(v: f64, per_unit: f64) -> f64 {
     (v * per_unit).round() / per_unit
 }

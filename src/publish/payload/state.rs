@@ -145,6 +145,10 @@ struct DeviceHealthBody<'a> {
     sensor: Option<&'a str>,
     /// Events on disk that the broker did not have when this was measured.
     events_waiting: u64,
+    /// How many things are given up to keep the device's budget; 0 is as configured.
+    budget_level: u32,
+    /// How many things can be given up; 0 where no limit is set.
+    budget_levels: u32,
     /// How long the daemon has been running.
     uptime_secs: u64,
     /// The daemon's version.
@@ -249,6 +253,8 @@ fn of_device<'a>(d: &'a DeviceHealth, device: &'a str) -> DeviceHealthBody<'a> {
         temperature_celsius: d.warmest.as_ref().map(|(_, millicelsius)| *millicelsius as f64 / 1000.0),
         sensor: d.warmest.as_ref().map(|(name, _)| name.as_str()),
         events_waiting: d.events_waiting,
+        budget_level: d.budget.0,
+        budget_levels: d.budget.1,
         uptime_secs: d.uptime_secs,
         version: env!("CARGO_PKG_VERSION"),
         at: rfc3339(d.at.wall),

@@ -29,7 +29,7 @@ fn health(delivered_fps: f64, latency_p99_ms: Option<f64>) -> State {
 }
 
 fn device(warmest: Option<(String, i64)>) -> State {
-    State::Device(DeviceHealth { warmest, events_waiting: 7, uptime_secs: 60, at: at(60) })
+    State::Device(DeviceHealth { warmest, events_waiting: 7, budget: (2, 8), uptime_secs: 60, at: at(60) })
 }
 
 fn examples() -> [(&'static str, State); 5] {
