@@ -22,6 +22,7 @@
 mod accounts;
 mod analyst;
 mod board;
+mod clip;
 mod dial;
 mod engine;
 mod hand;

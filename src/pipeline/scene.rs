@@ -5,25 +5,19 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::mpsc::channel;
 use std::time::Duration;
 
+use super::clip::{Clip, Next};
 use super::recording::ReplayError;
 use crate::config::{Camera, Config, Source};
-use crate::ingest;
-use crate::ring::{Bell, FrameRing, WhenFull};
-use crate::runtime::{Clock, Hearts, Stop, Worker, environment};
+use crate::runtime::{Clock, environment};
 use crate::telemetry::Metrics;
-use crate::types::{
-    CameraState, CameraStatus, ColorMatrix, ColorRange, Frame, ImageView, PixelFormat, Pixels, Plane, SurfaceGate,
-};
+use crate::types::{ColorMatrix, ColorRange, Frame, ImageView, PixelFormat, Pixels, Plane};
 
 /// Pictures of a scene. At 1280 by 720 they take 33 MB: more than processors keep near, as with cameras' own buffers.
 const PICTURES: usize = 24;
 /// Frames of a clip by which its decoding is measured, at most.
 const DECODED: u64 = 300;
-/// A clip does not stall; this bounds the wait for a thread that died.
-const LOOK_AROUND: Duration = Duration::from_millis(500);
 
 /// A picture as decoders give it: Y, then U and V side by side at half size.
 struct Nv12Image {
@@ -69,17 +63,23 @@ impl Scene {
         let mut pictures: Vec<Arc<dyn Pixels>> = Vec::new();
         let (mut frames, mut copying) = (0, Duration::ZERO);
         let mut begun = None;
-        decode(path, config, clock, &mut |frame| {
+        let file = Camera::of(Source::File { path: path.to_owned(), repeat: false });
+        let mut clip = Clip::open(("clip", &file), config, &Arc::new(Metrics::default()), clock, 1)?;
+        while frames < DECODED {
+            let frame = match clip.next()? {
+                Next::Frame(frame) => frame,
+                Next::Status(_) => continue,
+                Next::Ended(_) => break,
+            };
             // The first frame pays for the opening of the file.
             begun.get_or_insert_with(environment::processor_time);
             if pictures.len() < PICTURES {
                 let before = environment::processor_time();
-                pictures.push(copied(frame));
+                pictures.push(copied(&frame));
                 copying += environment::processor_time().saturating_sub(before);
             }
             frames += 1;
-            frames < DECODED
-        })?;
+        }
         let first = pictures.first().ok_or_else(|| ReplayError::Source("the clip has no frame".to_owned()))?;
         let (width_px, height_px) = first.size_px();
         let took = environment::processor_time().saturating_sub(begun.unwrap_or_default()).saturating_sub(copying);
@@ -141,69 +141,6 @@ fn copied(frame: &Frame) -> Arc<dyn Pixels> {
     };
     let luma = rows(&view.planes[0], height, width);
     Arc::new(Nv12Image { width_px: view.width_px, height_px: view.height_px, luma, chroma })
-}
-
-/// Gives the clip's frames one after the other, until it ends or enough is said.
-fn decode(path: &Path, config: &Config, clock: Clock, take: &mut dyn FnMut(&Frame) -> bool) -> Result<(), ReplayError> {
-    let (bell, metrics, stop) = (Bell::default(), Arc::new(Metrics::default()), Stop::new());
-    let ring = Arc::new(FrameRing::new(1, WhenFull::Wait, bell.clone(), metrics.camera("clip")));
-    let (say, said) = channel::<CameraStatus>();
-    let context = ingest::Context {
-        camera: "clip".into(),
-        settings: Camera::of(Source::File { path: path.to_owned(), repeat: false }),
-        ingest: config.ingest.clone(),
-        pace: ingest::Pace::AsFastAsPossible,
-        clock,
-        metrics,
-        heart: Hearts::new(clock).add("clip", Duration::MAX),
-        surfaces: SurfaceGate::closed("its pictures are kept in the processor's memory"),
-        places: ingest::Places::new(1),
-        sink: Arc::new({
-            let ring = Arc::clone(&ring);
-            move |frame| ring.push(frame)
-        }),
-        status: Arc::new({
-            let bell = bell.clone();
-            move |status| {
-                // Once enough is said nobody listens.
-                let _ = say.send(status);
-                bell.ring();
-            }
-        }),
-    };
-    let worker = Worker::spawn("ingest-clip", {
-        let stop = stop.clone();
-        move || ingest::run(context, stop)
-    })?;
-    let mut is_over = false;
-    let result = loop {
-        let rung = bell.count();
-        let fault = said.try_iter().find_map(|status| match status.state {
-            CameraState::Connecting | CameraState::Streaming => None,
-            CameraState::Ended => {
-                is_over = true;
-                None
-            }
-            _ => Some(status.reason),
-        });
-        if let Some(reason) = fault {
-            break Err(ReplayError::Source(reason));
-        }
-        // The end is said after the last frame was pushed, so a ring that is empty now stays so.
-        match ring.take() {
-            Some(frame) if take(&frame) => {}
-            Some(_) => break Ok(()),
-            None if is_over => break Ok(()),
-            None if worker.is_finished() && !ring.is_waiting() => {
-                break Err(ReplayError::Source("the clip ended without saying so".to_owned()));
-            }
-            None => bell.wait_past(rung, LOOK_AROUND),
-        }
-    };
-    stop.set();
-    ring.close();
-    worker.join_within(&clock, Duration::from_secs(5));
-    result
 }
 
 #[cfg(test)]
