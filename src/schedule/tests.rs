@@ -121,9 +121,14 @@ proptest! {
         for (i, share) in shares(&cameras, &seen, length).iter().enumerate() {
             let fate = &seen.fates[i];
             prop_assert!(fate.is_accounted_for() && fate.taken >= LEAST_TURNS, "{:?}", fate);
+            // Who is entitled to nearly all of its frames has none to spare: one that was displaced before its turn is made up for by no other.
+            // What such a camera does not get the others have, so more than a share is no fault.
+            let due = fate.taken as f64 / share;
+            let may_lack = if due <= 0.8 * fate.chances as f64 { 0.05 } else { 0.1 };
             // Two turns that happen to fall in or out at the ends count, too.
-            let off = (share - 1.0).abs() * fate.taken as f64;
-            prop_assert!(off <= 0.05 * fate.taken as f64 + 2.0, "camera {i} {:?} got {share:.3}: {fate:?}", cameras[i]);
+            let lacks = due - fate.taken as f64;
+            prop_assert!(lacks <= may_lack * due + 2.0, "camera {i} {:?} got {share:.3}: {fate:?}", cameras[i]);
+            prop_assert!(-lacks <= 0.2 * due + 2.0, "camera {i} {:?} got {share:.3}: {fate:?}", cameras[i]);
             let limit = cameras[i].wish.rate_hz.map_or(f64::INFINITY, |hz| hz * length.as_secs_f64() + 3.0);
             prop_assert!(fate.taken as f64 <= limit, "camera {i} is looked at more often than it asks for");
         }
