@@ -7,6 +7,8 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use crate::runtime::disk;
+
 /// One camera's picture at the broker.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Retained {
@@ -48,14 +50,9 @@ impl Kept {
         if now.is_empty() {
             return fs::remove_file(&self.path);
         }
-        if let Some(folder) = self.path.parent() {
-            fs::create_dir_all(folder)?;
-        }
         let lines: String =
             now.iter().map(|r| format!("{}\t{}\t{}\t{}\n", r.camera, r.device, r.prefix, r.masks)).collect();
-        let unfinished = self.path.with_extension("part");
-        fs::write(&unfinished, lines)?;
-        fs::rename(&unfinished, &self.path)
+        disk::replace(&self.path, lines.as_bytes())
     }
 }
 

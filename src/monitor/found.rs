@@ -4,11 +4,12 @@
 //! Belongs here: the note. Does not: what is set and put back (see `system.rs`).
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::{self, File};
-use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
+use std::{fs, io};
 
 use serde::{Deserialize, Serialize};
+
+use crate::runtime::disk;
 
 /// Its name in the state folder.
 const FILE: &str = "system-found.json";
@@ -56,18 +57,12 @@ impl Note {
             return Ok(());
         }
         let path = self.folder.join(FILE);
-        let done = if found == Found::default() { fs::remove_file(&path) } else { self.write(&path, &found) };
+        let done = if found == Found::default() { fs::remove_file(&path) } else { write(&path, &found) };
         self.found = found;
         done.map_err(|e| (path, e))
     }
+}
 
-    fn write(&self, path: &Path, found: &Found) -> io::Result<()> {
-        fs::create_dir_all(&self.folder)?;
-        let unfinished = path.with_extension("part");
-        let mut file = File::create(&unfinished)?;
-        file.write_all(&serde_json::to_vec(found)?)?;
-        file.sync_all()?;
-        fs::rename(&unfinished, path)?;
-        File::open(&self.folder)?.sync_all()
-    }
+fn write(path: &Path, found: &Found) -> io::Result<()> {
+    disk::replace(path, &serde_json::to_vec(found)?)
 }
