@@ -16,6 +16,9 @@ use super::shares::weight;
 /// A number that all weights divide, so that strides are whole and no share drifts.
 const STRIDES: u64 = 300;
 
+/// What a camera may save up in virtual time while it is away: a turn of one that weighs the least.
+const SAVED: u64 = STRIDES / 20;
+
 /// A camera that showed no frame for so long is not waited for: it may be dead.
 const SILENT: Duration = Duration::from_secs(1);
 
@@ -41,9 +44,9 @@ pub(super) struct Lane {
 }
 
 impl Lane {
-    /// Where in virtual time its next turn begins. What it has saved up is worth one turn at most.
+    /// Where in virtual time its next turn begins.
     fn begin(&self, now: u64) -> u64 {
-        self.tag.max(now.saturating_sub(self.stride))
+        self.tag.max(now.saturating_sub(SAVED))
     }
 
     fn period(&self) -> Option<Duration> {
@@ -74,8 +77,8 @@ impl Lane {
 pub(super) struct Claim {
     /// Where in virtual time its turn begins: the least goes first.
     begin: u64,
-    /// Of two that begin together the one goes first that was served longest ago.
-    served: Option<Duration>,
+    /// Of two that begin together the one goes first whose frame came first: it is the first to be displaced.
+    captured: Duration,
     /// The camera.
     pub(super) number: u64,
 }
@@ -130,7 +133,7 @@ impl Turns {
         let lane = self.lanes.get_mut(&number)?;
         (lane.seen, lane.here, lane.is_out) = (Some(captured), self.looks, false);
         let may = lane.due() <= now && !lane.is_stale(captured, now);
-        may.then(|| (Claim { begin: lane.begin(self.now), served: lane.served, number }, captured.max(lane.due())))
+        may.then(|| (Claim { begin: lane.begin(self.now), captured, number }, captured.max(lane.due())))
     }
 
     /// Of these, those that go together, in order: so many at most, and nobody before the second turn of another that wants more than
@@ -142,8 +145,8 @@ impl Turns {
         let fits = |claim: &&Claim| {
             let fits = claim.begin <= bound;
             let lane = &self.lanes[&claim.number];
-            // A camera that was away for longer than a turn does not want all of its share.
-            if fits && lane.tag + lane.stride >= self.now {
+            // A camera that was away for longer does not want all of its share.
+            if fits && lane.tag + SAVED >= self.now {
                 bound = bound.min(claim.begin.max(self.now) + lane.stride);
             }
             fits
