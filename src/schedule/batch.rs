@@ -41,11 +41,12 @@ pub(super) struct BatchSize {
     size: usize,
     most: usize,
     target: Duration,
-    /// Of the frames since the last verdict: capture to result, and what of it their batch took.
+    /// Of the frames since the last verdict: capture to result.
     late: Vec<Duration>,
-    took: Vec<Duration>,
-    batches: usize,
-    full: usize,
+    /// Of the batches since then: how long all of them took, how many they were, how many of them full.
+    took: Duration,
+    batches: u32,
+    full: u32,
     /// Batches still to be passed over.
     unsettled: usize,
     grown_at: Duration,
@@ -59,7 +60,7 @@ impl BatchSize {
             most: most.max(1),
             target,
             late: Vec::with_capacity(2 * RESULTS),
-            took: Vec::with_capacity(2 * RESULTS),
+            took: Duration::ZERO,
             batches: 0,
             full: 0,
             unsettled: 0,
@@ -91,20 +92,21 @@ impl BatchSize {
             return;
         }
         self.batches += 1;
-        self.full += usize::from(batch == self.size);
+        self.full += u32::from(batch == self.size);
         self.late.extend_from_slice(late);
-        self.took.extend(late.iter().map(|_| took));
+        self.took += took;
         if self.late.len() >= RESULTS {
             self.judge(now);
         }
     }
 
     fn judge(&mut self, now: Duration) {
-        let (late, took) = (p95(&mut self.late), p95(&mut self.took));
+        // Two batches in the mean: that both are among the slowest is rarer than one frame in twenty.
+        let (late, two) = (p95(&mut self.late), self.took * 2 / self.batches);
         let is_full = 2 * self.full > self.batches;
         self.forget();
         let target = self.target.as_secs_f64();
-        let (late, engine) = (late.as_secs_f64() / target, 2.0 * took.as_secs_f64() / target);
+        let (late, engine) = (late.as_secs_f64() / target, two.as_secs_f64() / target);
         let spare = if late > LATE { FITS } else { SMALL };
         if late > LATE && engine > LATE {
             self.shrink(now);
@@ -140,8 +142,7 @@ impl BatchSize {
 
     fn forget(&mut self) {
         self.late.clear();
-        self.took.clear();
-        (self.batches, self.full) = (0, 0);
+        (self.took, self.batches, self.full) = (Duration::ZERO, 0, 0);
     }
 }
 
