@@ -123,6 +123,7 @@ step "rust toolchain" rust
 step "format" cargo fmt --check
 step "shell scripts" shell_scripts
 step "python scripts" python_scripts
+step "docker" scripts/check-docker.sh
 # Before anything is compiled, so that the tables are part of all that is checked.
 step "tensorrt headers" tensorrt_headers
 step "tensorrt tables" scripts/tensorrt-tables.sh
