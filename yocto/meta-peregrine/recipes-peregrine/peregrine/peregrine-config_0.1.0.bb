@@ -25,11 +25,11 @@ do_configure[noexec] = "1"
 
 do_compile() {
     cp ${S}/config/default.toml ${B}/peregrine.toml
-    if [ -n "${PEREGRINE_PROFILE}" ]; then
-        [ -f ${S}/config/${PEREGRINE_PROFILE}.toml ] || bbfatal "there is no profile ${PEREGRINE_PROFILE}"
-        sed -i 's/^#profile = .*/profile = "${PEREGRINE_PROFILE}"/' ${B}/peregrine.toml
-        grep -q '^profile = "${PEREGRINE_PROFILE}"$' ${B}/peregrine.toml || bbfatal "config/default.toml names no profile"
-    fi
+    for profile in ${PEREGRINE_PROFILE}; do
+        [ -f ${S}/config/$profile.toml ] || bbfatal "there is no profile $profile"
+        sed -i "s/^#profile = .*/profile = \"$profile\"/" ${B}/peregrine.toml
+        grep -q "^profile = \"$profile\"$" ${B}/peregrine.toml || bbfatal "config/default.toml has no line for a profile"
+    done
 }
 
 do_install() {

@@ -8,7 +8,7 @@ LICENSE = "(MIT | Apache-2.0) & Apache-2.0 & BSD-3-Clause & ISC & MIT & Unicode-
 require peregrine-source.inc
 require peregrine-crates.inc
 
-DEPENDS = "glib-2.0 gstreamer1.0 gstreamer1.0-plugins-base"
+DEPENDS += "glib-2.0 gstreamer1.0 gstreamer1.0-plugins-base"
 
 inherit cargo cargo-update-recipe-crates pkgconfig systemd useradd
 
