@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# The Yocto layer as far as it can be checked without other layers: oelint, bitbake's own parser over every recipe for every board, the list
-# of crates against Cargo.lock, kas' own reader over every kas file. What needs the layers themselves is a check by hand: docs/yocto.md.
+# The Yocto layer as far as it can be checked without other layers: oelint, bitbake's own parser over every recipe for every board, crates
+# and their licences against Cargo.lock, kas' own reader over every kas file. What needs the layers themselves is a check by hand:
+# docs/yocto.md.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 # shellcheck source=scripts/lib.sh
@@ -63,8 +64,10 @@ recipes() {
 }
 
 need_packages python3 python3-venv git
+need_rust
 make_venv
 "$venv/bin/python" scripts/yocto_crates.py --check
+"$venv/bin/python" scripts/yocto_licences.py
 lint
 recipes
 "$venv/bin/python" scripts/yocto_kas.py
