@@ -40,7 +40,8 @@ BPN = "${PN}"
 BP = "${BPN}-${PV}"
 THISDIR = "${@os.path.dirname(d.getVar('FILE'))}"
 S = "@SOURCE@"
-B = "@BUILD@"
+WORKDIR = "@WORK@"
+B = "${WORKDIR}/build"
 D = "@IMAGE@"
 prefix = "/usr"
 bindir = "${prefix}/bin"
@@ -108,7 +109,7 @@ def read(bb, base, recipe, overrides):
     return variants[""] if isinstance(variants, dict) else variants
 
 
-def complaints(bb, data, recipe, version):
+def complaints(data, recipe, version):
     """What does not fit between a recipe and the repository."""
     package = data.getVar("PN")
     if "_" in recipe.stem and data.getVar("PV") != version:
@@ -161,7 +162,7 @@ def check(bb, base):
     for recipe in recipes:
         for board, overrides in BOARDS.items():
             data = read(bb, base, recipe, overrides)
-            wrong += [f"{recipe.relative_to(ROOT)}, {board}: {why}" for why in complaints(bb, data, recipe, version)]
+            wrong += [f"{recipe.relative_to(ROOT)}, {board}: {why}" for why in complaints(data, recipe, version)]
     wrong += tensorrt_complaints(bb, base)
     return len(recipes), wrong
 
@@ -186,7 +187,7 @@ def main():
         if arguments:
             try:
                 data = read(bb, base, Path(arguments[1]).resolve(), [])
-                found = list(complaints(bb, data, Path(arguments[1]), data.getVar("PV")))
+                found = list(complaints(data, Path(arguments[1]), data.getVar("PV")))
             except (bb.BBHandledException, bb.parse.ParseError) as refused:
                 found = [str(refused)]
             if not found:

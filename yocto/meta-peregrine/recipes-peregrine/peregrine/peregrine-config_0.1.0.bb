@@ -21,6 +21,8 @@ PEREGRINE_DROPINS ?= ""
 PEREGRINE_DROPINS:rpi ?= "raspberry-pi.conf"
 PEREGRINE_DROPINS:tegra ?= "jetson.conf"
 
+B = "${WORKDIR}/build"
+
 do_configure[noexec] = "1"
 
 do_compile() {
