@@ -36,6 +36,8 @@ PACKAGE_ARCH:rpi = "${MACHINE_ARCH}"
 BUILD_MODE = "${@['--profile dist', ''][d.getVar('DEBUG_BUILD') == '1']}"
 BUILD_DIR = "${@['dist', 'debug'][d.getVar('DEBUG_BUILD') == '1']}"
 export CARGO_PROFILE_DIST_STRIP = "none"
+# Crates' own C lies beside the sources: its paths, too, are none of the device's business.
+DEBUG_PREFIX_MAP += "-ffile-prefix-map=${CARGO_HOME}=${TARGET_DBGSRC_DIR}"
 
 # The major version of the headers that meta-tegra has. They are copied to a folder of their own: a sysroot's whole include folder, named
 # to the compiler as one of the system's, would come before that of the C++ library, which then does not find C's headers behind its own.
