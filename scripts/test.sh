@@ -135,6 +135,7 @@ fi
 step "python packages" python_packages
 step "tensorrt libraries" tensorrt_libraries
 step "ptx" ptx
+step "yocto layer" scripts/check-yocto.sh
 step "documentation" documentation
 step "TensorRT for aarch64" scripts/test-tensorrt-arm.sh
 step "demonstration" demonstration
