@@ -76,7 +76,7 @@ python3 scripts/third_party.py --target "$target" --out "$laid/THIRD-PARTY.txt"
 gzip -9n "$laid/THIRD-PARTY.txt"
 
 # It is packed once more below, so this needs not be small.
-packed=$(CARGO_TARGET_DIR="$stage" cargo-deb --locked --no-build --no-strip --fast --compress-type gz --target "$target" "${version[@]}" --output "$stage" | tail -n 1)
+packed=$(CARGO_TARGET_DIR="$stage" cargo-deb --locked --no-build --no-strip --fast --target "$target" "${version[@]}" --output "$stage" | tail -n 1)
 
 # floor BINARY: the newest glibc of which the binary wants a symbol.
 floor() { "$tools-objdump" -T "$1" | grep -oE 'GLIBC_[0-9.]+' | sort -Vu | tail -n 1 | cut -d_ -f2; }

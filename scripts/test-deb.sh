@@ -34,6 +34,7 @@ work=$(mktemp -d)
 at_end() {
   local status=$?
   trap - EXIT
+  ! mountpoint --quiet "$work/root/proc" || umount "$work/root/proc"
   ! mountpoint --quiet "$work/root" || umount "$work/root"
   rm -rf --one-file-system "$work"
   exit "$status"
@@ -103,7 +104,7 @@ passed=0
 so() {
   local words=$1
   shift
-  "$@" || fail "not so: $words"
+  "$@" >"$work/said" 2>&1 || { cat "$work/said" >&2; fail "not so: $words"; }
   passed=$((passed + 1))
   say "  ok: $words"
 }
@@ -116,6 +117,12 @@ for version in 0.0.1-1 0.0.2-1; do
 done
 version_of "$deb" 0.0.3-1 "# A later version says more here."
 files >"$work/before"
+
+say "installed where an image is made, without /proc"
+dpkg_inside --install /srv/0.0.1-1.deb
+so "the service is enabled for the first start" test -L "$root/etc/systemd/system/multi-user.target.wants/peregrine.service"
+dpkg_inside --purge peregrine
+mount -t proc proc "$root/proc"
 
 say "installed"
 dpkg_inside --install /srv/0.0.1-1.deb
