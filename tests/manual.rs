@@ -15,7 +15,8 @@ fn generated() -> BTreeMap<String, String> {
         let name = path.file_name().expect("a name").to_string_lossy().into_owned();
         all.insert(format!("man/{name}"), std::fs::read_to_string(&path).expect("a page"));
     }
-    for (shell, name) in [(Shell::Bash, "peregrine.bash"), (Shell::Zsh, "_peregrine"), (Shell::Fish, "peregrine.fish")] {
+    for (shell, name) in [(Shell::Bash, "peregrine.bash"), (Shell::Zsh, "_peregrine"), (Shell::Fish, "peregrine.fish")]
+    {
         let mut text = Vec::new();
         clap_complete::generate(shell, &mut peregrine::cli::command(), "peregrine", &mut text);
         all.insert(format!("completions/{name}"), String::from_utf8(text).expect("UTF-8"));
