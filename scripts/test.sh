@@ -77,7 +77,7 @@ python_packages() {
   export PEREGRINE_PYTHON
 }
 
-shell_scripts() { shellcheck --external-sources scripts/*.sh .ci/run; }
+shell_scripts() { shellcheck --external-sources scripts/*.sh .ci/run packaging/rollback packaging/debian/{preinst,postinst,prerm,postrm}; }
 
 python_scripts() {
   find scripts tests -name '*.py' -print0 | xargs -0 -r python3 -c '
@@ -107,6 +107,18 @@ tensorrt_libraries() {
   eval "$variables"
 }
 
+# The package of what the tests have built, as lintian and a Debian that is not this machine take it. Making that Debian takes root.
+package() {
+  local deb
+  deb=$(scripts/build-deb.sh --profile dev --fast)
+  scripts/check-deb.sh "$deb"
+  if [ "$(id -u)" = 0 ]; then
+    scripts/test-deb.sh "$deb"
+  else
+    say "skipped: scripts/test-deb.sh needs root"
+  fi
+}
+
 demonstration() { scripts/demo.sh --once --seconds 20 --profile dev --accept-licence; }
 
 # cargo's output is shown and kept: the closing line counts what its summaries say.
@@ -132,6 +144,7 @@ if [ "$quick" = 1 ]; then
   step "unit tests" tests --lib
   exit 0
 fi
+step "versions and licences" scripts/release.sh --check
 step "python packages" python_packages
 step "tensorrt libraries" tensorrt_libraries
 step "ptx" ptx
@@ -139,5 +152,6 @@ step "yocto layer" scripts/check-yocto.sh
 step "documentation" documentation
 step "TensorRT for aarch64" scripts/test-tensorrt-arm.sh
 step "demonstration" demonstration
+step "package" package
 # Last, so that cargo's summaries and the count close the output.
 step "tests" tests
