@@ -70,7 +70,9 @@ if [ -n "$advisories" ]; then
   # cargo-deny looks for clones in a folder of them, each under a name that it makes of the address.
   databases=$(mktemp -d)
   git clone --quiet "$advisories" "$databases/advisory-db-3157b0e258782691"
-  cargo deny --locked --config <(sed "s|^\[advisories\]|&\ndb-path = \"$databases\"|" deny.toml) check --disable-fetch advisories
+  sed "s|^\[advisories\]|&\ndb-path = \"$databases\"|" deny.toml >"$databases/deny.toml"
+  cargo deny --offline --locked --config "$databases/deny.toml" check advisories
+  rm -rf "$databases"
 else
   cargo deny --locked check advisories || fail "advisories; where the database cannot be fetched, --advisories names a clone of it"
 fi
