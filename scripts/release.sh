@@ -88,7 +88,9 @@ for triple in "${triples[@]}"; do
   fi
   scripts/build-deb.sh --target "$triple" --profile "$profile" --out "$out"
   cargo cyclonedx --quiet --format json --spec-version 1.5 --target "$triple" --override-filename "peregrine-$version-$triple.cdx"
-  mv "peregrine-$version-$triple.cdx.json" "$out/"
+  # Where the sources lay is nobody's business.
+  sed "s|path+file://$PWD#|#|g" "peregrine-$version-$triple.cdx.json" >"$out/peregrine-$version-$triple.cdx.json"
+  rm "peregrine-$version-$triple.cdx.json"
 done
 scripts/check-deb.sh "$out"/*.deb
 notes >"$out/NOTES.md"
