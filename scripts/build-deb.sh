@@ -17,7 +17,7 @@ Builds peregrine and packs it; the last line printed is the package's path.
                     one the binary is not built here: scripts/cross-build.sh makes it
   --profile P       release (default), dist (smaller, as releases are), or dev, which the tests have built already
   --no-build        take the binary as it lies in cargo's folder
-  --fast            pack in seconds instead of a minute and a half, larger: for tests
+  --fast            pack quickly and larger: for tests
   --deb-version V   in place of the version in Cargo.toml with "-1" behind it
   --out DIR         where the package goes (default: debian/ in cargo's folder)
 TEXT

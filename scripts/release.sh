@@ -70,7 +70,9 @@ if [ -n "$advisories" ]; then
   # cargo-deny looks for clones in a folder of them, each under a name that it makes of the address.
   databases=$(mktemp -d)
   git clone --quiet "$advisories" "$databases/advisory-db-3157b0e258782691"
-  cargo deny --locked --config <(sed "s|^\[advisories\]|&\ndb-path = \"$databases\"|" deny.toml) check --disable-fetch advisories
+  sed "s|^\[advisories\]|&\ndb-path = \"$databases\"|" deny.toml >"$databases/deny.toml"
+  cargo deny --offline --locked --config "$databases/deny.toml" check advisories
+  rm -rf "$databases"
 else
   cargo deny --locked check advisories || fail "advisories; where the database cannot be fetched, --advisories names a clone of it"
 fi
@@ -86,7 +88,9 @@ for triple in "${triples[@]}"; do
   fi
   scripts/build-deb.sh --target "$triple" --profile "$profile" --out "$out"
   cargo cyclonedx --quiet --format json --spec-version 1.5 --target "$triple" --override-filename "peregrine-$version-$triple.cdx"
-  mv "peregrine-$version-$triple.cdx.json" "$out/"
+  # Where the sources lay is nobody's business.
+  sed "s|path+file://$PWD#|#|g" "peregrine-$version-$triple.cdx.json" >"$out/peregrine-$version-$triple.cdx.json"
+  rm "peregrine-$version-$triple.cdx.json"
 done
 scripts/check-deb.sh "$out"/*.deb
 notes >"$out/NOTES.md"
