@@ -68,7 +68,7 @@ fn the_unit_is_hardened_as_far_as_cameras_allow() {
 #[test]
 fn the_service_is_watched_and_not_restarted_on_a_wrong_configuration() {
     let text = std::fs::read_to_string(unit()).expect("the unit");
-    for line in ["Type=notify", "WatchdogSec=30", "RestartPreventExitStatus=64 78", "TimeoutStopSec=10"] {
+    for line in ["Type=notify", "WatchdogSec=15", "RestartPreventExitStatus=64 78", "TimeoutStopSec=10"] {
         assert!(text.lines().any(|l| l == line), "{line} is missing");
     }
 }
