@@ -6,8 +6,8 @@
 NSPAWN_PACKAGES=(systemd systemd-sysv dbus udev openssh-server sudo procps iproute2 curl ca-certificates mosquitto mosquitto-clients
   gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad gstreamer1.0-plugins-ugly gstreamer1.0-libav
   gir1.2-gst-rtsp-server-1.0 python3-gi)
-# Lie in the root's own archive of packages, not installed: what a script may have to install there, without a network.
-NSPAWN_ARCHIVE=(gstreamer1.0-tools)
+# Lie in the root's own archive of packages: what a script may take away there and have installed again, without a network.
+NSPAWN_ARCHIVE=(gstreamer1.0-libav)
 
 nspawn_pid="" nspawn_leader="" nspawn_work=""
 

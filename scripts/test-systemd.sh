@@ -7,6 +7,8 @@ here=$(cd "$(dirname "$0")" && pwd)
 . "$here/lib.sh"
 # shellcheck source=scripts/nspawn.sh
 . "$here/nspawn.sh"
+# shellcheck source=scripts/systemd/service.sh
+. "$here/systemd/service.sh"
 root=$(dirname "$here")
 
 usage() {
@@ -35,11 +37,7 @@ done
 [[ $stops =~ ^[0-9]+$ ]] || usage_error "--stops takes a number, not $stops"
 [ "$(id -u)" = 0 ] || fail "a container that boots needs root: sudo $0"
 need_packages "${PACKAGES_NSPAWN[@]}"
-if [ -z "$deb" ]; then
-  "$here/build-deb.sh" --out "$root/target/deb"
-  deb=$(find "$root/target/deb" -name "*_$(dpkg --print-architecture).deb" -printf '%T@ %p\n' | sort -n | tail -n 1 | cut -d' ' -f2-)
-fi
-[ -f "$deb" ] || fail "$deb is not there"
+need_deb
 
 share=$(mktemp -d)
 at_end() {
@@ -53,75 +51,7 @@ trap at_end EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
 
-passed=0 failed=0
-# claim WORDS COMMAND…: one promise; a broken one is told with the end of the journal, and the others are looked at all the same.
-claim() {
-  local words=$1
-  shift
-  if "$@"; then
-    passed=$((passed + 1))
-    say "ok      $words"
-  else
-    failed=$((failed + 1))
-    say "NOT OK  $words"
-    inside journalctl --unit=peregrine --lines=12 --no-pager --output=short-precise >&2 || true
-  fi
-}
-
-property() { inside systemctl show --property="$1" --value peregrine; }
-is() { [ "$(property "$1")" = "$2" ]; }
-is_active() { is ActiveState active; }
-now_ms() { echo $(($(date +%s%N) / 1000000)); }
-# All that the daemon is there for: a camera's frames come, and the broker has its messages.
-metric() { inside curl -fs http://127.0.0.1:8420/metrics | awk -v name="$1" '$1 == name { print $2 }'; }
-serves() {
-  inside curl -fs http://127.0.0.1:8420/healthz >/dev/null &&
-    [ "$(metric 'peregrine_camera_frames_analysed_total{camera="front"}')" -gt 0 ] && [ "$(metric peregrine_mqtt_connected)" = 1 ]
-}
-# serves_as_another OLD_PID: a new process does.
-serves_as_another() { [ "$(property MainPID)" != "$1" ] && serves; }
-listens() { inside mosquitto_pub -h 127.0.0.1 -u watcher -P watcher -t "?" -m "?"; }
-camera_answers() { inside sh -c "ss -Hltn 'sport = :8554' | grep -q ."; }
-
-# repack VERSION FILE: the package as a later one, with a binary that is another file and does the same.
-repack() {
-  local version=$1 to=$2 tree=$share/repack
-  dpkg-deb --raw-extract "$deb" "$tree"
-  sed -i "s/^Version: .*/Version: $version/" "$tree/DEBIAN/control"
-  printf '%s' "$version" >>"$tree/usr/bin/peregrine"
-  (cd "$tree" && find . -type f ! -path './DEBIAN/*' -printf '%P\0' | sort -z | xargs -0 md5sum >DEBIAN/md5sums)
-  dpkg-deb --root-owner-group -Zgzip -z1 --build "$tree" "$to" >/dev/null
-  rm -rf "$tree"
-}
-
-lay_out() {
-  chmod 755 "$share"
-  cp "$deb" "$share/peregrine.deb"
-  cp "$root/tests/data/tiny_detector.onnx" "$root/tests/data/rtsp_server.py" "$here/systemd/"* "$share/"
-  cp "$root"/systemd/*.conf "$share/"
-  repack "$(dpkg-deb --field "$deb" Version)+later" "$share/later.deb"
-  chmod -R a+rX "$share"
-}
-
 install_deb() { inside env DEBIAN_FRONTEND=noninteractive dpkg --install "/mnt/$1" >"$share/dpkg.log" 2>&1 || { cat "$share/dpkg.log" >&2; false; }; }
-
-configure() {
-  inside install -m 644 /mnt/peregrine.toml /etc/peregrine/peregrine.toml
-  inside mkdir -p /etc/peregrine/credentials /etc/systemd/system/peregrine.service.d
-  inside sh -c "umask 077; printf %s '$1' >/etc/peregrine/credentials/mqtt-password"
-  inside sh -c 'printf "[Service]\nLoadCredential=mqtt-password:/etc/peregrine/credentials/mqtt-password\n" \
-    >/etc/systemd/system/peregrine.service.d/credentials.conf'
-  inside systemctl daemon-reload
-}
-
-surroundings() {
-  inside /mnt/world.sh broker "$1"
-  inside /mnt/world.sh camera
-  wait_for 20 listens || fail "the broker in the container does not answer"
-  wait_for 30 camera_answers || fail "the camera in the container does not answer"
-  inside /mnt/world.sh ledger
-  inside systemd-run --quiet --unit=orders /mnt/world.sh orders
-}
 
 start() {
   inside systemctl reset-failed peregrine 2>/dev/null || true
@@ -219,7 +149,6 @@ stops_in_time() {
   say "        $stops stops, the longest took $longest ms"
 }
 
-version() { inside dpkg-query --show peregrine | cut -f2; }
 runs_file() { [ "$(inside sha256sum "/proc/$(property MainPID)/exe" | cut -d' ' -f1)" = "$(inside sha256sum "$1" | cut -d' ' -f1)" ]; }
 
 # goes_to FILE VERSION: installed over the running one, which is then replaced and serves, and of which the binary is kept.
@@ -263,13 +192,8 @@ exposure() {
 verifies() { local said; said=$(inside systemd-analyze verify --man=no --recursive-errors=no peregrine.service 2>&1); [ -z "$said" ] || { say "$said"; false; }; }
 
 lay_out
-tree=$(nspawn_root)
-begun=$(now_ms)
-if ! nspawn_boot "$tree" "$share"; then
-  say "skipped: systemd-nspawn does not boot a container on this machine: $(nspawn_why_not)"
-  exit 0
-fi
-say "booted in $(($(now_ms) - begun)) ms"
+repack "$(dpkg-deb --field "$deb" Version)+later" "$share/later.deb"
+boot_or_skip
 password="p$RANDOM$RANDOM"
 
 claim "the package installs" install_deb peregrine.deb
@@ -291,5 +215,4 @@ claim "SIGTERM ends it within 5 s, $stops of $stops" stops_in_time
 claim "an upgrade goes on where the old version was" goes_to later.deb "$(dpkg-deb --field "$deb" Version)+later"
 claim "and back, the broker away meanwhile" goes_back_without_broker
 claim "no event is lost" nothing_is_lost
-say "$passed passed, $failed failed"
-[ "$failed" = 0 ]
+closing

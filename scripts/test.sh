@@ -77,7 +77,7 @@ python_packages() {
   export PEREGRINE_PYTHON
 }
 
-shell_scripts() { shellcheck --external-sources scripts/*.sh .ci/run; }
+shell_scripts() { shellcheck --external-sources scripts/*.sh scripts/*/*.sh .ci/run; }
 
 python_scripts() {
   find scripts tests -name '*.py' -print0 | xargs -0 -r python3 -c '
