@@ -105,7 +105,7 @@ choose_deb() {
 # The package is there twice while it is unpacked, and the version before stays.
 needs_mb() {
   local total=50 file
-  if [ -n "$deb" ]; then total=$((total + 3 * $(dpkg-deb --field "$deb" Installed-Size) / 1024 + $(stat -c %s "$deb") / 1048576)); fi
+  if [ -n "$deb" ]; then total=$((total + (3 * $(dpkg-deb --fsys-tarfile "$deb" | wc -c) + $(stat -c %s "$deb")) / 1048576)); fi
   for file in "${models_new[@]}"; do total=$((total + 2 * $(stat -c %s "$file") / 1048576)); done
   echo "$total"
 }
@@ -148,7 +148,7 @@ say "$host: looking"
 connect "$host" "$(mktemp -d)"
 if [ "$rollback" = 1 ]; then
   on_device back "$wait_secs" "$with_frames"
-  on_device summary
+  on_device summary || say "  it runs, but would not tell how"
   exit 0
 fi
 read_facts "${PACKAGES_RUN[@]}"
@@ -161,10 +161,11 @@ models_new=() config_new=0
 choose_deb
 if [ -n "$config" ] && [ "$(sha256sum "$config" | cut -d' ' -f1)" != "${fact[config]}" ]; then config_new=1; fi
 choose_models
-[ "${fact[free_mb]}" -ge "$(needs_mb)" ] || fail "$device has ${fact[free_mb]} MB free, this needs $(needs_mb)"
+needed=$(needs_mb)
+[ "${fact[free_mb]}" -ge "$needed" ] || fail "$device has ${fact[free_mb]} MB free, this needs $needed"
 if [ -z "$deb" ] && [ "$config_new" = 0 ] && [ "${#models_new[@]}" = 0 ]; then say "  nothing to send: it is all there"; fi
 send_all
 say "  checking, installing, waiting for the first frame"
 on_device apply "$staging" "$wait_secs" "$with_frames"
-on_device summary
+on_device summary || say "  it runs, but would not tell how"
 say "$host: runs"

@@ -149,7 +149,6 @@ stops_in_time() {
   say "        $stops stops, the longest took $longest ms"
 }
 
-runs_file() { [ "$(inside sha256sum "/proc/$(property MainPID)/exe" | cut -d' ' -f1)" = "$(inside sha256sum "$1" | cut -d' ' -f1)" ]; }
 
 # goes_to FILE VERSION: installed over the running one, which is then replaced and serves, and of which the binary is kept.
 goes_to() {
@@ -199,6 +198,8 @@ password="p$RANDOM$RANDOM"
 claim "the package installs" install_deb peregrine.deb
 configure "$password"
 surroundings "$password"
+inside /mnt/world.sh ledger
+inside systemd-run --quiet --unit=orders /mnt/world.sh orders
 claim "active by notify, then frames" started_by_notify
 claim "the password comes by LoadCredential alone" knows_password_by_credential "$password"
 claim "systemd-analyze verify says nothing" verifies

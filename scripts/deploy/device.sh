@@ -80,9 +80,15 @@ models_folder() {
 }
 
 install_packages() {
-  say "installing: $*"
-  apt-get update -qq >&2
-  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@" >&2
+  local log
+  log=$(mktemp)
+  say "  installing: $*"
+  if ! { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@"; } >"$log" 2>&1; then
+    tail -n 8 "$log" | sed 's/^/  | /' >&2
+    rm -f "$log"
+    fail "apt could not install $*"
+  fi
+  rm -f "$log"
 }
 
 # ---- whether it runs ----
@@ -158,11 +164,8 @@ put() {
 
 # Readable by the service and by root alone: it may hold passwords.
 put_config() {
-  if [ ! -e "$CONFIG" ]; then
-    install -d -m 755 "$(dirname "$CONFIG")"
-    install -m 640 -o root -g peregrine /dev/null "$CONFIG"
-  fi
-  put "$1" "$CONFIG"
+  install -d -m 755 "$(dirname "$CONFIG")" &&
+    install -m 640 -o root -g peregrine "$1" "$CONFIG.new" && mv -f "$CONFIG.new" "$CONFIG"
 }
 
 # place_models STAGING FOLDER: what is replaced is kept in STAGING until all went well.
@@ -360,8 +363,8 @@ summary() {
     END {
       printf "\nperegrine %s: up %d s, %d MB, broker %s, %d messages wait\n", version, up, mb, broker, queued
       fflush()
-      for (c in state) printf "%-16s %-18s %4dx%-5d %5.1f frames a second, %d tracks\n",
-        c, state[c], w[c], h[c], over > 0 ? rate[c] / over : 0, tracks[c] | "sort"
+      for (c in state)
+        printf("%-16s %-18s %4dx%-5d %5.1f frames a second, %d tracks\n", c, state[c], w[c], h[c], (over > 0 ? rate[c] / over : 0), tracks[c]) | "sort"
     }'
 }
 

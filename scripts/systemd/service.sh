@@ -31,6 +31,7 @@ serves() {
 # serves_as_another OLD_PID: a new process does.
 serves_as_another() { [ "$(property MainPID)" != "$1" ] && serves; }
 version() { inside dpkg-query --show peregrine | cut -f2; }
+runs_file() { [ "$(inside sha256sum "/proc/$(property MainPID)/exe" | cut -d' ' -f1)" = "$(inside sha256sum "$1" | cut -d' ' -f1)" ]; }
 listens() { inside mosquitto_pub -h 127.0.0.1 -u watcher -P watcher -t "?" -m "?"; }
 camera_answers() { inside sh -c "ss -Hltn 'sport = :8554' | grep -q ."; }
 
@@ -40,13 +41,22 @@ repack() {
   dpkg-deb --raw-extract "$deb" "$tree"
   sed -i "s/^Version: .*/Version: $version/" "$tree/DEBIAN/control"
   printf '%s' "$version" >>"$tree/usr/bin/peregrine"
-  (cd "$tree" && find . -type f ! -path './DEBIAN/*' -printf '%P\0' | sort -z | xargs -0 md5sum >DEBIAN/md5sums)
-  dpkg-deb --root-owner-group -Zgzip -z1 --build "$tree" "$to" >/dev/null
-  rm -rf "$tree"
+  pack "$tree" "$to"
+}
+
+# pack TREE FILE: makes a package of what raw-extract gave, and removes it.
+pack() {
+  (cd "$1" && find . -type f ! -path './DEBIAN/*' ! -path './etc/*' -printf '%P\0' | sort -z | xargs -0 md5sum >DEBIAN/md5sums)
+  dpkg-deb --root-owner-group -Zgzip -z1 --build "$1" "$2" >/dev/null
+  rm -rf "$1"
 }
 
 configure() {
   inside install -m 644 /mnt/peregrine.toml /etc/peregrine/peregrine.toml
+  give_credential "$1"
+}
+
+give_credential() {
   inside mkdir -p /etc/peregrine/credentials /etc/systemd/system/peregrine.service.d
   inside sh -c "umask 077; printf %s '$1' >/etc/peregrine/credentials/mqtt-password"
   inside sh -c 'printf "[Service]\nLoadCredential=mqtt-password:/etc/peregrine/credentials/mqtt-password\n" \
@@ -59,8 +69,6 @@ surroundings() {
   inside /mnt/world.sh camera
   wait_for 20 listens || fail "the broker in the container does not answer"
   wait_for 30 camera_answers || fail "the camera in the container does not answer"
-  inside /mnt/world.sh ledger
-  inside systemd-run --quiet --unit=orders /mnt/world.sh orders
 }
 
 # need_deb: sets `deb` to a package for this machine.
