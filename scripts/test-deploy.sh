@@ -180,9 +180,67 @@ many_devices() {
     rm -rf "$(sed -n 's/.*what each said lies in //p' "$laptop/said")"
 }
 
+# ---- the boards' set-up scripts ----
+
+# shows BOARD SCRIPT WORDS…: a recorded board is shown these commands.
+shows() {
+  local board=$1 script=$2 words
+  shift 2
+  "$here/$script" --dry-run --tree "$root/tests/data/sysfs/$board" >"$laptop/said" 2>&1 || { cat "$laptop/said" >&2; return 1; }
+  for words in "$@" "nothing was changed"; do says "$words" || return 1; done
+}
+boards_are_told_apart() {
+  shows nano setup_jetson.sh "nvpmodel -m 0" "swapon" "jetson.conf" &&
+    shows orin-nano setup_jetson.sh "done   power mode MAXN_SUPER" "swapon" &&
+    shows xavier-nx setup_jetson.sh "jetson.conf" &&
+    shows pi4 setup_pi.sh "zram-tools" "raspberry-pi.conf" && shows pi5 setup_pi.sh "raspberry-pi.conf" &&
+    ! "$here/setup_jetson.sh" --dry-run --tree "$root/tests/data/sysfs/pi5" 2>/dev/null &&
+    ! "$here/setup_pi.sh" --dry-run --tree "$root/tests/data/sysfs/pc" 2>/dev/null
+}
+
+# A stand-in for NVIDIA's program, which writes where the real one keeps the mode.
+recorded_boards() {
+  inside cp -r /mnt/sysfs /srv/sysfs
+  inside sh -c "printf '#!/bin/sh\\necho pmode:000\\$2 >/srv/sysfs/orin-nano/var/lib/nvpmodel/status\\n' >/usr/sbin/nvpmodel; chmod 755 /usr/sbin/nvpmodel"
+  inside sh -c 'mkdir -p /srv/sysfs/pi4/boot/firmware && echo "arm_64bit=1" >/srv/sysfs/pi4/boot/firmware/config.txt'
+}
+# set_up SCRIPT ARGUMENT…: over ssh.
+set_up() {
+  local script=$1
+  shift
+  code=0
+  "$here/$script" ada@box --ssh-config "$laptop/ssh" --no-swap "$@" </dev/null >"$laptop/said" 2>&1 || code=$?
+}
+
+jetson_is_set_up() {
+  inside dpkg --purge --force-depends gstreamer1.0-libav >/dev/null 2>&1
+  set_up setup_jetson.sh --tree /srv/sysfs/orin-nano --power-mode 25W
+  ends_with 1 && says "say --yes" || return 1
+  set_up setup_jetson.sh --tree /srv/sysfs/orin-nano --power-mode 25W --yes
+  ends_with 0 && inside grep -q pmode:0001 /srv/sysfs/orin-nano/var/lib/nvpmodel/status &&
+    inside dpkg --status gstreamer1.0-libav >/dev/null && inside id -nG ada | grep -qw video &&
+    [ "$(property MemoryDenyWriteExecute)" = no ] || return 1
+  set_up setup_jetson.sh --tree /srv/sysfs/orin-nano --power-mode 25W --yes
+  ends_with 0 && says "nothing to do"
+}
+
+pi_is_set_up() {
+  set_up setup_pi.sh --tree /srv/sysfs/pi4 --yes
+  ends_with 0 && inside grep -q arm_boost=1 /srv/sysfs/pi4/boot/firmware/config.txt && property DeviceAllow | grep -q /dev/vcio || return 1
+  set_up setup_pi.sh --tree /srv/sysfs/pi4 --yes
+  ends_with 0 && says "nothing to do"
+}
+
+serves_with_drop_ins() {
+  local pid
+  pid=$(property MainPID)
+  inside systemctl restart peregrine && wait_for 20 serves_as_another "$pid"
+}
+
 leaves_nothing_behind() { [ -z "$(inside find /var/tmp -maxdepth 1 -name 'peregrine-*')" ] && ! inside sh -c 'ls /usr/bin/*.new /etc/peregrine/*.new' >/dev/null 2>&1; }
 
 lay_out
+cp -r "$root/tests/data/sysfs" "$share/"
 repack "$(dpkg-deb --field "$deb" Version)+later" "$share/later.deb"
 broken_deb
 foreign_deb
@@ -205,5 +263,10 @@ claim "a package that does not run: back to the one before" package_that_does_no
 claim "an upgrade" upgrade
 claim "--rollback, and once more" back_and_forth
 claim "many devices, one of them dead" many_devices
+claim "set-up scripts show each recorded board its own steps" boards_are_told_apart
+recorded_boards
+claim "a Jetson is set up, and the second time there is nothing to do" jetson_is_set_up
+claim "a Pi is set up, and the second time there is nothing to do" pi_is_set_up
+claim "the service runs with the boards' drop-ins" serves_with_drop_ins
 claim "nothing is left behind" leaves_nothing_behind
 closing
