@@ -156,7 +156,7 @@ package_that_does_not_run() {
   local before
   before=$(device_sum /usr/bin/peregrine)
   deploy ada@box --deb "$laptop/broken.deb"
-  ends_with 3 && says "rolled back" && [ "$(device_sum /usr/bin/peregrine)" = "$before" ] && wait_for 20 serves && runs_file /usr/bin/peregrine
+  ends_with 3 && says "rolled back" && [ "$(device_sum /usr/lib/peregrine/previous/peregrine)" = "$before" ] && wait_for 20 serves && runs_previous
 }
 
 upgrade() {
@@ -164,13 +164,16 @@ upgrade() {
   ends_with 0 && [ "$(version)" = "$(dpkg-deb --field "$share/later.deb" Version)" ] && serves
 }
 
+# runs_previous: the service's process is the kept binary.
+runs_previous() { runs_file /usr/lib/peregrine/previous/peregrine && ! runs_file /usr/bin/peregrine; }
+
 back_and_forth() {
-  local new old
-  new=$(device_sum /usr/bin/peregrine) old=$(device_sum /usr/lib/peregrine/previous/peregrine)
   deploy ada@box --rollback
-  ends_with 0 && says "back at" && [ "$(device_sum /usr/bin/peregrine)" = "$old" ] && serves && runs_file /usr/bin/peregrine || return 1
+  ends_with 0 && says "back at" && serves && runs_previous || return 1
   deploy ada@box --rollback
-  ends_with 0 && [ "$(device_sum /usr/bin/peregrine)" = "$new" ] && serves
+  ends_with 1 && says "runs already" && serves || return 1
+  deploy ada@box --deb "$share/later.deb"
+  ends_with 0 && says "sending later.deb" && serves && runs_file /usr/bin/peregrine
 }
 
 many_devices() {
@@ -201,7 +204,11 @@ boards_are_told_apart() {
 # A stand-in for NVIDIA's program, which writes where the real one keeps the mode.
 recorded_boards() {
   inside cp -r /mnt/sysfs /srv/sysfs
-  inside sh -c "printf '#!/bin/sh\\necho pmode:000\\$2 >/srv/sysfs/orin-nano/var/lib/nvpmodel/status\\n' >/usr/sbin/nvpmodel; chmod 755 /usr/sbin/nvpmodel"
+  cat >"$share/nvpmodel" <<'TEXT'
+#!/bin/sh
+echo "pmode:000$2" >/srv/sysfs/orin-nano/var/lib/nvpmodel/status
+TEXT
+  inside install -m 755 /mnt/nvpmodel /usr/sbin/nvpmodel
   inside sh -c 'mkdir -p /srv/sysfs/pi4/boot/firmware && echo "arm_64bit=1" >/srv/sysfs/pi4/boot/firmware/config.txt'
 }
 # set_up SCRIPT ARGUMENT…: over ssh.
@@ -261,7 +268,7 @@ claim "a package for another architecture is refused" foreign_package
 claim "no frame: back to the configuration before" camera_that_is_not_there
 claim "a package that does not run: back to the one before" package_that_does_not_run
 claim "an upgrade" upgrade
-claim "--rollback, and once more" back_and_forth
+claim "--rollback, once, until the next deployment" back_and_forth
 claim "many devices, one of them dead" many_devices
 claim "set-up scripts show each recorded board its own steps" boards_are_told_apart
 recorded_boards

@@ -6,7 +6,10 @@
 set -euo pipefail
 
 BINARY=/usr/bin/peregrine
+# The package keeps the binary of the version before, and brings a program by which the service runs that one.
 PREVIOUS=/usr/lib/peregrine/previous/peregrine
+ROLLBACK=/usr/lib/peregrine/rollback
+ROLLED_BACK=/etc/systemd/system/peregrine.service.d/rollback.conf
 CONFIG=/etc/peregrine/peregrine.toml
 KEPT_CONFIG=$CONFIG.previous
 LOCK=/run/peregrine-deploy.lock
@@ -46,9 +49,13 @@ missing() {
   done
 }
 
-# contents: what the installed package consists of, nothing where a file of it is not as it came: then it has to be installed again.
+# program: what the service is set to run.
+program() { if [ -e "$ROLLED_BACK" ]; then echo "$PREVIOUS"; else echo "$BINARY"; fi; }
+
+# contents: what the installed package consists of; nothing where a file of it is not as it came, or where the version before runs in its
+# place: then it has to be installed again.
 contents() {
-  [ "$(package_field db:Status-Status)" = installed ] || return 0
+  [ "$(package_field db:Status-Status)" = installed ] && [ ! -e "$ROLLED_BACK" ] || return 0
   [ -z "$(dpkg --verify peregrine 2>/dev/null | awk '$2 != "c"')" ] || return 0
   sum /var/lib/dpkg/info/peregrine.md5sums
 }
@@ -207,7 +214,8 @@ prepare() {
 
 # check STAGING: the configuration that is to be, by the program that is to run it.
 check() {
-  local staging=$1 program=$BINARY config=$CONFIG
+  local staging=$1 program config=$CONFIG
+  program=$(program)
   [ ! -x "$staging/tree$BINARY" ] || program=$staging/tree$BINARY
   [ ! -f "$staging/peregrine.toml" ] || config=$staging/peregrine.toml
   [ -f "$config" ] || return 0
@@ -240,7 +248,7 @@ apply() {
   pid=$(property MainPID)
   mkdir -p "$staging/old"
   [ ! -f "$CONFIG" ] || cp -p "$CONFIG" "$staging/old/peregrine.toml"
-  [ ! -x "$BINARY" ] || sum "$BINARY" >"$staging/old/binary"
+  [ ! -x "$(program)" ] || sum "$(program)" >"$staging/old/binary"
   if change "$staging" && start_anew "$staging" "$pid" && is_healthy "$wait_secs" "$with_frames"; then
     [ ! -f "$staging/peregrine.toml" ] || [ ! -f "$staging/old/peregrine.toml" ] || cp -p "$staging/old/peregrine.toml" "$KEPT_CONFIG"
     return 0
@@ -279,47 +287,44 @@ go_back() {
   say "rolling back"
   restore_models "$staging" "$folder"
   [ ! -f "$staging/old/peregrine.toml" ] || put "$staging/old/peregrine.toml" "$CONFIG"
-  if [ "$(sum "$BINARY")" != "$(cat "$staging/old/binary")" ]; then
-    [ "$(sum "$PREVIOUS")" = "$(cat "$staging/old/binary")" ] || {
+  if [ "$(sum "$(program)")" != "$(cat "$staging/old/binary")" ]; then
+    if [ ! -x "$ROLLBACK" ] || [ "$(sum "$PREVIOUS")" != "$(cat "$staging/old/binary")" ]; then
       say "$PREVIOUS is not the version that ran before: the service is left as it is"
       exit 4
-    }
-    put "$PREVIOUS" "$(readlink -f "$BINARY")"
+    fi
+    "$ROLLBACK" >&2 || true
+  else
+    restart
   fi
-  restart
   dpkg --configure --pending >/dev/null 2>&1 || true
   # Its cameras may be away as they were before: that it answers is enough here.
   if is_healthy "$3" no; then
-    say "rolled back: $("$BINARY" --version) runs as before"
+    say "rolled back: $("$(program)" --version) runs as before"
     exit 3
   fi
   say "rolled back, but that does not run either"
   exit 4
 }
 
-# back SECONDS WITH_FRAMES: the version before this one, without a network; what runs now becomes the one before.
+# back SECONDS WITH_FRAMES: the version before this one, without a network, until the next deployment.
 back() {
   local keep
   only_one
-  [ -x "$PREVIOUS" ] || fail "there is no version before this one in $PREVIOUS"
-  [ "$(sum "$PREVIOUS")" != "$(sum "$BINARY")" ] || fail "the version before is the one that runs"
+  [ ! -e "$ROLLED_BACK" ] || fail "the version before runs already; to end that: sudo $ROLLBACK --undo, or deploy again"
+  [[ -x $PREVIOUS && -x $ROLLBACK ]] || fail "there is no version before this one in $PREVIOUS"
   keep=$(mktemp -d /var/tmp/peregrine-back.XXXXXX)
   # shellcheck disable=SC2064  # now, while it is known
   trap "rm -rf '$keep'" EXIT
-  cp -p "$(readlink -f "$BINARY")" "$keep/peregrine"
   [ ! -f "$CONFIG" ] || cp -p "$CONFIG" "$keep/peregrine.toml"
   config_for_previous
-  put "$PREVIOUS" "$(readlink -f "$BINARY")"
-  restart
+  "$ROLLBACK" >&2 || true
   if is_healthy "$1" "$2"; then
-    put "$keep/peregrine" "$PREVIOUS"
-    say "back at $("$BINARY" --version)"
+    say "back at $("$PREVIOUS" --version)"
     return 0
   fi
   last_words
-  put "$keep/peregrine" "$(readlink -f "$BINARY")"
   [ ! -f "$keep/peregrine.toml" ] || put "$keep/peregrine.toml" "$CONFIG"
-  restart
+  "$ROLLBACK" --undo >&2 || true
   say "the version before does not run: stayed with $("$BINARY" --version)"
   exit 3
 }
@@ -342,7 +347,7 @@ config_for_previous() {
 
 # What the device is, and what the service did within two seconds.
 summary() {
-  "$BINARY" probe || true
+  "$(program)" probe || true
   [ "$(key "$CONFIG" api enabled)" != false ] || return 0
   local first second
   first=$(ask /metrics)

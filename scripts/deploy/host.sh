@@ -53,7 +53,7 @@ judge() {
 
 # find_deb ARCH: the newest that was built for it.
 find_deb() {
-  find "$root/target" "$root/dist" -maxdepth 4 -name "peregrine_*_$1.deb" -printf '%T@ %p\n' 2>/dev/null | sort -n | tail -n 1 | cut -d' ' -f2-
+  find "${CARGO_TARGET_DIR:-$root/target}" "$root/dist" -maxdepth 4 -name "peregrine_*_$1.deb" -printf '%T@ %p\n' 2>/dev/null | sort -n | tail -n 1 | cut -d' ' -f2-
 }
 
 # deb_contents FILE: as device.sh's `contents` tells of an installed package.

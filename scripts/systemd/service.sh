@@ -74,8 +74,7 @@ surroundings() {
 # need_deb: sets `deb` to a package for this machine.
 need_deb() {
   if [ -z "$deb" ]; then
-    "$here/build-deb.sh" --out "$root/target/deb"
-    deb=$(find "$root/target/deb" -name "*_$(dpkg --print-architecture).deb" -printf '%T@ %p\n' | sort -n | tail -n 1 | cut -d' ' -f2-)
+    deb=$("$here/build-deb.sh" | tail -n 1)
   fi
   [ -f "$deb" ] || fail "the package ${deb:-of build-deb.sh} is not there"
 }
