@@ -57,7 +57,7 @@ program() { if [ -e "$ROLLED_BACK" ]; then echo "$PREVIOUS"; else echo "$BINARY"
 contents() {
   [ "$(package_field db:Status-Status)" = installed ] && [ ! -e "$ROLLED_BACK" ] || return 0
   [ -z "$(dpkg --verify peregrine 2>/dev/null | awk '$2 != "c"')" ] || return 0
-  sum /var/lib/dpkg/info/peregrine.md5sums
+  grep -v '  etc/' /var/lib/dpkg/info/peregrine.md5sums | LC_ALL=C sort | sha256sum | cut -d' ' -f1
 }
 
 # models_sums FOLDER NAME…: the models that are there, "SHA256 NAME" a line.

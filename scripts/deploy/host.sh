@@ -56,8 +56,13 @@ find_deb() {
   find "${CARGO_TARGET_DIR:-$root/target}" "$root/dist" -maxdepth 4 -name "peregrine_*_$1.deb" -printf '%T@ %p\n' 2>/dev/null | sort -n | tail -n 1 | cut -d' ' -f2-
 }
 
-# deb_contents FILE: as device.sh's `contents` tells of an installed package.
-deb_contents() { dpkg-deb --ctrl-tarfile "$1" | tar --extract --to-stdout ./md5sums | sha256sum | cut -d' ' -f1; }
+# deb_contents FILE: as device.sh's `contents` tells of an installed package. Not by the package's own list of sums, which it need not have.
+deb_contents() {
+  local tree=$work/contents
+  dpkg-deb --extract "$1" "$tree"
+  (cd "$tree" && find . -type f ! -path './etc/*' -printf '%P\0' | xargs -0 md5sum | LC_ALL=C sort | sha256sum | cut -d' ' -f1)
+  rm -rf "$tree"
+}
 
 # model_file NAME: a file, or a model's name as fetch-models.sh knows it.
 model_file() {
