@@ -9,7 +9,7 @@ cd "$here/.."
 
 usage() {
   cat <<'TEXT'
-Usage: scripts/build-deb.sh [--target TRIPLE] [--profile P] [--no-build] [--deb-version V] [--out DIR]
+Usage: scripts/build-deb.sh [--target TRIPLE] [--profile P] [--no-build] [--fast] [--deb-version V] [--out DIR]
 
 Builds peregrine and packs it; the last line printed is the package's path.
 
@@ -17,18 +17,20 @@ Builds peregrine and packs it; the last line printed is the package's path.
                     one the binary is not built here: scripts/cross-build.sh makes it
   --profile P       release (default), dist (smaller, as releases are), or dev, which the tests have built already
   --no-build        take the binary as it lies in cargo's folder
+  --fast            pack in seconds instead of a minute and a half, larger: for tests
   --deb-version V   in place of the version in Cargo.toml with "-1" behind it
   --out DIR         where the package goes (default: debian/ in cargo's folder)
 TEXT
 }
 
 host="$(uname -m)-unknown-linux-gnu"
-target="$host" profile=release build=1 out="" version=()
+target="$host" profile=release build=1 packing=(-Zxz) out="" version=()
 while [ $# -gt 0 ]; do
   case $1 in
     --target) target=${2:?--target needs a triple}; shift ;;
     --profile) profile=${2:?--profile needs a name}; shift ;;
     --no-build) build=0 ;;
+    --fast) packing=(-Zgzip -z1) ;;
     --deb-version) version=(--deb-version "${2:?--deb-version needs a version}"); shift ;;
     --out) out=${2:?--out needs a folder}; shift ;;
     -h | --help) usage; exit 0 ;;
@@ -65,16 +67,16 @@ stage="$folder/deb/$target"
 laid="$stage/$target/release"
 rm -rf "$stage"
 mkdir -p "$laid/man"
-"$tools-strip" --strip-unneeded -o "$laid/peregrine" "$binary"
-shopt -s nullglob
+"$tools-strip" --strip-unneeded --remove-section=.comment -o "$laid/peregrine" "$binary"
 for page in packaging/man/*.1; do
   gzip -9nc "$page" >"$laid/man/$(basename "$page").gz"
 done
+gzip -9nc CHANGELOG.md >"$laid/changelog.gz"
 python3 scripts/third_party.py --target "$target" --out "$laid/THIRD-PARTY.txt"
 gzip -9n "$laid/THIRD-PARTY.txt"
 
 # It is packed once more below, so this needs not be small.
-packed=$(CARGO_TARGET_DIR="$stage" cargo-deb --locked --no-build --no-strip --fast --compress-type gz --target "$target" "${version[@]}" --output "$stage" | tail -n 1)
+packed=$(CARGO_TARGET_DIR="$stage" cargo-deb --locked --no-build --no-strip --fast --target "$target" "${version[@]}" --output "$stage" | tail -n 1)
 
 # floor BINARY: the newest glibc of which the binary wants a symbol.
 floor() { "$tools-objdump" -T "$1" | grep -oE 'GLIBC_[0-9.]+' | sort -Vu | tail -n 1 | cut -d_ -f2; }
@@ -84,10 +86,12 @@ unpacked="$stage/unpacked"
 dpkg-deb --raw-extract "$packed" "$unpacked"
 sed -i "s/^\(Depends:.*\)\blibc6,/\1libc6 (>= $glibc),/" "$unpacked/DEBIAN/control"
 grep -q "libc6 (>= $glibc)" "$unpacked/DEBIAN/control" || fail "the package's Depends names no libc6"
+# What debsums and dpkg --verify compare with.
+(cd "$unpacked" && find usr -type f -print0 | sort -z | xargs -0 md5sum >DEBIAN/md5sums)
 out=${out:-$folder/debian}
 mkdir -p "$out"
 name=$(basename "$packed")
-dpkg-deb --root-owner-group --uniform-compression -Zxz --build "$unpacked" "$out/$name" >/dev/null
+dpkg-deb --root-owner-group --uniform-compression "${packing[@]}" --build "$unpacked" "$out/$name" >/dev/null
 rm -rf "$stage"
 say "$name: $(stat -c %s "$out/$name") bytes, glibc $glibc or newer"
 printf '%s\n' "$(cd "$out" && pwd)/$name"

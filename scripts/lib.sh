@@ -25,6 +25,10 @@ RUST_MINOR=92
 # Tools of cargo's that packages and releases take, each in the version that was tried.
 # shellcheck disable=SC2034
 CARGO_DEB_VERSION=3.8.0
+# shellcheck disable=SC2034
+CARGO_DENY_VERSION=0.20.2
+# shellcheck disable=SC2034
+CARGO_CYCLONEDX_VERSION=0.5.9
 
 say() { printf '%s\n' "$*" >&2; }
 

@@ -77,7 +77,9 @@ python_packages() {
   export PEREGRINE_PYTHON
 }
 
-shell_scripts() { shellcheck --external-sources scripts/*.sh scripts/*/*.sh .ci/run; }
+shell_scripts() {
+  shellcheck --external-sources scripts/*.sh scripts/*/*.sh .ci/run packaging/rollback packaging/debian/{preinst,postinst,prerm,postrm}
+}
 
 python_scripts() {
   find scripts tests -name '*.py' -print0 | xargs -0 -r python3 -c '
@@ -107,6 +109,20 @@ tensorrt_libraries() {
   eval "$variables"
 }
 
+# The package of what the tests have built, as lintian, a Debian that is not this machine and a systemd that really runs take it. Making
+# those takes root.
+package() {
+  local deb
+  deb=$(scripts/build-deb.sh --profile dev --fast)
+  scripts/check-deb.sh "$deb"
+  if [ "$(id -u)" = 0 ]; then
+    scripts/test-deb.sh "$deb"
+    scripts/test-systemd.sh --deb "$deb"
+  else
+    say "skipped: scripts/test-deb.sh and scripts/test-systemd.sh need root"
+  fi
+}
+
 demonstration() { scripts/demo.sh --once --seconds 20 --profile dev --accept-licence; }
 
 # cargo's output is shown and kept: the closing line counts what its summaries say.
@@ -131,11 +147,13 @@ if [ "$quick" = 1 ]; then
   step "unit tests" tests --lib
   exit 0
 fi
+step "versions and licences" scripts/release.sh --check
 step "python packages" python_packages
 step "tensorrt libraries" tensorrt_libraries
 step "ptx" ptx
 step "documentation" documentation
 step "TensorRT for aarch64" scripts/test-tensorrt-arm.sh
 step "demonstration" demonstration
+step "package" package
 # Last, so that cargo's summaries and the count close the output.
 step "tests" tests

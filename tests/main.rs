@@ -14,6 +14,7 @@ mod governor; // the governor against simulated devices; the picture in docs/bud
 mod homeassistant; // Home Assistant's own schemas and templates over what we announce
 mod ingest; // real RTSP servers that die, freeze, stay silent, change their picture; files
 mod int8; // the int8 engine on whole models: kernels, threads, places, calibration
+mod manual; // manual pages and completions are those of the command line
 mod mqtt; // the publish stage with a real mosquitto: logins, TLS, last will, a broker that dies
 mod mqtt_page; // docs/mqtt.md: every topic, field and example
 mod packaging; // what a clone holds: licences, links that lead somewhere, scripts that a shell accepts

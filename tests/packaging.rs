@@ -104,7 +104,15 @@ fn every_script_is_executable_and_parses() {
 
 #[test]
 fn a_script_asked_for_help_explains_itself_and_does_nothing_else() {
-    for script in ["scripts/test.sh", "scripts/demo.sh", "scripts/fetch-models.sh"] {
+    for script in [
+        "scripts/test.sh",
+        "scripts/demo.sh",
+        "scripts/fetch-models.sh",
+        "scripts/build-deb.sh",
+        "scripts/check-deb.sh",
+        "scripts/test-deb.sh",
+        "scripts/release.sh",
+    ] {
         let done = Command::new(Path::new(ROOT).join(script)).arg("--help").output().expect("the script runs");
         assert!(done.status.success(), "{script}: {}", String::from_utf8_lossy(&done.stderr));
         assert!(String::from_utf8_lossy(&done.stdout).contains("Usage: "), "{script}");
@@ -124,5 +132,17 @@ fn the_program_needs_no_library_of_nvidias_nor_of_cplusplus() {
     assert!(needed.iter().any(|line| line.contains("libc.so")), "{text}");
     for stranger in ["nvinfer", "nvonnx", "cuda", "stdc++"] {
         assert!(!needed.iter().any(|line| line.contains(stranger)), "{stranger}: {needed:?}");
+    }
+}
+
+#[test]
+fn the_package_brings_every_plugin_that_the_scripts_install() {
+    let lib = read("scripts/lib.sh");
+    let run = lib.lines().find_map(|l| l.strip_prefix("PACKAGES_RUN=(")?.strip_suffix(')')).expect("PACKAGES_RUN");
+    let manifest: toml::Table = read("Cargo.toml").parse().expect("TOML");
+    let deb = &manifest["package"]["metadata"]["deb"];
+    let named = format!("{} {}", deb["depends"], deb["recommends"]);
+    for package in run.split_whitespace() {
+        assert!(named.contains(package), "{package} is neither in depends nor in recommends: {named}");
     }
 }
