@@ -15,6 +15,10 @@ PACKAGES_TEST=(gstreamer1.0-plugins-ugly gstreamer1.0-tools gir1.2-gst-rtsp-serv
 # Debian has the compiler for aarch64 on x86-64 alone; a machine that is of aarch64 needs neither it nor the emulator.
 [ "$(uname -m)" != x86_64 ] || PACKAGES_TEST+=(g++-aarch64-linux-gnu qemu-user)
 
+# A Debian that boots in a container.
+# shellcheck disable=SC2034
+PACKAGES_NSPAWN=(systemd-container mmdebstrap dpkg-dev util-linux procps openssh-client)
+
 # The oldest Rust that builds this, as Cargo.toml's rust-version says.
 RUST_MINOR=92
 

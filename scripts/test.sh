@@ -77,7 +77,9 @@ python_packages() {
   export PEREGRINE_PYTHON
 }
 
-shell_scripts() { shellcheck --external-sources scripts/*.sh .ci/run packaging/rollback packaging/debian/{preinst,postinst,prerm,postrm}; }
+shell_scripts() {
+  shellcheck --external-sources scripts/*.sh scripts/*/*.sh .ci/run packaging/rollback packaging/debian/{preinst,postinst,prerm,postrm}
+}
 
 python_scripts() {
   find scripts tests -name '*.py' -print0 | xargs -0 -r python3 -c '
@@ -107,15 +109,17 @@ tensorrt_libraries() {
   eval "$variables"
 }
 
-# The package of what the tests have built, as lintian and a Debian that is not this machine take it. Making that Debian takes root.
+# The package of what the tests have built, as lintian, a Debian that is not this machine and a systemd that really runs take it. Making
+# those takes root.
 package() {
   local deb
   deb=$(scripts/build-deb.sh --profile dev --fast)
   scripts/check-deb.sh "$deb"
   if [ "$(id -u)" = 0 ]; then
     scripts/test-deb.sh "$deb"
+    scripts/test-systemd.sh --deb "$deb"
   else
-    say "skipped: scripts/test-deb.sh needs root"
+    say "skipped: scripts/test-deb.sh and scripts/test-systemd.sh need root"
   fi
 }
 

@@ -3,8 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-/// What the threat model allows: cameras and decoders, hardly anything else.
-const EXPOSURE_AT_MOST: f64 = 2.0;
+/// What the threat model allows: cameras and decoders, hardly anything else. A Jetson may also make code while it runs.
+const EXPOSURE_AT_MOST: f64 = 1.5;
+const JETSON_EXPOSURE_AT_MOST: f64 = 2.0;
 
 fn unit() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("systemd/peregrine.service")
@@ -50,20 +51,24 @@ fn systemd_has_nothing_to_say_about_the_unit() {
 
 #[test]
 fn the_unit_is_hardened_as_far_as_cameras_allow() {
-    for drop_in in [None, Some("jetson.conf"), Some("raspberry-pi.conf")] {
+    for (drop_in, at_most) in [
+        (None, EXPOSURE_AT_MOST),
+        (Some("raspberry-pi.conf"), EXPOSURE_AT_MOST),
+        (Some("jetson.conf"), JETSON_EXPOSURE_AT_MOST),
+    ] {
         let (_dir, path) = laid_out(drop_in);
         let Some(output) = analyze(&["security", "--offline=true", "--no-pager"], &path) else { return };
         let said = said(&output);
         let exposure =
             said.lines().find_map(|l| l.split("peregrine.service: ").nth(1)?.split(' ').next()?.parse::<f64>().ok());
-        assert!(exposure.is_some_and(|e| e <= EXPOSURE_AT_MOST), "{drop_in:?}: {exposure:?}\n{said}");
+        assert!(exposure.is_some_and(|e| e <= at_most), "{drop_in:?}: {exposure:?}\n{said}");
     }
 }
 
 #[test]
 fn the_service_is_watched_and_not_restarted_on_a_wrong_configuration() {
     let text = std::fs::read_to_string(unit()).expect("the unit");
-    for line in ["Type=notify", "WatchdogSec=30", "RestartPreventExitStatus=64 78", "TimeoutStopSec=10"] {
+    for line in ["Type=notify", "WatchdogSec=15", "RestartPreventExitStatus=64 78", "TimeoutStopSec=10"] {
         assert!(text.lines().any(|l| l == line), "{line} is missing");
     }
 }

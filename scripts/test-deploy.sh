@@ -1,0 +1,279 @@
+#!/usr/bin/env bash
+# deploy.sh and the boards' set-up scripts against a device that is a container: a Debian 12 with sshd, a user who may use sudo, a broker
+# that asks for a password and a fake camera.
+set -euo pipefail
+here=$(cd "$(dirname "$0")" && pwd)
+# shellcheck source=scripts/lib.sh
+. "$here/lib.sh"
+# shellcheck source=scripts/nspawn.sh
+. "$here/nspawn.sh"
+# shellcheck source=scripts/systemd/service.sh
+. "$here/systemd/service.sh"
+root=$(dirname "$here")
+
+usage() {
+  cat <<'TEXT'
+Usage: scripts/test-deploy.sh [--deb FILE]
+
+Boots the container of scripts/test-systemd.sh and deploys to it over ssh: first installation, the same again, a wrong configuration, a
+package that does not run, an upgrade, back, many devices of which one is dead; then the boards' set-up scripts. Needs root.
+
+  --deb FILE   the package (amd64 on a PC); made by scripts/build-deb.sh if not named
+TEXT
+}
+
+deb=""
+while [ $# -gt 0 ]; do
+  case $1 in
+    --deb) deb=${2:?--deb needs a file}; shift ;;
+    -h | --help) usage; exit 0 ;;
+    *) usage_error "unknown option $1" ;;
+  esac
+  shift
+done
+[ "$(id -u)" = 0 ] || fail "a container that boots needs root: sudo $0"
+need_packages "${PACKAGES_NSPAWN[@]}"
+need_deb
+
+share=$(mktemp -d) laptop=$(mktemp -d)
+at_end() {
+  local status=$?
+  trap - EXIT
+  nspawn_halt
+  rm -rf "$share" "$laptop"
+  exit "$status"
+}
+trap at_end EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
+
+# The container has no network: ssh comes in by its own loopback.
+let_in() {
+  ssh-keygen -q -t ed25519 -N '' -f "$laptop/key"
+  inside useradd --create-home --shell /bin/bash ada
+  inside sh -c 'echo "ada ALL=(ALL) NOPASSWD: ALL" >/etc/sudoers.d/ada'
+  inside install -d -o ada -m 700 /home/ada/.ssh
+  inside sh -c "echo '$(cat "$laptop/key.pub")' >/home/ada/.ssh/authorized_keys"
+  inside systemctl start ssh
+  printf 'box %s\n' "$(inside cat /etc/ssh/ssh_host_ed25519_key.pub)" >"$laptop/known_hosts"
+  cat >"$laptop/into" <<TEXT
+#!/usr/bin/env bash
+exec nsenter --target $nspawn_leader --net bash -c 'exec 3<>/dev/tcp/127.0.0.1/22; cat <&3 & cat >&3; wait'
+TEXT
+  chmod +x "$laptop/into"
+  cat >"$laptop/ssh" <<TEXT
+Host box
+  ProxyCommand $laptop/into
+Host dead
+  HostName 127.0.0.1
+  Port 1
+Host *
+  IdentityFile $laptop/key
+  UserKnownHostsFile $laptop/known_hosts
+TEXT
+}
+
+# deploy ARGUMENT…: to the container; what it says is in $laptop/said, its exit code in `code`.
+deploy() {
+  code=0
+  "$here/deploy.sh" --ssh-config "$laptop/ssh" "$@" </dev/null >"$laptop/said" 2>&1 || code=$?
+}
+says() { grep -qF -- "$1" "$laptop/said" || { sed 's/^/  > /' "$laptop/said" >&2; return 1; }; }
+ends_with() { [ "$code" = "$1" ] || { say "exit code $code, not $1"; sed 's/^/  > /' "$laptop/said" >&2; return 1; }; }
+device_sum() { inside sha256sum "$1" | cut -d' ' -f1; }
+
+# A package whose program answers all questions and does not run.
+broken_deb() {
+  local tree=$share/broken
+  dpkg-deb --raw-extract "$deb" "$tree"
+  sed -i "s/^Version: .*/Version: $(dpkg-deb --field "$deb" Version)+zbroken/" "$tree/DEBIAN/control"
+  mkdir -p "$tree/usr/lib/peregrine"
+  mv "$(readlink -f "$tree/usr/bin/peregrine")" "$tree/usr/lib/peregrine/that-answers"
+  cat >"$tree/usr/bin/peregrine" <<'TEXT'
+#!/bin/sh
+[ "$1" != run ] || exit 70
+exec "$(dirname "$0")/../lib/peregrine/that-answers" "$@"
+TEXT
+  chmod 755 "$tree/usr/bin/peregrine"
+  pack "$tree" "$laptop/broken.deb"
+}
+foreign_deb() {
+  local tree=$share/foreign
+  dpkg-deb --raw-extract "$deb" "$tree"
+  sed -i "s/^Architecture: .*/Architecture: armhf/" "$tree/DEBIAN/control"
+  pack "$tree" "$laptop/foreign.deb"
+}
+
+lacks_a_plugin() {
+  inside dpkg --purge --force-depends gstreamer1.0-libav >/dev/null 2>&1
+  deploy ada@box --deb "$deb" --config "$laptop/good.toml"
+  ends_with 1 && says "lacks gstreamer1.0-libav" && ! inside test -e /usr/bin/peregrine
+}
+
+first_installation() {
+  deploy ada@box --deb "$deb" --config "$laptop/good.toml" --models "$root/tests/data/tiny_detector.onnx" --install-missing
+  ends_with 0 && says "installing: gstreamer1.0-libav" && says "board " && says "streaming" && says "broker connected" && serves &&
+    [ "$(device_sum /etc/peregrine/peregrine.toml)" = "$(sha256sum "$laptop/good.toml" | cut -d' ' -f1)" ] &&
+    [ "$(inside stat -c '%a %U %G' /etc/peregrine/peregrine.toml)" = "640 root peregrine" ]
+}
+
+the_same_again() {
+  local pid
+  pid=$(property MainPID)
+  deploy ada@box --deb "$deb" --config "$laptop/good.toml" --models "$root/tests/data/tiny_detector.onnx"
+  ends_with 0 && says "nothing to send" && ! grep -q "sending" "$laptop/said" && is MainPID "$pid"
+}
+
+another_model() {
+  cp "$root/tests/data/coded_detector.onnx" "$laptop/tiny_detector.onnx"
+  deploy ada@box --deb "$deb" --models "$laptop/tiny_detector.onnx"
+  ends_with 0 && [ "$(grep -c "sending" "$laptop/said")" = 1 ] && says "sending tiny_detector.onnx"
+}
+
+wrong_configuration() {
+  local pid before
+  pid=$(property MainPID) before=$(device_sum /etc/peregrine/peregrine.toml)
+  sed 's/threads = 1/threads = "many"/' "$laptop/good.toml" >"$laptop/wrong.toml"
+  deploy ada@box --deb "$share/later.deb" --config "$laptop/wrong.toml"
+  ends_with 78 && says "detect.threads" && says "nothing was changed" && is MainPID "$pid" && serves &&
+    [ "$(device_sum /etc/peregrine/peregrine.toml)" = "$before" ] && [ "$(version)" = "$(dpkg-deb --field "$deb" Version)" ]
+}
+
+foreign_package() {
+  deploy ada@box --deb "$laptop/foreign.deb"
+  ends_with 1 && says "is for armhf"
+}
+
+camera_that_is_not_there() {
+  local before
+  before=$(device_sum /etc/peregrine/peregrine.toml)
+  sed 's/8554/8555/' "$laptop/good.toml" >"$laptop/dark.toml"
+  deploy ada@box --deb "$deb" --config "$laptop/dark.toml" --wait 4
+  ends_with 3 && says "no camera gave a frame" && [ "$(device_sum /etc/peregrine/peregrine.toml)" = "$before" ] && wait_for 20 serves
+}
+
+package_that_does_not_run() {
+  local before
+  before=$(device_sum /usr/bin/peregrine)
+  deploy ada@box --deb "$laptop/broken.deb"
+  ends_with 3 && says "rolled back" && [ "$(device_sum /usr/lib/peregrine/previous/peregrine)" = "$before" ] && wait_for 20 serves && runs_previous
+}
+
+upgrade() {
+  deploy ada@box --deb "$share/later.deb"
+  ends_with 0 && [ "$(version)" = "$(dpkg-deb --field "$share/later.deb" Version)" ] && serves
+}
+
+# runs_previous: the service's process is the kept binary.
+runs_previous() { runs_file /usr/lib/peregrine/previous/peregrine && ! runs_file /usr/bin/peregrine; }
+
+back_and_forth() {
+  deploy ada@box --rollback
+  ends_with 0 && says "back at" && serves && runs_previous || return 1
+  deploy ada@box --rollback
+  ends_with 1 && says "runs already" && serves || return 1
+  deploy ada@box --deb "$share/later.deb"
+  ends_with 0 && says "sending later.deb" && serves && runs_file /usr/bin/peregrine
+}
+
+many_devices() {
+  printf '# ours\nada@box\nada@dead   # not there\n' >"$laptop/hosts"
+  deploy --hosts "$laptop/hosts" --deb "$share/later.deb"
+  ends_with 1 && grep -qE '^ada@box +runs' "$laptop/said" && grep -qE '^ada@dead +not done' "$laptop/said" && says "cannot be reached" &&
+    rm -rf "$(sed -n 's/.*what each said lies in //p' "$laptop/said")"
+}
+
+# ---- the boards' set-up scripts ----
+
+# shows BOARD SCRIPT WORDS…: a recorded board is shown these commands.
+shows() {
+  local board=$1 script=$2 words
+  shift 2
+  "$here/$script" --dry-run --tree "$root/tests/data/sysfs/$board" >"$laptop/said" 2>&1 || { cat "$laptop/said" >&2; return 1; }
+  for words in "$@" "nothing was changed"; do says "$words" || return 1; done
+}
+boards_are_told_apart() {
+  shows nano setup_jetson.sh "nvpmodel -m 0" "swapon" "jetson.conf" &&
+    shows orin-nano setup_jetson.sh "done   power mode MAXN_SUPER" "swapon" &&
+    shows xavier-nx setup_jetson.sh "jetson.conf" &&
+    shows pi4 setup_pi.sh "zram-tools" "raspberry-pi.conf" && shows pi5 setup_pi.sh "raspberry-pi.conf" &&
+    ! "$here/setup_jetson.sh" --dry-run --tree "$root/tests/data/sysfs/pi5" 2>/dev/null &&
+    ! "$here/setup_pi.sh" --dry-run --tree "$root/tests/data/sysfs/pc" 2>/dev/null
+}
+
+# A stand-in for NVIDIA's program, which writes where the real one keeps the mode.
+recorded_boards() {
+  inside cp -r /mnt/sysfs /srv/sysfs
+  cat >"$share/nvpmodel" <<'TEXT'
+#!/bin/sh
+echo "pmode:000$2" >/srv/sysfs/orin-nano/var/lib/nvpmodel/status
+TEXT
+  inside install -m 755 /mnt/nvpmodel /usr/sbin/nvpmodel
+  inside sh -c 'mkdir -p /srv/sysfs/pi4/boot/firmware && echo "arm_64bit=1" >/srv/sysfs/pi4/boot/firmware/config.txt'
+}
+# set_up SCRIPT ARGUMENT…: over ssh.
+set_up() {
+  local script=$1
+  shift
+  code=0
+  "$here/$script" ada@box --ssh-config "$laptop/ssh" --no-swap "$@" </dev/null >"$laptop/said" 2>&1 || code=$?
+}
+
+jetson_is_set_up() {
+  inside dpkg --purge --force-depends gstreamer1.0-libav >/dev/null 2>&1
+  set_up setup_jetson.sh --tree /srv/sysfs/orin-nano --power-mode 25W
+  ends_with 1 && says "say --yes" || return 1
+  set_up setup_jetson.sh --tree /srv/sysfs/orin-nano --power-mode 25W --yes
+  ends_with 0 && inside grep -q pmode:0001 /srv/sysfs/orin-nano/var/lib/nvpmodel/status &&
+    inside dpkg --status gstreamer1.0-libav >/dev/null && inside id -nG ada | grep -qw video &&
+    [ "$(property MemoryDenyWriteExecute)" = no ] || return 1
+  set_up setup_jetson.sh --tree /srv/sysfs/orin-nano --power-mode 25W --yes
+  ends_with 0 && says "nothing to do"
+}
+
+pi_is_set_up() {
+  set_up setup_pi.sh --tree /srv/sysfs/pi4 --yes
+  ends_with 0 && inside grep -q arm_boost=1 /srv/sysfs/pi4/boot/firmware/config.txt && property DeviceAllow | grep -q /dev/vcio || return 1
+  set_up setup_pi.sh --tree /srv/sysfs/pi4 --yes
+  ends_with 0 && says "nothing to do"
+}
+
+serves_with_drop_ins() {
+  local pid
+  pid=$(property MainPID)
+  inside systemctl restart peregrine && wait_for 20 serves_as_another "$pid"
+}
+
+leaves_nothing_behind() { [ -z "$(inside find /var/tmp -maxdepth 1 -name 'peregrine-*')" ] && ! inside sh -c 'ls /usr/bin/*.new /etc/peregrine/*.new' >/dev/null 2>&1; }
+
+lay_out
+cp -r "$root/tests/data/sysfs" "$share/"
+repack "$(dpkg-deb --field "$deb" Version)+later" "$share/later.deb"
+broken_deb
+foreign_deb
+sed 's#/mnt/#/usr/share/peregrine/models/#' "$here/systemd/peregrine.toml" >"$laptop/good.toml"
+boot_or_skip
+password="p$RANDOM$RANDOM"
+inside mkdir -p /etc/peregrine
+give_credential "$password"
+surroundings "$password"
+let_in
+
+claim "a plugin that is missing is named, and nothing is done" lacks_a_plugin
+claim "first installation, with what was missing, a configuration and a model" first_installation
+claim "the same again sends nothing and restarts nothing" the_same_again
+claim "another model of the same name is the only thing sent" another_model
+claim "a wrong configuration is refused, the old one goes on" wrong_configuration
+claim "a package for another architecture is refused" foreign_package
+claim "no frame: back to the configuration before" camera_that_is_not_there
+claim "a package that does not run: back to the one before" package_that_does_not_run
+claim "an upgrade" upgrade
+claim "--rollback, once, until the next deployment" back_and_forth
+claim "many devices, one of them dead" many_devices
+claim "set-up scripts show each recorded board its own steps" boards_are_told_apart
+recorded_boards
+claim "a Jetson is set up, and the second time there is nothing to do" jetson_is_set_up
+claim "a Pi is set up, and the second time there is nothing to do" pi_is_set_up
+claim "the service runs with the boards' drop-ins" serves_with_drop_ins
+claim "nothing is left behind" leaves_nothing_behind
+closing
