@@ -18,6 +18,8 @@ tree=$1
 # dpkg shall know what there is: a package that is installed later has its dependencies checked.
 mkdir -p "$tree/var/lib/dpkg/info"
 : >"$tree/var/lib/dpkg/status"
+# The form in which a package's files are named after its architecture, where it may be there for several.
+echo 1 >"$tree/var/lib/dpkg/info/format"
 for deb in "$tree"/var/cache/apt/archives/*.deb; do
   control=$(dpkg-deb --field "$deb")
   printf 'Status: install ok installed\n%s\n\n' "$control" >>"$tree/var/lib/dpkg/status"
