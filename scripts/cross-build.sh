@@ -11,12 +11,14 @@ gnu=aarch64-linux-gnu
 
 usage() {
   cat <<'TEXT'
-Usage: scripts/cross-build.sh --target aarch64 [--deb] [--sysroot DIR | --suite S] [--profile P] [--glibc X.Y] [--no-run] [--no-build]
+Usage: scripts/cross-build.sh --target aarch64 [--deb [--out DIR]] [--sysroot DIR | --suite S] [--profile P]
+                              [--glibc X.Y] [--no-run] [--no-build]
 
 Builds peregrine for aarch64, checks it, and prints where it lies.
 
   --target T      aarch64; there is no other
-  --deb           makes a Debian package of it as well (scripts/build-deb.sh), in target/debian unless PEREGRINE_OUT names a folder
+  --deb           makes a Debian package of it as well (scripts/build-deb.sh) and prints where that lies, instead
+  --out DIR       where the package goes (default: debian/ in cargo's folder)
   --sysroot DIR   the board's libraries and headers, as cross/copy-sysroot.sh fetches them from a Jetson; without it, a Debian that
                   scripts/arm64-tree.sh makes
   --suite S       which Debian that is: bookworm (default; Raspberry Pi OS), or bullseye, whose C library is that of Ubuntu 20.04
@@ -27,11 +29,12 @@ Builds peregrine for aarch64, checks it, and prints where it lies.
 TEXT
 }
 
-target="" deb=0 sysroot="" suite=bookworm profile=release floor="" run=1 build=1
+target="" deb=0 out=() sysroot="" suite=bookworm profile=release floor="" run=1 build=1
 while [ $# -gt 0 ]; do
   case $1 in
     --target) target=${2:?--target needs a name}; shift ;;
     --deb) deb=1 ;;
+    --out) out=(--out "${2:?--out needs a folder}"); shift ;;
     --sysroot) sysroot=${2:?--sysroot needs a folder}; shift ;;
     --suite) suite=${2:?--suite needs a name}; shift ;;
     --profile) profile=${2:?--profile needs a name}; shift ;;
@@ -117,7 +120,7 @@ check_file() {
 check_file
 [ "$run" = 0 ] || "$root/cross/run-emulated.sh" "$sysroot" "$program"
 if [ "$deb" = 1 ]; then
-  out=${PEREGRINE_OUT:-$root/target/debian}
-  "$here/build-deb.sh" --target "$triple" --profile "$profile" --no-build --out "$out"
+  "$here/build-deb.sh" --target "$triple" --profile "$profile" --no-build "${out[@]}"
+else
+  printf '%s\n' "$program"
 fi
-printf '%s\n' "$program"

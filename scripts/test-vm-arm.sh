@@ -39,8 +39,7 @@ at_end() {
 }
 trap at_end EXIT
 if [ -z "$deb" ]; then
-  PEREGRINE_OUT=$work "$here/cross-build.sh" --target aarch64 --deb --no-run >/dev/null
-  deb=$(find "$work" -name '*_arm64.deb')
+  deb=$("$here/cross-build.sh" --target aarch64 --deb --out "$work" --no-run | tail -n 1)
 fi
 [ "$(dpkg-deb --field "$deb" Architecture)" = arm64 ] || fail "$deb is no package for arm64"
 tree=$("$here/arm64-tree.sh")

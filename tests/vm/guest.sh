@@ -30,7 +30,13 @@ within() {
   done
 }
 now_ms() { awk '{ print int($1 * 1000) }' /proc/uptime; }
-ask() { busybox wget -q -T 5 -O - "http://127.0.0.1:8420/$1"; }
+# ask PATH: what the daemon answers over HTTP.
+ask() {
+  exec 3<>/dev/tcp/127.0.0.1/8420 || return
+  printf 'GET /%s HTTP/1.1\r\nHost: vm\r\nConnection: close\r\n\r\n' "$1" >&3
+  timeout 5 cat <&3
+  exec 3>&-
+}
 # frames CAMERA: how many it has delivered.
 frames() { ask metrics | sed -n "s/^peregrine_camera_frames_total{.*camera=\"$1\".*} \([0-9]*\).*/\1/p" | sed -n 1p; }
 # streams CAMERA: whether more frames come.
@@ -43,8 +49,6 @@ streams() {
 }
 # heard TOPIC SECONDS [WORD]: whether a message comes on that topic, with the word in it.
 heard() { timeout "$2" mosquitto_sub -h 127.0.0.1 -t "$1" | grep -q -m 1 -- "${3:-.}"; }
-# journal FIELDS…: one field of all lines.
-journal() { journalctl -u peregrine --no-pager -o json; }
 restarted() { [ "$(property NRestarts)" -gt "$1" ] && [ "$(property SubState)" = running ]; }
 serves() { [ "$(property SubState)" = running ] && streams usb; }
 
