@@ -28,7 +28,7 @@ folder=$2
 mkdir -p "$folder"
 
 # Where /lib is a link to usr/lib, as everywhere since Ubuntu 20.04, only the link is copied.
-folders="lib/aarch64-linux-gnu lib/ld-linux-aarch64.so.1 usr/lib/aarch64-linux-gnu usr/lib/os-release etc/os-release usr/include usr/share/pkgconfig"
+folders="lib/aarch64-linux-gnu lib/ld-linux-aarch64.so.1 usr/lib/ld-linux-aarch64.so.1 usr/lib/aarch64-linux-gnu usr/lib/os-release etc/os-release usr/include usr/share/pkgconfig"
 if [ "$host" = - ]; then
   tar -x -C "$folder"
 else

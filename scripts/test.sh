@@ -77,7 +77,7 @@ python_packages() {
   export PEREGRINE_PYTHON
 }
 
-shell_scripts() { shellcheck --external-sources scripts/*.sh .ci/run; }
+shell_scripts() { shellcheck --external-sources scripts/*.sh cross/*.sh tests/vm/*.sh .ci/run; }
 
 python_scripts() {
   find scripts tests -name '*.py' -print0 | xargs -0 -r python3 -c '
@@ -136,6 +136,7 @@ step "tensorrt libraries" tensorrt_libraries
 step "ptx" ptx
 step "documentation" documentation
 step "TensorRT for aarch64" scripts/test-tensorrt-arm.sh
+step "instructions on aarch64" scripts/test-instructions.sh
 step "demonstration" demonstration
 # Last, so that cargo's summaries and the count close the output.
 step "tests" tests
