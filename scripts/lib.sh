@@ -18,6 +18,10 @@ PACKAGES_TEST=(gstreamer1.0-plugins-ugly gstreamer1.0-tools gir1.2-gst-rtsp-serv
 # The oldest Rust that builds this, as Cargo.toml's rust-version says.
 RUST_MINOR=92
 
+# Tools of cargo's that packages and releases take, each in the version that was tried.
+# shellcheck disable=SC2034
+CARGO_DEB_VERSION=3.8.0
+
 say() { printf '%s\n' "$*" >&2; }
 
 fail() {
@@ -129,6 +133,16 @@ need_rust_target() {
   fi
   RUSTC=/usr/bin/rustc
   export RUSTC
+}
+
+# need_cargo_tool NAME VERSION: a tool from crates.io, in a folder of its own, so that nothing of the user's is replaced.
+need_cargo_tool() {
+  local tools="${PEREGRINE_TOOLS:-${XDG_CACHE_HOME:-$HOME/.cache}/peregrine/tools}"
+  PATH="$tools/bin:$PATH"
+  export PATH
+  [ "$(cargo install --root "$tools" --list 2>/dev/null | grep -c "^$1 v$2:")" = 0 ] || return 0
+  say "installing: $1 $2"
+  env -u CARGO_TARGET_DIR cargo install --quiet --locked --root "$tools" --version "$2" "$1" >&2
 }
 
 # free_port: a loopback port that nobody listens on.

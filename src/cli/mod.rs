@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 
 mod bench;
 mod build;
@@ -48,6 +48,11 @@ enum Command {
     Model(model::Args),
     Events(events::Args),
     Capacity(Box<capacity::Args>),
+}
+
+/// The whole command line as clap knows it: manual pages and completions of shells are made from it.
+pub fn command() -> clap::Command {
+    Cli::command()
 }
 
 /// Parses the arguments, runs the command, tells what went wrong.
