@@ -64,6 +64,9 @@ fi
 need_packages mmdebstrap kmod systemd
 archive=$(mirror debian http://deb.debian.org/debian/)
 security=$(mirror debian-security http://deb.debian.org/debian-security/)
+sources=("deb $archive $suite main")
+# What is out of support has no updates on the mirrors; nobody runs it, it is linked against.
+[ "$suite" = bullseye ] || sources+=("deb $archive $suite-updates main" "deb $security $suite-security main")
 begun=$SECONDS
 say "unpacking Debian $suite for aarch64 into $tree"
 mkdir -p "$(dirname "$tree")"
@@ -71,7 +74,7 @@ rm -f "$tree.list"
 as_root rm -rf "$tree.new"
 as_root mmdebstrap --quiet --arch=arm64 --variant=extract --include="$(IFS=, && echo "${packages[*]}")" \
   --setup-hook="bash '$root/cross/finish-tree.sh' --begin \"\$1\"" --extract-hook="bash '$root/cross/finish-tree.sh' \"\$1\"" "$suite" "$tree.new" \
-  "deb $archive $suite main" "deb $archive $suite-updates main" "deb $security $suite-security main" >&2
+  "${sources[@]}" >&2
 as_root rm -rf "$tree"
 as_root mv "$tree.new" "$tree"
 printf '%s\n' "$list" >"$tree.list"
