@@ -123,6 +123,26 @@ need_rust() {
   fail "needs Rust 1.$RUST_MINOR or newer, found: $have. Install rustup (https://rustup.rs), then: rustup toolchain install stable"
 }
 
+# need_rust_target TARGET: the standard library for another processor; exports RUSTC where it is Debian's compiler that has it. rustup brings
+# it where it can be reached; Debian has it for aarch64, beside its own compiler, which cargo of rustup drives as well.
+need_rust_target() {
+  local target=$1
+  local library=lib/rustlib/$target/lib
+  need_rust
+  [ ! -d "$(rustc --print sysroot)/$library" ] || return 0
+  if ! [ -d "$(/usr/bin/rustc --print sysroot 2>/dev/null)/$library" ]; then
+    # A mirror that does not answer is no reason to wait for long: there is another way.
+    if command -v rustup >/dev/null && timeout 90 rustup --quiet target add "$target" >&2; then
+      return 0
+    fi
+    [ "$target" = aarch64-unknown-linux-gnu ] || fail "no standard library of Rust for $target: rustup target add $target"
+    as_root dpkg --add-architecture arm64
+    need_packages rustc-web libstd-rust-web-dev libstd-rust-web-dev:arm64
+  fi
+  RUSTC=/usr/bin/rustc
+  export RUSTC
+}
+
 # need_cargo_tool NAME VERSION: a tool from crates.io, in a folder of its own, so that nothing of the user's is replaced.
 need_cargo_tool() {
   local tools="${PEREGRINE_TOOLS:-${XDG_CACHE_HOME:-$HOME/.cache}/peregrine/tools}"

@@ -15,16 +15,8 @@ case ${1:-} in
   *) usage_error "unknown argument $1" ;;
 esac
 
-need_rust
 need_packages gcc-aarch64-linux-gnu qemu-user-static
-# rustup brings the standard library for aarch64 where it can; Debian's compiler beside Debian's library does as well.
-if [ ! -d "$(rustc --print sysroot)/lib/rustlib/$target/lib" ]; then
-  if ! [ -d "$(/usr/bin/rustc --print sysroot 2>/dev/null)/lib/rustlib/$target/lib" ]; then
-    as_root dpkg --add-architecture arm64
-    need_packages rustc-web libstd-rust-web-dev libstd-rust-web-dev:arm64
-  fi
-  export RUSTC=/usr/bin/rustc
-fi
+need_rust_target "$target"
 
 export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$root/target/arm}
 # Static, so that the emulator needs no aarch64 file system.

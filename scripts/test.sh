@@ -78,7 +78,8 @@ python_packages() {
 }
 
 shell_scripts() {
-  shellcheck --external-sources scripts/*.sh scripts/*/*.sh .ci/run packaging/rollback packaging/debian/{preinst,postinst,prerm,postrm}
+  shellcheck --external-sources scripts/*.sh scripts/*/*.sh cross/*.sh tests/vm/*.sh .ci/run packaging/rollback \
+    packaging/debian/{preinst,postinst,prerm,postrm}
 }
 
 python_scripts() {
@@ -155,6 +156,7 @@ step "ptx" ptx
 step "yocto layer" scripts/check-yocto.sh
 step "documentation" documentation
 step "TensorRT for aarch64" scripts/test-tensorrt-arm.sh
+step "instructions on aarch64" scripts/test-instructions.sh
 step "demonstration" demonstration
 step "package" package
 # Last, so that cargo's summaries and the count close the output.

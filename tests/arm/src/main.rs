@@ -11,6 +11,8 @@ usage: peregrine-arm kernels
        peregrine-arm conv KERNEL HEIGHT WIDTH IN OUT SIZE STRIDE TIMES [add]
            computes one convolution so many times, height and width those of the output, and adds another tensor to it;
            prints its products and nanoseconds
+       peregrine-arm letterbox f32|u8 TIMES
+           draws a frame of 1280x720 so many times into a model's input of 320x320; prints a hash of it
        peregrine-arm model FILE.onnx PICTURE.rgb... [--threads N] [--times N]
            prints a hash of the head's whole output and the kernel's name for each picture of the model's height * width * 3 bytes;
            with --times, the median milliseconds of a frame instead. PEREGRINE_KERNEL takes a kernel instead of the best";
@@ -37,6 +39,26 @@ mod runtime {
     }
 }
 
+#[path = "letterbox.rs"]
+mod drawn;
+
+#[allow(unused_imports, reason = "crops and covers are not counted")]
+#[path = "../../../src/pixels/mod.rs"]
+mod pixels;
+
+/// Of the daemon's types those that a picture is made of.
+#[allow(unused_imports, reason = "the letterbox needs less than the daemon")]
+#[path = "../../../src/types"]
+mod types {
+    mod frame;
+    mod geometry;
+    mod surface;
+
+    pub(crate) use frame::{CameraId, Captured, ColorMatrix, ColorRange, Frame, ImageView, PixelFormat, Pixels, Plane, RgbImage};
+    pub(crate) use geometry::Rect;
+    pub(crate) use surface::{EglImage, Kept, Surface, SurfaceGate};
+}
+
 #[path = "../../../src/infer"]
 mod infer {
     pub(crate) mod int8;
@@ -54,6 +76,7 @@ fn main() -> ExitCode {
             Ok(())
         }
         Some((what, rest)) if what == "conv" => convolution(rest),
+        Some((what, [kind, times])) if what == "letterbox" => drawn::run(kind, times),
         Some((what, rest)) if what == "model" => request(rest).and_then(|request| infer::model::run(&request)),
         _ => Err(USAGE.to_owned()),
     };

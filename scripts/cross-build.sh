@@ -1,0 +1,126 @@
+#!/usr/bin/env bash
+# The daemon for an aarch64 board, built on another machine: toolchain, a tree with the board's libraries, the build, and a look at what came out,
+# down to a picture that an emulated board must see as this machine does. See docs/cross.md.
+set -euo pipefail
+here=$(cd "$(dirname "$0")" && pwd)
+# shellcheck source=scripts/lib.sh
+. "$here/lib.sh"
+root=$(dirname "$here")
+triple=aarch64-unknown-linux-gnu
+gnu=aarch64-linux-gnu
+
+usage() {
+  cat <<'TEXT'
+Usage: scripts/cross-build.sh --target aarch64 [--deb [--out DIR]] [--sysroot DIR | --suite S] [--profile P]
+                              [--glibc X.Y] [--no-run] [--no-build]
+
+Builds peregrine for aarch64, checks it, and prints where it lies.
+
+  --target T      aarch64; there is no other
+  --deb           makes a Debian package of it as well (scripts/build-deb.sh) and prints where that lies, instead
+  --out DIR       where the package goes (default: debian/ in cargo's folder)
+  --sysroot DIR   the board's libraries and headers, as cross/copy-sysroot.sh fetches them from a Jetson; without it, a Debian that
+                  scripts/arm64-tree.sh makes
+  --suite S       which Debian that is: bookworm (default; Raspberry Pi OS), or bullseye, whose C library is that of Ubuntu 20.04
+  --profile P     release (default), dist (what is shipped; minutes more) or dev
+  --glibc X.Y     the newest C library that the result may ask for; without it, what cross/boards.tsv says of the sysroot's system
+  --no-run        does not run the result under qemu-user
+  --no-build      checks what was built before
+TEXT
+}
+
+target="" deb=0 out=() sysroot="" suite=bookworm profile=release floor="" run=1 build=1
+while [ $# -gt 0 ]; do
+  case $1 in
+    --target) target=${2:?--target needs a name}; shift ;;
+    --deb) deb=1 ;;
+    --out) out=(--out "${2:?--out needs a folder}"); shift ;;
+    --sysroot) sysroot=${2:?--sysroot needs a folder}; shift ;;
+    --suite) suite=${2:?--suite needs a name}; shift ;;
+    --profile) profile=${2:?--profile needs a name}; shift ;;
+    --glibc) floor=${2:?--glibc needs a version}; shift ;;
+    --no-run) run=0 ;;
+    --no-build) build=0 ;;
+    -h | --help) usage; exit 0 ;;
+    *) usage_error "unknown argument $1" ;;
+  esac
+  shift
+done
+case $target in
+  aarch64 | arm64 | "$triple") ;;
+  "") usage_error "--target aarch64 is missing" ;;
+  *) usage_error "--target is aarch64, not $target" ;;
+esac
+[[ $profile =~ ^(release|dist|dev)$ ]] || usage_error "--profile is release, dist or dev, not $profile"
+[ -z "$sysroot" ] || [ -d "$sysroot" ] || usage_error "--sysroot: no folder $sysroot"
+
+need_packages gcc-aarch64-linux-gnu g++-aarch64-linux-gnu gcc g++ libc6-dev pkg-config file python3
+[ "$run" = 0 ] || need_packages qemu-user-static "${PACKAGES_BUILD[@]}"
+need_rust_target "$triple"
+if [ -z "$sysroot" ]; then sysroot=$("$here/arm64-tree.sh" --suite "$suite"); fi
+sysroot=$(cd "$sysroot" && pwd)
+[ -f "$sysroot/usr/lib/$gnu/pkgconfig/gstreamer-1.0.pc" ] ||
+  fail "$sysroot has no usr/lib/$gnu/pkgconfig/gstreamer-1.0.pc: on the device, apt-get install libgstreamer1.0-dev libgstreamer-plugins-base1.0-dev"
+
+# system KEY: from the sysroot's os-release.
+system() { sed -n "s/^$1=\"\\{0,1\\}\\([^\"]*\\)\"\\{0,1\\}\$/\\1/p" "$sysroot/usr/lib/os-release" "$sysroot/etc/os-release" 2>/dev/null | sed -n 1p; }
+
+if [ -z "$floor" ]; then
+  floor=$(awk -F '\t' -v id="$(system ID)" -v version="$(system VERSION_ID)" '$2 == id && $3 == version { print $4; exit }' "$root/cross/boards.tsv")
+  [ -n "$floor" ] || fail "cross/boards.tsv does not know $(system PRETTY_NAME): say --glibc X.Y, as ldd --version prints it on the device"
+fi
+say "against $(system PRETTY_NAME), glibc $floor"
+
+# Host programs of two compilers do not get into each other's way in a folder of their own.
+export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$root/target/cross}
+program=$CARGO_TARGET_DIR/$triple/${profile/dev/debug}/peregrine
+begun=$SECONDS
+
+# TensorRT's tables are compiled from headers and nothing of it is linked: what the board has itself, and what is published.
+tensorrt_headers() {
+  local variables header=$sysroot/usr/include/$gnu/NvInferVersion.h
+  variables=$("$here/tensorrt-headers.sh")
+  eval "$variables"
+  if grep -q '#define NV_TENSORRT_MAJOR 8' "$header" 2>/dev/null; then
+    export PEREGRINE_TENSORRT_INCLUDE_8=$sysroot/usr/include/$gnu
+  fi
+}
+
+build() (
+  tensorrt_headers
+  export CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER=$gnu-gcc
+  # A library's own libraries are the sysroot's too, not this machine's.
+  local search=$sysroot/usr/lib/$gnu
+  export CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUSTFLAGS="-C link-arg=--sysroot=$sysroot -C link-arg=-Wl,-rpath-link,$search:$sysroot/lib/$gnu"
+  export CC_aarch64_unknown_linux_gnu=$gnu-gcc CXX_aarch64_unknown_linux_gnu=$gnu-g++ AR_aarch64_unknown_linux_gnu=$gnu-ar
+  export CFLAGS_aarch64_unknown_linux_gnu=--sysroot=$sysroot
+  export PKG_CONFIG_ALLOW_CROSS=1 PKG_CONFIG_SYSROOT_DIR_aarch64_unknown_linux_gnu=$sysroot
+  export PKG_CONFIG_LIBDIR_aarch64_unknown_linux_gnu=$search/pkgconfig:$sysroot/usr/share/pkgconfig
+  cargo build --locked --profile "$profile" --target "$triple" --bin peregrine --manifest-path "$root/Cargo.toml" >&2
+)
+
+# What a board's loader will ask: the machine, the libraries, the C library's age.
+check_file() {
+  local needed stranger newest
+  file -b "$program" | tee /dev/stderr | grep -q 'ELF 64-bit LSB pie executable, ARM aarch64' || fail "$program is no program for aarch64"
+  needed=$("$gnu-readelf" --dynamic "$program" | sed -n 's/.*(NEEDED).*\[\(.*\)\]/\1/p')
+  stranger=$(grep -vxFf <(grep -v '^#' "$root/cross/needed.txt") <<<"$needed" || true)
+  [ -z "$stranger" ] || fail "linked with $(paste -sd ' ' <<<"$stranger"), which cross/needed.txt does not allow"
+  newest=$("$gnu-objdump" --dynamic-syms "$program" | grep -o 'GLIBC_[0-9.]*' | sort -Vu | tail -n 1)
+  newest=${newest#GLIBC_}
+  [ "$(printf '%s\n' "$newest" "$floor" | sort -V | tail -n 1)" = "$floor" ] ||
+    fail "asks for glibc $newest, newer than $floor: $("$gnu-objdump" --dynamic-syms "$program" | grep -F "GLIBC_$newest" | awk '{ print $NF }' | paste -sd ' ')"
+  say "needs $(paste -sd ' ' <<<"$needed")"
+  say "newest symbol GLIBC_$newest, allowed $floor; $(stat -c %s "$program") bytes"
+}
+
+[ "$build" = 0 ] || build
+[ -f "$program" ] || fail "no $program: it was not built yet"
+[ "$build" = 0 ] || say "built ($profile) in $((SECONDS - begun)) s"
+check_file
+[ "$run" = 0 ] || "$root/cross/run-emulated.sh" "$sysroot" "$program"
+if [ "$deb" = 1 ]; then
+  "$here/build-deb.sh" --target "$triple" --profile "$profile" --no-build "${out[@]}"
+else
+  printf '%s\n' "$program"
+fi
