@@ -13,7 +13,7 @@ root=$(dirname "$here")
 
 usage() {
   cat <<'TEXT'
-Usage: scripts/test-systemd.sh [--deb FILE] [--stops N]
+Usage: scripts/test-systemd.sh [--deb FILE] [--stops N] [--patient]
 
 Makes a Debian 12 under ~/.cache/peregrine (once, some minutes), boots it by systemd-nspawn without a network and installs the package
 there, with a broker that asks for a password and a fake camera. Needs root. A machine on which the container does not boot is told in one
@@ -21,14 +21,16 @@ line, and nothing is tested.
 
   --deb FILE   the package (amd64 on a PC); made by scripts/build-deb.sh if not named
   --stops N    how often the service is stopped and started again (20)
+  --patient    tells times, and judges none: for a machine that has other work
 TEXT
 }
 
-deb="" stops=20
+deb="" stops=20 patient=0
 while [ $# -gt 0 ]; do
   case $1 in
     --deb) deb=${2:?--deb needs a file}; shift ;;
     --stops) stops=${2:?--stops needs a number}; shift ;;
+    --patient) patient=1 ;;
     -h | --help) usage; exit 0 ;;
     *) usage_error "unknown option $1" ;;
   esac
@@ -52,6 +54,9 @@ trap 'exit 130' INT
 trap 'exit 143' TERM
 
 install_deb() { inside env DEBIAN_FRONTEND=noninteractive dpkg --install "/mnt/$1" >"$share/dpkg.log" 2>&1 || { cat "$share/dpkg.log" >&2; false; }; }
+
+# within MS TOOK: whether it did; always, where times are not judged.
+within() { [ "$patient" = 1 ] || [ "$2" -le "$1" ]; }
 
 start() {
   inside systemctl reset-failed peregrine 2>/dev/null || true
@@ -110,7 +115,7 @@ hang_is_ended() {
   killed=$(now_ms)
   wait_for 30 serves_as_another "$pid" || return 1
   say "        killed $((killed - begun)) ms after it hung, frames $(($(now_ms) - begun)) ms after"
-  [ $(($(now_ms) - begun)) -le 20000 ]
+  within 20000 $(($(now_ms) - begun))
 }
 is_killed_by_watchdog() { inside journalctl --unit=peregrine --no-pager --output=cat | grep -q "Watchdog timeout"; }
 
@@ -140,7 +145,7 @@ stops_in_time() {
     inside systemctl stop peregrine
     took=$(($(now_ms) - begun))
     [ "$took" -le "$longest" ] || longest=$took
-    if [ "$took" -gt 5000 ] || ! is Result success || ! is ExecMainStatus 0; then
+    if ! within 5000 "$took" || ! is Result success || ! is ExecMainStatus 0; then
       say "        stop $round took $took ms: $(property Result), $(property ExecMainStatus)"
       return 1
     fi

@@ -118,7 +118,7 @@ package() {
   scripts/check-deb.sh "$deb"
   if [ "$(id -u)" = 0 ]; then
     scripts/test-deb.sh "$deb"
-    scripts/test-systemd.sh --deb "$deb"
+    scripts/test-systemd.sh --deb "$deb" --patient
   else
     say "skipped: scripts/test-deb.sh and scripts/test-systemd.sh need root"
   fi
