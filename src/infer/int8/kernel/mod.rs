@@ -40,6 +40,7 @@ pub(super) use pool::raise;
 pub(super) use translate::translate;
 
 /// Output pixels that one call may ask for at most in one tile, whatever the kernel: the size of scratch memory follows from it.
+#[cfg(target_arch = "x86_64")]
 const MAX_TILE_PIXELS: usize = 16;
 /// Destinations of one call, at most; a layer with more is asked for several times.
 pub(super) const MAX_DESTS: usize = 8;
