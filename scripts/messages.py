@@ -71,14 +71,19 @@ class Reader:
             return None
         message = json.loads(payload)
         if parts[2] == "camera":
-            camera, kind = parts[3:]
+            camera, kind = parts[3], parts[4]
             if kind == "tracks":
                 return self.track(camera, message)
             if kind == "detections":
                 return self.detections(camera, message)
+            if kind != "status":
+                return None
             if message["state"] == "ended":
                 self.mark("ended")
             return self.status(camera, message)
+        # What the device measures, and its engines, are for programs.
+        if parts[2:] not in (["status"], ["health"]):
+            return None
         if message["state"] == "offline":
             self.mark("offline")
         return self.status(parts[1], message)

@@ -4,6 +4,11 @@
 set -euo pipefail
 
 broker() {
+  # One that was stopped a moment ago may still be known.
+  until [ "$(systemctl show --property=LoadState --value broker)" = not-found ]; do
+    systemctl reset-failed broker 2>/dev/null || true
+    sleep 0.1
+  done
   install -d -o mosquitto -g mosquitto /run/broker
   printf 'box:%s\nwatcher:watcher\n' "$1" >/run/broker/passwords
   mosquitto_passwd -U /run/broker/passwords
@@ -18,7 +23,7 @@ max_queued_messages 0
 user mosquitto
 CONF
   chown -R mosquitto: /run/broker
-  systemd-run --quiet --unit=broker --property=Restart=no mosquitto -c /run/broker/mosquitto.conf
+  systemd-run --quiet --unit=broker --collect --property=Restart=no mosquitto -c /run/broker/mosquitto.conf
 }
 
 # Its port is fixed, so that one configuration serves every life of it.
