@@ -159,6 +159,8 @@ say "gone back by the kept binary, then upgraded"
 second=$(sum usr/bin/peregrine)
 inside /usr/lib/peregrine/rollback
 so "the service is set to run the kept binary" contains etc/systemd/system/peregrine.service.d/rollback.conf "ExecStart=/$previous/peregrine run"
+inside dpkg-reconfigure --frontend=noninteractive peregrine
+so "a configuration of the same version does not end that" test -e "$root/etc/systemd/system/peregrine.service.d/rollback.conf"
 so "it says so" inside sh -c '/usr/lib/peregrine/rollback --status | grep -qx "set to run: previous"'
 dpkg_inside --install /srv/0.0.3-1.deb
 so "the good binary was not given up for the one that was no good" test "$(sum $previous/peregrine)" = "$first"
