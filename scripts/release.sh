@@ -17,7 +17,7 @@ then makes the packages, their SBOM (CycloneDX), the notes of this version and S
   --profile P        how the packages are built: dist (default), release or dev
   --amd64-only       leave the package for arm64 out, which scripts/cross-build.sh builds
   --advisories DIR   a clone of https://github.com/rustsec/advisory-db for cargo-deny, where this machine cannot fetch one itself
-  --out DIR          where all of it goes (default: release/ in cargo's folder)
+  --out DIR          where all of it goes (default: release-VERSION in cargo's folder); must be empty
 TEXT
 }
 
@@ -34,6 +34,7 @@ while [ $# -gt 0 ]; do
   esac
   shift
 done
+need_packages gcc libc6-dev python3
 # shellcheck disable=SC2119  # nothing beside cargo and rustc
 need_rust
 metadata=$(cargo metadata --locked --no-deps --format-version 1)
@@ -47,7 +48,7 @@ same_version() {
   grep -qE "^## \[${version//./\\.}\] - [0-9]{4}-[0-9]{2}-[0-9]{2}$" CHANGELOG.md || fail "CHANGELOG.md has no \"## [$version] - YYYY-MM-DD\""
   notes | grep -q '^- ' || fail "CHANGELOG.md says nothing about $version"
   head -n 1 packaging/debian/changelog | grep -qF "peregrine ($version-1)" || fail "packaging/debian/changelog does not begin with $version-1"
-  grep -qF "peregrine $version" packaging/man/peregrine.1 || fail "packaging/man/peregrine.1 is not of $version: run the tests once with PEREGRINE_WRITE=1"
+  grep -qF "\"peregrine $version\"" packaging/man/peregrine.1 || fail "packaging/man/peregrine.1 is not of $version: run the tests once with PEREGRINE_WRITE=1"
 }
 
 licences() {
@@ -78,7 +79,8 @@ else
 fi
 
 out=${out:-$(field target_directory)/release-$version}
-rm -rf "$out"
+# A folder that somebody named may hold what is not ours.
+[ -z "$(ls -A "$out" 2>/dev/null)" ] || fail "$out is not empty: take it away, or name another by --out"
 mkdir -p "$out"
 triples=(x86_64-unknown-linux-gnu)
 [ "$arm" = 0 ] || triples+=(aarch64-unknown-linux-gnu)

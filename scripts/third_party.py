@@ -75,7 +75,8 @@ def granted(expression, allowed):
 
 def texts(package):
     folder = Path(package["manifest_path"]).parent
-    files = [f for f in sorted(folder.iterdir()) if f.is_file() and TEXTS.match(f.name)]
+    # Some carry what others wrote, with its own licence, in a folder below.
+    files = [f for f in sorted(folder.rglob("*")) if f.is_file() and TEXTS.match(f.name)]
     if package["license_file"] and (named := folder / package["license_file"]).is_file() and named not in files:
         files.append(named)
     return [f.read_text(errors="replace").strip() for f in files]
@@ -107,7 +108,8 @@ def judge(packages, allowed):
 
 
 def document(kept):
-    lines = ["Libraries of others that are linked into peregrine, their licences as they name them, and what these ask to be passed on.", ""]
+    lines = ["Libraries of others that are linked into peregrine, their licences as they name them, and what these ask to be passed on.",
+             "Rust's standard library is linked in, too: MIT or Apache-2.0, https://github.com/rust-lang/rust/blob/main/COPYRIGHT", ""]
     lines += [f"{p['name']} {p['version']}: {p['license']}  https://crates.io/crates/{p['name']}" for p, _, _ in kept]
     by_text = {}
     for package, _, found in kept:
