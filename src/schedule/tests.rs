@@ -129,9 +129,9 @@ proptest! {
             // Two turns that happen to fall in or out at the ends count, too.
             let may_lack = if has_none_to_spare(i) { 0.125 } else { 0.05 };
             prop_assert!(due(i) - fate.taken as f64 <= may_lack * due(i) + 2.0, "{}", told);
-            // More than its share a camera gets of what others could not take, and only then.
-            let has_more = fate.taken as f64 - due(i);
-            prop_assert!(!all_can_be_made_up_for || has_more <= 0.05 * due(i) + 2.0, "{}", told);
+            // More than its share a camera gets of what others could not take.
+            let may_have_more = if all_can_be_made_up_for { 0.05 } else { 0.25 };
+            prop_assert!(fate.taken as f64 - due(i) <= may_have_more * due(i) + 2.0, "{}", told);
             let limit = cameras[i].wish.rate_hz.map_or(f64::INFINITY, |hz| hz * length.as_secs_f64() + 3.0);
             prop_assert!(fate.taken as f64 <= limit, "camera {i} is looked at more often than it asks for");
         }
