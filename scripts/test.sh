@@ -140,7 +140,6 @@ step "rust toolchain" rust
 step "format" cargo fmt --check
 step "shell scripts" shell_scripts
 step "python scripts" python_scripts
-step "docker" scripts/check-docker.sh
 # Before anything is compiled, so that the tables are part of all that is checked.
 step "tensorrt headers" tensorrt_headers
 step "tensorrt tables" scripts/tensorrt-tables.sh
@@ -149,6 +148,7 @@ if [ "$quick" = 1 ]; then
   step "unit tests" tests --lib
   exit 0
 fi
+step "docker" scripts/check-docker.sh
 step "versions and licences" scripts/release.sh --check
 step "python packages" python_packages
 step "tensorrt libraries" tensorrt_libraries
