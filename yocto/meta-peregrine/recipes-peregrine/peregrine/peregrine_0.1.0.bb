@@ -55,13 +55,14 @@ do_compile:prepend() {
 do_install:append() {
     install -D -m 0644 ${S}/systemd/peregrine.service ${D}${systemd_system_unitdir}/peregrine.service
     install -D -m 0644 ${S}/systemd/peregrine.sysusers.conf ${D}${nonarch_libdir}/sysusers.d/peregrine.conf
+    install -D -m 0644 ${S}/systemd/peregrine.tmpfiles.conf ${D}${nonarch_libdir}/tmpfiles.d/peregrine.conf
 
     install -d ${D}${docdir}/${BPN}/examples
     install -m 0644 ${S}/docs/operations.md ${D}${docdir}/${BPN}
     install -m 0644 ${S}/systemd/cpu-governor.conf ${S}/systemd/nvpmodel.conf ${D}${docdir}/${BPN}/examples
 }
 
-FILES:${PN} += "${nonarch_libdir}/sysusers.d/peregrine.conf"
+FILES:${PN} += "${nonarch_libdir}/sysusers.d/peregrine.conf ${nonarch_libdir}/tmpfiles.d/peregrine.conf"
 
 SYSTEMD_SERVICE:${PN} = "peregrine.service"
 
