@@ -78,6 +78,8 @@ main() {
   ip -n far link set lo up
   ip netns exec far /mnt/camera 8554 /mnt/loop.ts >/mnt/camera.log 2>&1 &
 
+  # What it says, for whoever reads this from outside while it runs.
+  journalctl -u peregrine -f -o short-monotonic >/mnt/peregrine.log &
   # Start.
   local begun pid restarts
   begun=$(now_ms)
