@@ -46,12 +46,10 @@ case $suite in
     ;;
 esac
 
-# mirror NAME DEFAULT: where this machine's apt has that archive from.
+# mirror NAME: where this machine's apt has that archive from; nothing where it has none.
 mirror() {
-  local found
   # shellcheck disable=SC2016  # apt fills that in
-  found=$(apt-get indextargets 'Created-By: Packages' --format '$(REPO_URI)' 2>/dev/null | awk -v name="/$1/" '$0 ~ name "?$" { print; exit }')
-  printf '%s\n' "${found:-$2}"
+  apt-get indextargets 'Created-By: Packages' --format '$(REPO_URI)' 2>/dev/null | awk -v name="/$1/" '$0 ~ name "?$" && !seen++'
 }
 
 list="$suite: ${packages[*]} $(sha256sum <"$root/cross/finish-tree.sh")"
@@ -62,11 +60,16 @@ if [ "$fresh" = 0 ] && [ "$(cat "$tree.list" 2>/dev/null)" = "$list" ]; then
 fi
 
 need_packages mmdebstrap kmod systemd
-archive=$(mirror debian http://deb.debian.org/debian/)
-security=$(mirror debian-security http://deb.debian.org/debian-security/)
-sources=("deb $archive $suite main")
-# What is out of support has no updates on the mirrors; nobody runs it, it is linked against.
-[ "$suite" = bullseye ] || sources+=("deb $archive $suite-updates main" "deb $security $suite-security main")
+archive=$(mirror debian)
+security=$(mirror debian-security)
+# Where this machine has no mirror of Debian's, mmdebstrap knows one.
+sources=()
+if [ -n "$archive" ]; then
+  sources+=("deb $archive $suite main")
+  # What is out of support has no updates on the mirrors; nobody runs it, it is linked against.
+  [ "$suite" = bullseye ] || sources+=("deb $archive $suite-updates main")
+  [ "$suite" = bullseye ] || [ -z "$security" ] || sources+=("deb $security $suite-security main")
+fi
 begun=$SECONDS
 say "unpacking Debian $suite for aarch64 into $tree"
 mkdir -p "$(dirname "$tree")"

@@ -153,6 +153,17 @@ need_cargo_tool() {
   env -u CARGO_TARGET_DIR cargo install --quiet --locked --root "$tools" --version "$2" "$1" >&2
 }
 
+# debian_sources: this machine's own lists of packages where it is a Debian 12, so that its mirror is used for another root; nothing elsewhere:
+# mmdebstrap knows where Debian is.
+debian_sources() {
+  # shellcheck source=/dev/null
+  [ "$(. /etc/os-release && echo "$ID-${VERSION_CODENAME:-}")" = debian-bookworm ] || return 0
+  local file
+  for file in /etc/apt/sources.list /etc/apt/sources.list.d/debian.sources; do
+    [ ! -s "$file" ] || printf '%s\n' "$file"
+  done
+}
+
 # free_port: a loopback port that nobody listens on.
 free_port() {
   python3 -c 'import socket

@@ -11,18 +11,6 @@ NSPAWN_ARCHIVE=(gstreamer1.0-libav)
 
 nspawn_pid="" nspawn_leader="" nspawn_work=""
 
-# nspawn_sources: the machine's own lists of packages where it is a Debian 12, so that its mirror is used; else Debian's.
-nspawn_sources() {
-  if grep -q '^VERSION_CODENAME=bookworm' /etc/os-release 2>/dev/null && [ "$(. /etc/os-release && echo "$ID")" = debian ]; then
-    local file
-    for file in /etc/apt/sources.list /etc/apt/sources.list.d/debian.sources; do
-      [ ! -s "$file" ] || printf '%s\n' "$file"
-    done
-  else
-    printf '%s\n' http://deb.debian.org/debian
-  fi
-}
-
 # nspawn_root: makes the root, or finds it in the cache, and prints its folder. A change of the lists above makes another one.
 nspawn_root() {
   local cache name root sources
@@ -32,7 +20,7 @@ nspawn_root() {
   if [ ! -d "$root" ]; then
     say "making a Debian 12 with systemd in $root; this takes some minutes, once"
     mkdir -p "$cache"
-    mapfile -t sources < <(nspawn_sources)
+    mapfile -t sources < <(debian_sources)
     rm -rf --one-file-system "$root.new"
     mmdebstrap --quiet --variant=apt --include="$(IFS=, && echo "${NSPAWN_PACKAGES[*]}")" \
       --aptopt='APT::Install-Recommends "false"' --dpkgopt='path-exclude=/usr/share/doc/*' \

@@ -48,17 +48,6 @@ needed() {
   dpkg-deb --field "$deb" Depends | tr ',' '\n' | sed 's/|.*//; s/(.*//; s/ //g' | grep -v '^libc6$' | sort -u
 }
 
-sources() {
-  # shellcheck source=/dev/null
-  if [ "$(. /etc/os-release && echo "$ID-${VERSION_CODENAME:-}")" = debian-bookworm ]; then
-    for file in /etc/apt/sources.list /etc/apt/sources.list.d/debian.sources; do
-      [ ! -s "$file" ] || printf '%s\n' "$file"
-    done
-  else
-    printf '%s\n' http://deb.debian.org/debian
-  fi
-}
-
 base_root() {
   local cache root lists
   cache="${XDG_CACHE_HOME:-$HOME/.cache}/peregrine"
@@ -66,7 +55,7 @@ base_root() {
   if [ ! -d "$root" ]; then
     say "making a Debian 12 with what the package depends on in $root"
     mkdir -p "$cache"
-    mapfile -t lists < <(sources)
+    mapfile -t lists < <(debian_sources)
     rm -rf --one-file-system "$root.new"
     mmdebstrap --quiet --variant=minbase --include="$(needed | paste -sd,)" --aptopt='APT::Install-Recommends "false"' \
       --dpkgopt='path-exclude=/usr/share/locale/*' bookworm "$root.new" "${lists[@]}" >&2
