@@ -59,7 +59,7 @@ if [ "$fresh" = 0 ] && [ "$(cat "$tree.list" 2>/dev/null)" = "$list" ]; then
   exit 0
 fi
 
-need_packages mmdebstrap kmod systemd
+need_packages mmdebstrap kmod systemd libglib2.0-bin
 archive=$(mirror debian)
 security=$(mirror debian-security)
 # Where this machine has no mirror of Debian's, mmdebstrap knows one.
