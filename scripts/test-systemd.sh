@@ -195,6 +195,21 @@ exposure() {
 
 verifies() { local said; said=$(inside systemd-analyze verify --man=no --recursive-errors=no peregrine.service 2>&1); [ -z "$said" ] || { say "$said"; false; }; }
 
+comes_back() {
+  inside env DEBIAN_FRONTEND=noninteractive dpkg --remove peregrine >"$share/dpkg.log" 2>&1 && ! is_active &&
+    install_deb peregrine.deb && wait_for 30 serves
+}
+
+# One that failed for good is not left so by the version that may mend it.
+mends_what_failed() {
+  inside systemctl stop peregrine
+  inside sh -c 'echo "[nonsense]" >>/etc/peregrine/peregrine.toml'
+  start 2>/dev/null || true
+  wait_for 20 is ActiveState failed || return 1
+  inside install -m 644 /mnt/peregrine.toml /etc/peregrine/peregrine.toml
+  install_deb later.deb && wait_for 30 serves
+}
+
 lay_out
 repack "$(dpkg-deb --field "$deb" Version)+later" "$share/later.deb"
 boot_or_skip
@@ -221,4 +236,6 @@ claim "SIGTERM ends it within 5 s, $stops of $stops" stops_in_time
 claim "an upgrade goes on where the old version was" goes_to later.deb "$(dpkg-deb --field "$deb" Version)+later"
 claim "and back, the broker away meanwhile" goes_back_without_broker
 claim "no event is lost" nothing_is_lost
+claim "removed and installed again, it serves" comes_back
+claim "an upgrade starts what had failed" mends_what_failed
 closing
