@@ -375,6 +375,8 @@ impl Writer {
     fn recovered(&mut self, lane: Lane) {
         if self.failed[lane as usize].take().is_some() && self.shared.well(lane) {
             log::info!("store: {} is written again", segment::folder(lane));
+            // What became durable was told before this was known: who waits for both would wait for ever.
+            self.shared.wake();
         }
     }
 
