@@ -345,4 +345,26 @@ mod tests {
             assert!(text.contains(&format!("peregrine_{line}\n")), "{line} is missing");
         }
     }
+
+    #[test]
+    fn what_rules_and_dashboard_of_docker_ask_for_is_on_the_page() {
+        let metrics = Metrics::default();
+        metrics.camera("front");
+        let page = text(&metrics, Duration::ZERO);
+        let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("docker");
+        for file in ["prometheus/rules.yml", "grafana/dashboards/peregrine.json"] {
+            let file = std::fs::read_to_string(folder.join(file)).expect("a file of the repository");
+            let of_a_name = |c: char| c.is_ascii_lowercase() || c == '_';
+            let names = file.split(|c| !of_a_name(c)).filter(|word| word.starts_with("peregrine_"));
+            for name in names {
+                let is_there = page.lines().any(|line| {
+                    let family =
+                        line.strip_prefix("# TYPE ").and_then(|line| line.split_once(' ')).map(|(family, _)| family);
+                    // A part of a histogram is a sample's name and no family's.
+                    line.split('{').next() == Some(name) || family == Some(name)
+                });
+                assert!(is_there, "{name}: the daemon has no such metric");
+            }
+        }
+    }
 }
