@@ -72,6 +72,7 @@ for page in packaging/man/*.1; do
   gzip -9nc "$page" >"$laid/man/$(basename "$page").gz"
 done
 gzip -9nc CHANGELOG.md >"$laid/changelog.gz"
+python3 scripts/packaged_docs.py "$laid/doc"
 python3 scripts/third_party.py --target "$target" --out "$laid/THIRD-PARTY.txt"
 gzip -9n "$laid/THIRD-PARTY.txt"
 

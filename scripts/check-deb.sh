@@ -19,7 +19,7 @@ case ${1:-} in
   "") usage_error "which package?" ;;
   -*) usage_error "unknown option $1" ;;
 esac
-need_packages lintian dpkg-dev
+need_packages lintian dpkg-dev python3
 
 # The paths that others rely on; each has to be there once at least.
 WANTED=(
@@ -50,6 +50,7 @@ check() {
   unpacked=$(mktemp -d)
   dpkg-deb --extract "$deb" "$unpacked"
   (cd "$unpacked" && dpkg-deb --ctrl-tarfile "$deb" | tar -xO ./md5sums | md5sum --check --quiet) || fail "$deb: md5sums are not those of its files"
+  python3 "$here/packaged_docs.py" --check "$unpacked" || fail "$deb: links of its documents lead nowhere"
   rm -rf "$unpacked"
   say "$(basename "$deb"): as it should be; $(stat -c %s "$deb") bytes, installed $(dpkg-deb --field "$deb" Installed-Size) KiB"
 }
