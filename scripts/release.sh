@@ -89,7 +89,8 @@ for triple in "${triples[@]}"; do
     scripts/cross-build.sh --target aarch64 --profile "$profile"
   fi
   scripts/build-deb.sh --target "$triple" --profile "$profile" --out "$out"
-  cargo cyclonedx --quiet --format json --spec-version 1.5 --target "$triple" --override-filename "peregrine-$version-$triple.cdx"
+  # What only built it is not in it.
+  cargo cyclonedx --quiet --no-build-deps --format json --spec-version 1.5 --target "$triple" --override-filename "peregrine-$version-$triple.cdx"
   # Where the sources lay is nobody's business.
   sed "s|path+file://$PWD#|#|g" "peregrine-$version-$triple.cdx.json" >"$out/peregrine-$version-$triple.cdx.json"
   rm "peregrine-$version-$triple.cdx.json"
