@@ -1,6 +1,5 @@
 //! The daemon: start in order, ready, supervise, stop in order. What the parts do belongs to them.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel, sync_channel};
@@ -15,7 +14,7 @@ use crate::pipeline::{
 };
 use crate::publish::{self, Driver, Publisher};
 use crate::runtime::signals::Asked as Signal;
-use crate::runtime::{Clock, Hearts, Stop, Worker, notify};
+use crate::runtime::{Clock, Hearts, Silences, Stop, Worker, notify};
 use crate::telemetry::{Metrics, logging};
 use crate::types::{CameraState, CameraStatus, Finding, Report};
 
@@ -374,7 +373,7 @@ impl App {
         read_again: &dyn Fn() -> Result<Loaded, ConfigErrors>,
     ) -> Result<(), AppError> {
         let interval = notify::watchdog_interval().unwrap_or(LOOK_AROUND).min(LOOK_AROUND);
-        let mut silent_before = BTreeSet::new();
+        let mut silences = Silences::default();
         loop {
             match asked.recv_timeout(interval) {
                 // Whoever asked by a signal reads the log.
@@ -395,29 +394,27 @@ impl App {
             if let Some(ended) = self.engines.iter().find(|engine| engine.is_finished()) {
                 return Err(AppError::ThreadEnded(ended.name().to_owned()));
             }
-            if self.driver.is_finished() {
-                return Err(AppError::ThreadEnded("publish".to_owned()));
+            let others = [
+                (self.driver.is_finished(), "publish"),
+                (self.events.is_finished(), "store"),
+                (self.pictures.is_finished(), "pictures"),
+                (self.governing.as_ref().is_some_and(Governing::is_finished), "governor"),
+                (self.vitals.is_finished(), "monitor"),
+            ];
+            if let Some((_, ended)) = others.into_iter().find(|(is_finished, _)| *is_finished) {
+                return Err(AppError::ThreadEnded(ended.to_owned()));
             }
-            if self.events.is_finished() {
-                return Err(AppError::ThreadEnded("store".to_owned()));
-            }
-            if self.pictures.is_finished() {
-                return Err(AppError::ThreadEnded("pictures".to_owned()));
-            }
-            if self.governing.as_ref().is_some_and(Governing::is_finished) {
-                return Err(AppError::ThreadEnded("governor".to_owned()));
-            }
-            if self.vitals.is_finished() {
-                return Err(AppError::ThreadEnded("monitor".to_owned()));
-            }
-            let silent = self.hearts.silent();
-            if silent.is_empty() {
-                notify::alive();
-            }
-            for (stage, silence) in silent.iter().filter(|(stage, _)| !silent_before.contains(stage)) {
+            let look = silences.look(self.hearts.silent(), self.clock.mono());
+            for (stage, silence) in &look.new {
                 log::error!(stage = stage.as_str(); "{stage} has been silent for {} s", silence.as_secs());
             }
-            silent_before = silent.into_iter().map(|(stage, _)| stage).collect();
+            for stage in &look.hung {
+                log::error!(stage = stage.as_str(); "{stage} hangs; a service manager that watches starts everything again");
+                notify::hung();
+            }
+            if look.all_alive {
+                notify::alive();
+            }
         }
     }
 

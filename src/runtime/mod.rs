@@ -7,9 +7,11 @@ pub mod environment;
 pub mod notify;
 pub mod random;
 pub mod signals;
+pub mod silence;
 pub mod stop;
 pub mod threads;
 
 pub use clock::Clock;
+pub use silence::Silences;
 pub use stop::Stop;
 pub use threads::{Heart, Hearts, Worker};

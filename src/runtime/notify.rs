@@ -30,6 +30,13 @@ pub fn alive() {
     send(&[NotifyState::Watchdog]);
 }
 
+/// A stage hangs: the manager is to do at once what it does when it hears nothing. Only where it watches; else nobody asked for that.
+pub fn hung() {
+    if sd_notify::watchdog_enabled().is_some() {
+        send(&[NotifyState::WatchdogTrigger]);
+    }
+}
+
 /// How often the manager wants to hear that we are alive; half of its limit, as it recommends. None when it does not watch.
 pub fn watchdog_interval() -> Option<Duration> {
     sd_notify::watchdog_enabled().map(|limit| limit / 2)

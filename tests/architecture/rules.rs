@@ -219,6 +219,7 @@ const PURE: &[&str] = &[
     "src/config/address",
     "src/config/diff",
     "src/config/resolve",
+    "src/runtime/silence",
 ];
 
 /// Entries of [`PURE`] that protect nothing, since no file is there.
