@@ -30,7 +30,9 @@ BOARDS = {
 }
 
 # The classes that recipes may inherit: what is not listed is refused, as bitbake refuses a class that no layer has.
-CLASSES = ("base", "cargo", "cargo-update-recipe-crates", "core-image", "features_check", "packagegroup", "pkgconfig", "systemd", "useradd")
+CLASSES = (
+    "base", "bash-completion", "cargo", "cargo-update-recipe-crates", "core-image", "features_check", "packagegroup", "pkgconfig", "systemd", "useradd",
+)
 
 # What openembedded-core's own configuration sets and our recipes use.
 SETTINGS = """
@@ -49,6 +51,7 @@ base_sbindir = "${prefix}/sbin"
 nonarch_libdir = "${prefix}/lib"
 datadir = "${prefix}/share"
 docdir = "${datadir}/doc"
+mandir = "${datadir}/man"
 sysconfdir = "/etc"
 localstatedir = "/var"
 systemd_system_unitdir = "${nonarch_libdir}/systemd/system"
@@ -146,7 +149,7 @@ def task_complaints(task, text):
         yield f"{task}: {unknown} has no value"
     for name in re.findall(r"@SOURCE@/([^\s;]+)", text):
         # What a loop puts in is looked at where the loop's list is set.
-        if "$" not in name and not (ROOT / name).exists():
+        if "$" not in name and not any(ROOT.glob(name)):
             yield f"{task}: there is no {name} in the repository"
     done = subprocess.run(["sh", "-n"], input=text, capture_output=True, text=True, check=False)
     if done.returncode != 0:

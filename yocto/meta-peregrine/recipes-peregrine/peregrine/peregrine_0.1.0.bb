@@ -10,7 +10,7 @@ require peregrine-crates.inc
 
 DEPENDS += "glib-2.0 gstreamer1.0 gstreamer1.0-plugins-base"
 
-inherit cargo cargo-update-recipe-crates pkgconfig systemd useradd
+inherit bash-completion cargo cargo-update-recipe-crates pkgconfig systemd useradd
 
 # What the daemon can decode and compute with. All of it is found when the daemon runs, so each is but a package beside it, save for
 # TensorRT, for which tables are compiled.
@@ -56,6 +56,10 @@ do_install:append() {
     install -D -m 0644 ${S}/systemd/peregrine.service ${D}${systemd_system_unitdir}/peregrine.service
     install -D -m 0644 ${S}/systemd/peregrine.sysusers.conf ${D}${nonarch_libdir}/sysusers.d/peregrine.conf
     install -D -m 0644 ${S}/systemd/peregrine.tmpfiles.conf ${D}${nonarch_libdir}/tmpfiles.d/peregrine.conf
+
+    install -d ${D}${mandir}/man1
+    install -m 0644 ${S}/packaging/man/*.1 ${D}${mandir}/man1
+    install -D -m 0644 ${S}/packaging/completions/peregrine.bash ${D}${datadir}/bash-completion/completions/peregrine
 
     install -d ${D}${docdir}/${BPN}/examples
     install -m 0644 ${S}/docs/operations.md ${D}${docdir}/${BPN}
