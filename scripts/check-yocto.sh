@@ -57,7 +57,7 @@ refuses() {
 
 recipes() {
   "$venv/bin/python" scripts/yocto_recipes.py
-  refuses 's/^inherit cargo/inherit no-such-class cargo/'
+  refuses 's/^inherit bash-completion/inherit no-such-class bash-completion/'
   refuses '/^do_compile:prepend/,/^}/s/^}//'
   refuses 's/md5=cbbc/md5=0000/'
   refuses 's/peregrine\.sysusers\.conf/no-such-file.conf/'
