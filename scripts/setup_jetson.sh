@@ -12,7 +12,7 @@ usage() {
   cat <<'TEXT'
 Usage: scripts/setup_jetson.sh [USER@HOST] [--power-mode NAME|keep] [--swap-mb MB] [--dry-run] [--yes] [options]
 
-On the Jetson, or from elsewhere with USER@HOST. Shows all steps, asks, and takes them.
+On the Jetson, or from elsewhere with USER@HOST or a name that ssh knows. Shows all steps, asks, and takes them.
 
   --power-mode NAME  a mode of /etc/nvpmodel.conf, e.g. 15W; the strongest if not named; keep leaves it. One that takes a restart of the
                      board is not set but named

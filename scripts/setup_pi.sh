@@ -12,7 +12,7 @@ usage() {
   cat <<'TEXT'
 Usage: scripts/setup_pi.sh [USER@HOST] [--governor NAME] [--dry-run] [--yes] [options]
 
-On the Raspberry Pi (4 or 5, the 64-bit system), or from elsewhere with USER@HOST. Shows all steps, asks, and takes them.
+On the Raspberry Pi (4 or 5, the 64-bit system), or from elsewhere with USER@HOST or a name that ssh knows. Shows all steps, asks, and takes them.
 
   --governor NAME    of the processors' clocks, e.g. performance or powersave, from every start on; left as it is if not named
 TEXT
