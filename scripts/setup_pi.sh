@@ -12,7 +12,7 @@ usage() {
   cat <<'TEXT'
 Usage: scripts/setup_pi.sh [USER@HOST] [--governor NAME] [--dry-run] [--yes] [options]
 
-On the Raspberry Pi (4 or 5, the 64-bit system), or from elsewhere with USER@HOST. Shows all steps, asks, and takes them.
+On the Raspberry Pi (4 or 5, the 64-bit system), or from elsewhere with USER@HOST or a name that ssh knows. Shows all steps, asks, and takes them.
 
   --governor NAME    of the processors' clocks, e.g. performance or powersave, from every start on; left as it is if not named
 TEXT
@@ -27,7 +27,7 @@ while [ $# -gt 0 ]; do
     *)
       common_option "$@"
       [ "$taken" -gt 0 ] || usage_error "unknown option $1"
-      [[ $1 == *@* || $1 == --ssh-config ]] || arguments+=("${@:1:taken}")
+      [[ $1 != -* || $1 == --ssh-config ]] || arguments+=("${@:1:taken}")
       shift "$taken" ;;
   esac
 done
@@ -49,8 +49,22 @@ is_boosted() { grep -q '^arm_boost=1' "$tree$(boot_config)"; }
 boost() { change sh -c "printf '\n[pi4]\narm_boost=1\n[all]\n' >>$tree$(boot_config)"; }
 
 GOVERNOR_FILE=/etc/tmpfiles.d/peregrine-clock.conf
-governor_line() { printf 'w /sys/devices/system/cpu/cpufreq/policy*/scaling_governor - - - - %s\n' "$governor"; }
-has_governor() { [ "$(cat "$GOVERNOR_FILE" 2>/dev/null)" = "$(governor_line)" ]; }
+policies=("$tree"/sys/devices/system/cpu/cpufreq/policy*)
+governor_line() { printf 'w %s/sys/devices/system/cpu/cpufreq/policy*/scaling_governor - - - - %s\n' "$tree" "$governor"; }
+governors() { cat "${policies[@]/%//scaling_available_governors}" 2>/dev/null | tr ' ' '\n' | grep . | sort -u | paste -sd' '; }
+# By every policy: what the kernel does not know it would refuse at every start.
+governor_is_offered() {
+  local policy
+  for policy in "${policies[@]}"; do
+    tr ' ' '\n' 2>/dev/null <"$policy/scaling_available_governors" | grep -qx "$governor" || return 1
+  done
+}
+# Now, and from the next start on.
+has_governor() {
+  local policy
+  [ "$(cat "$GOVERNOR_FILE" 2>/dev/null)" = "$(governor_line)" ] || return 1
+  for policy in "${policies[@]}"; do [ "$(cat "$policy/scaling_governor" 2>/dev/null)" = "$governor" ] || return 1; done
+}
 set_governor() {
   write "$GOVERNOR_FILE" "$(governor_line)"
   change systemd-tmpfiles --create "$GOVERNOR_FILE"
@@ -65,24 +79,54 @@ add_zram() {
 PERCENT=50"
   change systemctl restart zramswap
 }
-card_is_spared() { ! systemctl is-enabled --quiet dphys-swapfile 2>/dev/null; }
+
+# Raspberry Pi OS 13 brings this itself, rpi-swap, and two programs cannot own one /dev/zram0. As it comes it may write what lies idle in memory
+# to a file on the card; its settings are read when the board starts.
+RPI_SWAP=/etc/rpi/swap.conf
+has_rpi_swap() { [ -f "$tree$RPI_SWAP" ]; }
+rpi_swap_mechanism() { cat "$tree$RPI_SWAP" "$tree$RPI_SWAP.d"/*.conf 2>/dev/null | sed -n 's/^[[:space:]]*Mechanism[[:space:]]*=[[:space:]]*//p' | tail -n 1; }
+rpi_swap_spares_card() { case $(rpi_swap_mechanism) in zram | none) ;; *) false ;; esac; }
+spare_card_of_rpi_swap() {
+  write "$tree$RPI_SWAP.d/80-peregrine.conf" "[Main]
+Mechanism=zram"
+}
+
+# Before that it was dphys-swapfile, and a file.
+SYSTEMS_OWN=/var/swap
+has_dphys() { [ -f "$tree/etc/dphys-swapfile" ]; }
+dphys_is_on() { systemctl is-enabled --quiet dphys-swapfile 2>/dev/null; }
+swaps_on_disk() { awk 'NR > 1 && $1 !~ /zram/ { print $1 }' "$tree/proc/swaps" 2>/dev/null || true; }
+card_is_spared() { ! dphys_is_on && ! swaps_on_disk | grep -qx "$SYSTEMS_OWN"; }
 spare_card() {
   change dphys-swapfile swapoff
   change systemctl disable --now dphys-swapfile
 }
 
+swap_steps() {
+  local others
+  others=$(swaps_on_disk)
+  if has_rpi_swap; then
+    step "swap in memory alone, none on the card (rpi-swap; from the next start on)" rpi_swap_spares_card spare_card_of_rpi_swap \
+      "another file of $RPI_SWAP.d has swap on the card: $(rpi_swap_mechanism)"
+  else
+    step "swap in memory, compressed" has_zram add_zram
+    if has_dphys || [ -z "$others" ]; then step "no swap on the card" card_is_spared spare_card; fi
+  fi
+  # Somebody's own may lie on another disk.
+  if has_rpi_swap || has_dphys; then others=$(grep -vx "$SYSTEMS_OWN" <<<"$others") || true; fi
+  [ -z "$others" ] || note "swap that stays: ${others//$'\n'/, }. Where that is the card: sudo swapoff, and its line in /etc/fstab"
+}
+
 steps() {
   if board_is bcm2711 && [ -n "$(boot_config)" ]; then step "a Pi 4's full clock (from the next start on)" is_boosted boost; fi
   if [ -n "$governor" ]; then step "governor of the clocks: $governor" has_governor set_governor; fi
-  if [ "$swap" = 1 ]; then
-    step "swap in memory, compressed" has_zram add_zram
-    step "no swap on the card" card_is_spared spare_card
-  fi
+  if [ "$swap" = 1 ]; then swap_steps; fi
   step "GStreamer: ${packages[*]}" has_packages install_packages
   step "the service may ask the firmware about heat and power ($drop_in)" has_drop_in link_drop_in
   step "$(person) may open cameras" person_has_groups give_groups
 }
 
+[ -z "$governor" ] || governor_is_offered || fail "this board's clocks do not have the governor $governor; they have: $(governors | grep . || echo none)"
 drop_in=raspberry-pi.conf
 packages=("${PACKAGES_RUN[@]}")
 ! has_candidate gstreamer1.0-libcamera || packages+=(gstreamer1.0-libcamera)

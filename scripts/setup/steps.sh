@@ -7,7 +7,7 @@ UNIT_FOLDER=/etc/systemd/system/peregrine.service.d
 DROP_INS=/usr/share/peregrine/systemd
 
 dry_run=0 yes=0 swap=1 tree="" target="" ssh_config=""
-mode=show todo=0
+mode=show todo=0 left=()
 
 common_usage() {
   cat <<'TEXT'
@@ -29,16 +29,16 @@ common_option() {
     --tree) tree=${2:?--tree needs a folder}; taken=2 ;;
     --ssh-config) ssh_config=${2:?--ssh-config needs a file}; taken=2 ;;
     -*) taken=0 ;;
-    *@*) [ -z "$target" ] || usage_error "one board at a time"; target=$1 ;;
-    *) taken=0 ;;
+    *) [ -z "$target" ] || usage_error "one board at a time: $1 is too many"; target=$1 ;;
   esac
 }
 
 # go_there SCRIPT ARGUMENT…: sends these scripts to `target` and runs SCRIPT there.
 go_there() {
-  local script=$1 options=() there words status=0
+  # A board that does not answer, now or in the middle, is told after a minute and not waited for.
+  local script=$1 options=(-o ConnectTimeout=10 -o ServerAliveInterval=15 -o ServerAliveCountMax=4) there words status=0
   shift
-  [ -z "$ssh_config" ] || options=(-F "$ssh_config")
+  [ -z "$ssh_config" ] || options+=(-F "$ssh_config")
   words=$(printf '%q ' "$@")
   # shellcheck disable=SC2016  # the device's shell is to expand it
   there=$(tar --create --directory="$here" lib.sh setup "$script" |
@@ -75,7 +75,8 @@ write() {
   fi
 }
 
-# step WORDS IS_DONE DO: is shown, and taken where it is not done yet.
+# step WORDS IS_DONE DO [LEFT]: is shown, and taken where it is not done yet. One that does not hold ends the script, or, where LEFT says what
+# a person is to do then, is told again at the end.
 step() {
   if "$2"; then
     [ "$mode" != show ] || printf '  done   %s\n' "$1"
@@ -84,13 +85,15 @@ step() {
   todo=$((todo + 1))
   printf '  to do  %s\n' "$1"
   "$3"
-  [ "$mode" = show ] || "$2" || fail "$1: was done and did not hold"
+  if [ "$mode" = show ] || "$2"; then return 0; fi
+  [ $# -ge 4 ] || fail "$1: was done and did not hold"
+  left+=("$4")
 }
 note() { [ "$mode" != show ] || printf '  note   %s\n' "$1"; }
 
 # take STEPS: shows all of them first, asks once, then takes them.
 take() {
-  local answer
+  local answer words
   mode=show todo=0
   "$1"
   if [ "$todo" = 0 ]; then say "nothing to do"; return 0; fi
@@ -102,7 +105,9 @@ take() {
   fi
   mode=act
   "$1"
-  say "done"
+  if [ "${#left[@]}" = 0 ]; then say "done"; return 0; fi
+  say "done, but for this:"
+  for words in "${left[@]}"; do say "  $words"; done
 }
 
 # ---- steps of every board ----
