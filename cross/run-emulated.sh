@@ -76,7 +76,9 @@ probed cortex-a76 neon-dot
 slopes "$work/slopes.png"
 detected "$root/tests/data/tiny_detector.onnx" "$work/slopes.png" tract
 model=$root/../shared/models/yolov8n_320_int8.onnx
-picture=$(find "$root/../shared/data/coco/val/images" -name '*.jpg' 2>/dev/null | sort | sed -n 1p)
+images=$root/../shared/data/coco/val/images
+picture=""
+if [ -d "$images" ]; then picture=$(find "$images" -name '*.jpg' | sort | sed -n 1p); fi
 if [ -f "$model" ] && [ -n "$picture" ]; then
   detected "$model" "$picture" int8
 else
