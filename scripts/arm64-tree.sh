@@ -32,14 +32,14 @@ while [ $# -gt 0 ]; do
 done
 [[ $suite =~ ^(bookworm|bullseye)$ ]] || usage_error "--suite is bookworm or bullseye, not $suite"
 
-# What a build needs and what a program needs that was built.
-packages=(libc6-dev libgstreamer1.0-dev libgstreamer-plugins-base1.0-dev "${PACKAGES_RUN[@]}")
+# What a build needs, what a program needs that was built, and base-files, whose os-release says which system it is.
+packages=(base-files libc6-dev libgstreamer1.0-dev libgstreamer-plugins-base1.0-dev "${PACKAGES_RUN[@]}")
 case $suite in
   bullseye) packages+=(libgcc-10-dev libstdc++-10-dev) ;;
   bookworm)
     packages+=(libgcc-12-dev libstdc++-12-dev)
     # What Debian takes for granted of any system, and what a machine needs that boots, with a broker and a camera by RTSP.
-    packages+=(base-files base-passwd bash bsdutils coreutils dash debianutils diffutils dpkg findutils grep gzip hostname
+    packages+=(base-passwd bash bsdutils coreutils dash debianutils diffutils dpkg findutils grep gzip hostname
       init-system-helpers libc-bin libpam-runtime login mawk mount ncurses-base ncurses-bin passwd perl-base sed sysvinit-utils tar util-linux
       adduser busybox-static dbus iproute2 kmod libgstrtspserver-1.0-dev linux-image-arm64 mosquitto mosquitto-clients procps
       systemd systemd-sysv udev)
@@ -52,7 +52,7 @@ mirror() {
   apt-get indextargets 'Created-By: Packages' --format '$(REPO_URI)' 2>/dev/null | awk -v name="/$1/" '$0 ~ name "?$" && !seen++'
 }
 
-list="$suite: ${packages[*]} $(sha256sum <"$root/cross/finish-tree.sh")"
+list="$suite: ${packages[*]} $(cat "$root/cross/finish-tree.sh" "$root/cross/relative-links.sh" | sha256sum)"
 tree=${XDG_CACHE_HOME:-$HOME/.cache}/peregrine/arm64-$suite
 if [ "$fresh" = 0 ] && [ "$(cat "$tree.list" 2>/dev/null)" = "$list" ]; then
   printf '%s\n' "$tree"
