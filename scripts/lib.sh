@@ -143,6 +143,22 @@ need_rust_target() {
   export RUSTC
 }
 
+# shellcheck disable=SC2034  # read by the scripts that source this
+# sysroot_flags SYSROOT: SYSROOT_CFLAGS, SYSROOT_CXXFLAGS and SYSROOT_LDFLAGS for Debian's cross compiler, which has a C library of its own and
+# prefers that one's headers, start files and libraries, --sysroot or not.
+sysroot_flags() {
+  local gnu=aarch64-linux-gnu own version
+  own=$("$gnu-gcc" -print-file-name=include)
+  version=$("$gnu-gcc" -dumpversion)
+  local headers=(-isystem "$own" -isystem "$1/usr/include/$gnu" -isystem "$1/usr/include")
+  SYSROOT_CFLAGS=("--sysroot=$1" -nostdinc "${headers[@]}")
+  # The compiler's own C++ headers: those of another version are not for it. They look for C's behind them.
+  local plus=/usr/$gnu/include/c++/$version
+  SYSROOT_CXXFLAGS=("--sysroot=$1" -nostdinc -isystem "$plus" -isystem "$plus/$gnu" -isystem "$plus/backward" "${headers[@]}")
+  # -B finds start files and libraries; -rpath-link the libraries' own libraries.
+  SYSROOT_LDFLAGS=("--sysroot=$1" "-B$1/usr/lib/$gnu/" "-Wl,-rpath-link,$1/usr/lib/$gnu:$1/lib/$gnu")
+}
+
 # need_cargo_tool NAME VERSION: a tool from crates.io, in a folder of its own, so that nothing of the user's is replaced.
 need_cargo_tool() {
   local tools="${PEREGRINE_TOOLS:-${XDG_CACHE_HOME:-$HOME/.cache}/peregrine/tools}"
