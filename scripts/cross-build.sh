@@ -59,17 +59,20 @@ need_packages gcc-aarch64-linux-gnu g++-aarch64-linux-gnu gcc g++ libc6-dev pkg-
 need_rust_target "$triple"
 if [ -z "$sysroot" ]; then sysroot=$("$here/arm64-tree.sh" --suite "$suite"); fi
 sysroot=$(cd "$sysroot" && pwd)
+[[ $sysroot != *[[:space:]]* ]] || fail "the path of the sysroot has a blank in it, which cargo's flags cannot have: $sysroot"
 [ -f "$sysroot/usr/lib/$gnu/pkgconfig/gstreamer-1.0.pc" ] ||
   fail "$sysroot has no usr/lib/$gnu/pkgconfig/gstreamer-1.0.pc: on the device, apt-get install libgstreamer1.0-dev libgstreamer-plugins-base1.0-dev"
 
 # system KEY: from the sysroot's os-release.
-system() { sed -n "s/^$1=\"\\{0,1\\}\\([^\"]*\\)\"\\{0,1\\}\$/\\1/p" "$sysroot/usr/lib/os-release" "$sysroot/etc/os-release" 2>/dev/null | sed -n 1p; }
+system() { sed -n "s/^$1=\"\\{0,1\\}\\([^\"]*\\)\"\\{0,1\\}\$/\\1/p" "$sysroot/usr/lib/os-release" "$sysroot/etc/os-release" 2>/dev/null | sed -n 1p || true; }
 
 if [ -z "$floor" ]; then
+  [ -n "$(system ID)" ] || fail "$sysroot has no usr/lib/os-release, so nobody knows which system it is of: say --glibc X.Y, as ldd --version prints it on the device"
   floor=$(awk -F '\t' -v id="$(system ID)" -v version="$(system VERSION_ID)" '$2 == id && $3 == version { print $4; exit }' "$root/cross/boards.tsv")
   [ -n "$floor" ] || fail "cross/boards.tsv does not know $(system PRETTY_NAME): say --glibc X.Y, as ldd --version prints it on the device"
 fi
-say "against $(system PRETTY_NAME), glibc $floor"
+system=$(system PRETTY_NAME)
+say "against ${system:-$sysroot}, glibc $floor"
 
 # Host programs of two compilers do not get into each other's way in a folder of their own.
 export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$root/target/cross}
@@ -87,17 +90,31 @@ tensorrt_headers() {
 }
 
 build() (
+  # What a user has set for builds of his own is not for this one.
+  unset RUSTFLAGS CARGO_ENCODED_RUSTFLAGS CARGO_BUILD_RUSTFLAGS CFLAGS CXXFLAGS LDFLAGS PKG_CONFIG_PATH
+  if [ "$run" = 1 ]; then "$root/cross/try-sysroot.sh" --run "$sysroot"; else "$root/cross/try-sysroot.sh" "$sysroot"; fi
   tensorrt_headers
+  sysroot_flags "$sysroot"
   export CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER=$gnu-gcc
-  # A library's own libraries are the sysroot's too, not this machine's.
-  local search=$sysroot/usr/lib/$gnu
-  export CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUSTFLAGS="-C link-arg=--sysroot=$sysroot -C link-arg=-Wl,-rpath-link,$search:$sysroot/lib/$gnu"
+  CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUSTFLAGS=$(printf -- '-C link-arg=%s ' "${SYSROOT_LDFLAGS[@]}")
+  export CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUSTFLAGS
   export CC_aarch64_unknown_linux_gnu=$gnu-gcc CXX_aarch64_unknown_linux_gnu=$gnu-g++ AR_aarch64_unknown_linux_gnu=$gnu-ar
-  export CFLAGS_aarch64_unknown_linux_gnu=--sysroot=$sysroot
+  export CFLAGS_aarch64_unknown_linux_gnu="${SYSROOT_CFLAGS[*]}" CXXFLAGS_aarch64_unknown_linux_gnu="${SYSROOT_CXXFLAGS[*]}"
   export PKG_CONFIG_ALLOW_CROSS=1 PKG_CONFIG_SYSROOT_DIR_aarch64_unknown_linux_gnu=$sysroot
-  export PKG_CONFIG_LIBDIR_aarch64_unknown_linux_gnu=$search/pkgconfig:$sysroot/usr/share/pkgconfig
+  export PKG_CONFIG_LIBDIR_aarch64_unknown_linux_gnu=$sysroot/usr/lib/$gnu/pkgconfig:$sysroot/usr/share/pkgconfig
   cargo build --locked --profile "$profile" --target "$triple" --bin peregrine --manifest-path "$root/Cargo.toml" >&2
 )
+
+# Start files that leave the constructors to the C library are of glibc 2.34 or newer, and so must the __libc_start_main be that they call.
+check_start() {
+  local entry begin symbols
+  entry=$("$gnu-readelf" --file-header "$program" | sed -n 's/.*Entry point address: *//p')
+  begin=$("$gnu-objdump" --disassemble --start-address="$entry" --stop-address=$((entry + 64)) "$program")
+  grep -Eq 'mov\s+x3, #0x0' <<<"$begin" || return 0
+  symbols=$("$gnu-objdump" --dynamic-syms "$program")
+  grep -q 'GLIBC_2\.34.*__libc_start_main' <<<"$symbols" ||
+    fail "begins with the start files of a newer C library than it is linked with: its static constructors would never run"
+}
 
 # What a board's loader will ask: the machine, the libraries, the C library's age.
 check_file() {
@@ -118,6 +135,7 @@ check_file() {
 [ -f "$program" ] || fail "no $program: it was not built yet"
 [ "$build" = 0 ] || say "built ($profile) in $((SECONDS - begun)) s"
 check_file
+check_start
 [ "$run" = 0 ] || "$root/cross/run-emulated.sh" "$sysroot" "$program"
 if [ "$deb" = 1 ]; then
   "$here/build-deb.sh" --target "$triple" --profile "$profile" --no-build "${out[@]}"
