@@ -26,10 +26,15 @@ Builds peregrine for aarch64, checks it, and prints where it lies.
   --glibc X.Y     the newest C library that the result may ask for; without it, what cross/boards.tsv says of the sysroot's system
   --no-run        does not run the result under qemu-user
   --no-build      checks what was built before
+
+Environment:
+  CARGO_TARGET_DIR             cargo's folder for all that is built (default: target/cross, and target for this machine's own build)
+  PEREGRINE_NATIVE             this machine's own peregrine, of the same sources, to compare with; without it, one is built
+  PEREGRINE_NATIVE_TARGET_DIR  cargo's folder for that one
 TEXT
 }
 
-target="" deb=0 out=() sysroot="" suite=bookworm profile=release floor="" run=1 build=1
+target="" deb=0 out=() sysroot="" suite="" profile=release floor="" run=1 build=1
 while [ $# -gt 0 ]; do
   case $1 in
     --target) target=${2:?--target needs a name}; shift ;;
@@ -52,12 +57,14 @@ case $target in
   *) usage_error "--target is aarch64, not $target" ;;
 esac
 [[ $profile =~ ^(release|dist|dev)$ ]] || usage_error "--profile is release, dist or dev, not $profile"
+[ -z "$floor" ] || [[ $floor =~ ^[0-9]+\.[0-9]+$ ]] || usage_error "--glibc is a version as 2.31, not $floor"
+[ -z "$sysroot" ] || [ -z "$suite" ] || usage_error "--suite is for the tree that takes the place of --sysroot: one of them"
 [ -z "$sysroot" ] || [ -d "$sysroot" ] || usage_error "--sysroot: no folder $sysroot"
 
 need_packages gcc-aarch64-linux-gnu g++-aarch64-linux-gnu gcc g++ libc6-dev pkg-config file python3
 [ "$run" = 0 ] || need_packages qemu-user-static "${PACKAGES_BUILD[@]}"
 need_rust_target "$triple"
-if [ -z "$sysroot" ]; then sysroot=$("$here/arm64-tree.sh" --suite "$suite"); fi
+if [ -z "$sysroot" ]; then sysroot=$("$here/arm64-tree.sh" --suite "${suite:-bookworm}"); fi
 sysroot=$(cd "$sysroot" && pwd)
 [[ $sysroot != *[[:space:]]* ]] || fail "the path of the sysroot has a blank in it, which cargo's flags cannot have: $sysroot"
 [ -f "$sysroot/usr/lib/$gnu/pkgconfig/gstreamer-1.0.pc" ] ||
@@ -74,18 +81,26 @@ fi
 system=$(system PRETTY_NAME)
 say "against ${system:-$sysroot}, glibc $floor"
 
-# Host programs of two compilers do not get into each other's way in a folder of their own.
+# Host programs of two compilers do not get into each other's way in a folder of their own; this machine's build lies in the usual one. A folder
+# that the user names is for both.
+export PEREGRINE_NATIVE_TARGET_DIR=${PEREGRINE_NATIVE_TARGET_DIR:-${CARGO_TARGET_DIR:-$root/target}}
 export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$root/target/cross}
 program=$CARGO_TARGET_DIR/$triple/${profile/dev/debug}/peregrine
 begun=$SECONDS
 
-# TensorRT's tables are compiled from headers and nothing of it is linked: what the board has itself, and what is published.
+# TensorRT's tables are compiled from headers and nothing of it is linked: what the board has itself, and what is published. The board's lie among
+# headers of everything else, whose folder is not for a compiler to be pointed at twice; so they get one of their own.
 tensorrt_headers() {
-  local variables header=$sysroot/usr/include/$gnu/NvInferVersion.h
+  local variables header own
+  local theirs=$sysroot/usr/include/$gnu
   variables=$("$here/tensorrt-headers.sh")
   eval "$variables"
-  if grep -q '#define NV_TENSORRT_MAJOR 8' "$header" 2>/dev/null; then
-    export PEREGRINE_TENSORRT_INCLUDE_8=$sysroot/usr/include/$gnu
+  if grep -q '#define NV_TENSORRT_MAJOR 8' "$theirs/NvInferVersion.h" 2>/dev/null; then
+    # Named after what they are, so that other headers are another folder to cargo.
+    own=$CARGO_TARGET_DIR/tensorrt-8/$(cat "$theirs"/Nv*.h | sha256sum | cut -c 1-12)
+    mkdir -p "$own"
+    for header in "$theirs"/Nv*.h; do ln -sf "$(realpath "$header")" "$own/"; done
+    export PEREGRINE_TENSORRT_INCLUDE_8=$own
   fi
 }
 
@@ -118,8 +133,10 @@ check_start() {
 
 # What a board's loader will ask: the machine, the libraries, the C library's age.
 check_file() {
-  local needed stranger newest
-  file -b "$program" | tee /dev/stderr | grep -q 'ELF 64-bit LSB pie executable, ARM aarch64' || fail "$program is no program for aarch64"
+  local kind needed stranger newest
+  kind=$(file -b "$program")
+  say "$kind"
+  [[ $kind == 'ELF 64-bit LSB pie executable, ARM aarch64'* ]] || fail "$program is no program for aarch64"
   needed=$("$gnu-readelf" --dynamic "$program" | sed -n 's/.*(NEEDED).*\[\(.*\)\]/\1/p')
   stranger=$(grep -vxFf <(grep -v '^#' "$root/cross/needed.txt") <<<"$needed" || true)
   [ -z "$stranger" ] || fail "linked with $(paste -sd ' ' <<<"$stranger"), which cross/needed.txt does not allow"
