@@ -46,22 +46,20 @@ case $suite in
     ;;
 esac
 
-# mirror NAME: where this machine's apt has that archive from; nothing where it has none.
-mirror() {
-  # shellcheck disable=SC2016  # apt fills that in
-  apt-get indextargets 'Created-By: Packages' --format '$(REPO_URI)' 2>/dev/null | awk -v name="/$1/" '$0 ~ name "?$" && !seen++'
-}
-
 list="$suite: ${packages[*]} $(cat "$root/cross/finish-tree.sh" "$root/cross/relative-links.sh" | sha256sum)"
 tree=${XDG_CACHE_HOME:-$HOME/.cache}/peregrine/arm64-$suite
+mkdir -p "$(dirname "$tree")"
+# Of two that want it at once, one makes it.
+exec 9>"$tree.lock"
+flock -n 9 || { say "waiting for whoever is making $tree" && flock 9; }
 if [ "$fresh" = 0 ] && [ "$(cat "$tree.list" 2>/dev/null)" = "$list" ]; then
   printf '%s\n' "$tree"
   exit 0
 fi
 
 need_packages mmdebstrap kmod systemd libglib2.0-bin
-archive=$(mirror debian)
-security=$(mirror debian-security)
+archive=$(debian_mirror Debian)
+security=$(debian_mirror Debian-Security)
 # Where this machine has no mirror of Debian's, mmdebstrap knows one.
 sources=()
 if [ -n "$archive" ]; then
@@ -72,12 +70,12 @@ if [ -n "$archive" ]; then
 fi
 begun=$SECONDS
 say "unpacking Debian $suite for aarch64 into $tree"
-mkdir -p "$(dirname "$tree")"
-rm -f "$tree.list"
 as_root rm -rf "$tree.new"
 as_root mmdebstrap --quiet --arch=arm64 --variant=extract --include="$(IFS=, && echo "${packages[*]}")" \
   --setup-hook="bash '$root/cross/finish-tree.sh' --begin \"\$1\"" --extract-hook="bash '$root/cross/finish-tree.sh' \"\$1\"" "$suite" "$tree.new" \
   "${sources[@]}" >&2
+# The one that was there serves until now, and remains where this one fails.
+rm -f "$tree.list"
 as_root rm -rf "$tree"
 as_root mv "$tree.new" "$tree"
 printf '%s\n' "$list" >"$tree.list"

@@ -93,10 +93,10 @@ without_services() (
   "$@"
 )
 
-# rust_is_new_enough CARGO: whether that cargo is there and not too old.
+# rust_is_new_enough PROGRAM: whether that cargo or rustc is there and not too old.
 rust_is_new_enough() {
   local version
-  version=$("$1" --version 2>/dev/null | sed -n 's/^cargo 1\.\([0-9]*\)\..*/\1/p')
+  version=$("$1" --version 2>/dev/null | sed -n 's/^\(cargo\|rustc\) 1\.\([0-9]*\)\..*/\2/p')
   [ -n "$version" ] && [ "$version" -ge "$RUST_MINOR" ]
 }
 
@@ -136,9 +136,14 @@ need_rust_target() {
       return 0
     fi
     [ "$target" = aarch64-unknown-linux-gnu ] || fail "no standard library of Rust for $target: rustup target add $target"
-    as_root dpkg --add-architecture arm64
+    if ! dpkg --print-foreign-architectures | grep -qx arm64; then
+      say "telling dpkg that this machine may have packages for arm64 as well (dpkg --add-architecture arm64)"
+      as_root dpkg --add-architecture arm64
+    fi
     need_packages rustc-web libstd-rust-web-dev libstd-rust-web-dev:arm64
   fi
+  rust_is_new_enough /usr/bin/rustc ||
+    fail "needs Rust 1.$RUST_MINOR or newer, and what Debian has for $target is: $(/usr/bin/rustc --version 2>&1). With rustup: rustup target add $target"
   RUSTC=/usr/bin/rustc
   export RUSTC
 }
@@ -178,6 +183,13 @@ debian_sources() {
   for file in /etc/apt/sources.list /etc/apt/sources.list.d/debian.sources; do
     [ ! -s "$file" ] || printf '%s\n' "$file"
   done
+}
+
+# debian_mirror LABEL: where this machine's apt has Debian's archive from ("Debian") or its updates of security ("Debian-Security"), whatever the
+# address looks like; nothing where it has none.
+debian_mirror() {
+  # shellcheck disable=SC2016  # apt fills that in
+  apt-get indextargets 'Created-By: Packages' 'Origin: Debian' "Label: $1" --format '$(REPO_URI)' 2>/dev/null | awk '!seen++' || true
 }
 
 # free_port: a loopback port that nobody listens on.
