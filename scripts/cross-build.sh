@@ -140,8 +140,8 @@ check_file() {
   needed=$("$gnu-readelf" --dynamic "$program" | sed -n 's/.*(NEEDED).*\[\(.*\)\]/\1/p')
   stranger=$(grep -vxFf <(grep -v '^#' "$root/cross/needed.txt") <<<"$needed" || true)
   [ -z "$stranger" ] || fail "linked with $(paste -sd ' ' <<<"$stranger"), which cross/needed.txt does not allow"
-  newest=$("$gnu-objdump" --dynamic-syms "$program" | grep -o 'GLIBC_[0-9.]*' | sort -Vu | tail -n 1)
-  newest=${newest#GLIBC_}
+  newest=$(newest_glibc "$program" "$gnu-objdump")
+  [ -n "$newest" ] || fail "$program asks for no glibc"
   [ "$(printf '%s\n' "$newest" "$floor" | sort -V | tail -n 1)" = "$floor" ] ||
     fail "asks for glibc $newest, newer than $floor: $("$gnu-objdump" --dynamic-syms "$program" | grep -F "GLIBC_$newest" | awk '{ print $NF }' | paste -sd ' ')"
   say "needs $(paste -sd ' ' <<<"$needed")"

@@ -148,6 +148,16 @@ need_rust_target() {
   export RUSTC
 }
 
+# need_static_aarch64: what builds static programs for aarch64, which an emulator runs without that system's files.
+need_static_aarch64() {
+  need_packages gcc-aarch64-linux-gnu
+  need_rust_target aarch64-unknown-linux-gnu
+  # They would take the place of the ones below.
+  unset RUSTFLAGS CARGO_ENCODED_RUSTFLAGS
+  export CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER=aarch64-linux-gnu-gcc
+  export CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUSTFLAGS="-C target-feature=+crt-static"
+}
+
 # shellcheck disable=SC2034  # read by the scripts that source this
 # sysroot_flags SYSROOT: SYSROOT_CFLAGS, SYSROOT_CXXFLAGS and SYSROOT_LDFLAGS for Debian's cross compiler, which has a C library of its own and
 # prefers that one's headers, start files and libraries, --sysroot or not.
@@ -163,6 +173,9 @@ sysroot_flags() {
   # -B finds start files and libraries; -rpath-link the libraries' own libraries.
   SYSROOT_LDFLAGS=("--sysroot=$1" "-B$1/usr/lib/$gnu/" "-Wl,-rpath-link,$1/usr/lib/$gnu:$1/lib/$gnu")
 }
+
+# newest_glibc BINARY OBJDUMP: the newest glibc of which the binary wants a symbol; nothing where it wants none.
+newest_glibc() { "$2" --dynamic-syms "$1" | grep -oE 'GLIBC_[0-9.]+' | sort -Vu | tail -n 1 | cut -d _ -f 2 || true; }
 
 # need_cargo_tool NAME VERSION: a tool from crates.io, in a folder of its own, so that nothing of the user's is replaced.
 need_cargo_tool() {

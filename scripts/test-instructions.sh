@@ -34,11 +34,9 @@ if [ "$(uname -m)" != x86_64 ]; then
   exit 0
 fi
 
-need_packages gcc libc6-dev gcc-aarch64-linux-gnu qemu-user
-need_rust_target "$target"
+need_packages gcc libc6-dev qemu-user
+need_static_aarch64
 export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$root/target/arm}
-export CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER=aarch64-linux-gnu-gcc
-export CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUSTFLAGS="-C target-feature=+crt-static"
 cargo build --locked --quiet --release --bin peregrine-arm --manifest-path "$root/tests/arm/Cargo.toml" --target "$target"
 program=$CARGO_TARGET_DIR/$target/release/peregrine-arm
 
