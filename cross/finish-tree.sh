@@ -6,6 +6,10 @@ set -euo pipefail
 triplet=aarch64-linux-gnu
 cross=$(cd "$(dirname "$0")" && pwd)
 
+case ${1:-} in
+  -h | --help) echo "Usage: cross/finish-tree.sh [--begin] TREE"; exit 0 ;;
+esac
+
 if [ "$1" = --begin ]; then
   # One /usr, as every Debian has it that was installed: /bin, /sbin and /lib are links.
   for folder in bin sbin lib; do

@@ -9,6 +9,7 @@ cross=$(cd "$(dirname "$0")" && pwd)
 
 case ${1:-} in
   -h | --help) echo "Usage: cross/relative-links.sh TREE"; exit 0 ;;
+  -*) usage_error "unknown option $1" ;;
 esac
 [ $# = 1 ] || usage_error "needs a tree"
 tree=$(cd "$1" && pwd)

@@ -24,6 +24,7 @@ case ${1:-} in
   -h | --help) usage; exit 0 ;;
   --run) run=1; shift ;;
 esac
+[[ ${1:-} != -* ]] || usage_error "unknown option $1"
 [ $# = 1 ] || usage_error "needs a sysroot"
 sysroot=$(cd "$1" && pwd)
 need_packages gcc-aarch64-linux-gnu
