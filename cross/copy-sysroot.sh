@@ -9,7 +9,8 @@ usage() {
   cat <<'TEXT'
 Usage: cross/copy-sysroot.sh USER@HOST DIR
 
-Copies /usr/lib/aarch64-linux-gnu, /usr/include and what names the system from a board into DIR, by tar over ssh, 1 to 4 GB. On the board, first:
+Copies /usr/lib/aarch64-linux-gnu, /usr/include and what names the system from a board into DIR, by tar over ssh, 1 to 4 GB, and tries to link a
+small program against it. On the board, first:
 
   sudo apt-get install libgstreamer1.0-dev libgstreamer-plugins-base1.0-dev
 
@@ -25,24 +26,36 @@ esac
 host=$1
 folder=$2
 [ ! -e "$folder" ] || [ -z "$(ls -A "$folder")" ] || fail "$folder is not empty"
-mkdir -p "$folder"
+config=usr/lib/aarch64-linux-gnu/pkgconfig/gstreamer-1.0.pc
+absent="has no $config: on the board, apt-get install libgstreamer1.0-dev libgstreamer-plugins-base1.0-dev"
+if [ "$host" != - ]; then
+  # Before gigabytes are under way.
+  ssh "$host" true || fail "cannot log in to $host"
+  # shellcheck disable=SC2029  # the path is this side's
+  ssh "$host" "test -f /$config" || fail "$host $absent"
+fi
+# What is only half there shall not look like a sysroot.
+part=${folder%/}.part
+rm -rf "$part"
+mkdir -p "$part"
+trap 'rm -rf "$part"' EXIT
 
-# Where /lib is a link to usr/lib, as everywhere since Ubuntu 20.04, only the link is copied.
-folders="lib/aarch64-linux-gnu lib/ld-linux-aarch64.so.1 usr/lib/ld-linux-aarch64.so.1 usr/lib/aarch64-linux-gnu usr/lib/os-release etc/os-release usr/include usr/share/pkgconfig"
+# Where /lib is a link to usr/lib, as everywhere since Ubuntu 20.04, only the link is copied. etc/alternatives is what libblas.so.3 goes through.
+folders="lib/aarch64-linux-gnu lib/ld-linux-aarch64.so.1 usr/lib/ld-linux-aarch64.so.1 usr/lib/aarch64-linux-gnu usr/lib/os-release etc/os-release etc/alternatives usr/include usr/share/pkgconfig"
+# Static libraries of NVIDIA's are gigabytes that nothing here links; those of the C library are small, and libc.so, libm.so name some of them.
+heavy="--exclude='libcudnn*.a' --exclude='libnv*_static*.a' --exclude=usr/lib/aarch64-linux-gnu/dri"
 if [ "$host" = - ]; then
-  tar -x -C "$folder"
+  tar -x -C "$part"
 else
   say "copying from $host, this takes minutes"
-  # shellcheck disable=SC2029  # the list is this side's
+  # shellcheck disable=SC2029  # the lists are this side's
   ssh "$host" "cd / && { [ -L lib ] && echo lib; for f in $folders; do [ ! -e \$f ] || [ -L lib -a \${f#lib/} != \$f ] || echo \$f; done; } |
-    tar -c --ignore-failed-read --exclude=*.a --exclude=usr/lib/aarch64-linux-gnu/dri -T -" | tar -x -C "$folder"
+    tar -c --ignore-failed-read $heavy -T -" | tar -x -C "$part"
 fi
 
-# Links that begin with / mean the board's root, not this machine's.
-find "$folder" -type l -lname '/*' -print0 | while IFS= read -r -d '' link; do
-  ln -sfn "$(realpath -ms --relative-to="$(dirname "$link")" "$folder$(readlink "$link")")" "$link"
-done
-# libc.so and its like are texts that name files; the linker looks for those in the sysroot by itself.
-[ -f "$folder/usr/lib/aarch64-linux-gnu/pkgconfig/gstreamer-1.0.pc" ] ||
-  fail "$folder has no gstreamer-1.0.pc: on the board, apt-get install libgstreamer1.0-dev libgstreamer-plugins-base1.0-dev"
+"$cross/relative-links.sh" "$part"
+[ -f "$part/$config" ] || fail "what was copied $absent"
+"$cross/try-sysroot.sh" --run "$part"
+[ ! -d "$folder" ] || rmdir "$folder"
+mv "$part" "$folder"
 say "$folder: $(du -sh "$folder" | cut -f 1), $(sed -n 's/^PRETTY_NAME=//p' "$folder/usr/lib/os-release" | tr -d '"')"

@@ -4,6 +4,11 @@
 # anything is unpacked.
 set -euo pipefail
 triplet=aarch64-linux-gnu
+cross=$(cd "$(dirname "$0")" && pwd)
+
+case ${1:-} in
+  -h | --help) echo "Usage: cross/finish-tree.sh [--begin] TREE"; exit 0 ;;
+esac
 
 if [ "$1" = --begin ]; then
   # One /usr, as every Debian has it that was installed: /bin, /sbin and /lib are links.
@@ -36,6 +41,8 @@ for library in blas lapack; do
   chosen=$library/lib$library.so.3
   [ ! -e "$tree/usr/lib/$triplet/$chosen" ] || ln -sf "$chosen" "$tree/usr/lib/$triplet/lib$library.so.3"
 done
+
+"$cross/relative-links.sh" "$tree"
 
 # A tree that only serves builds ends here.
 [ -e "$tree/usr/share/base-passwd/passwd.master" ] || exit 0

@@ -7,8 +7,18 @@ root=$(dirname "$cross")
 # shellcheck source=scripts/lib.sh
 . "$root/scripts/lib.sh"
 
+usage() {
+  cat <<'TEXT'
+Usage: cross/run-emulated.sh SYSROOT PROGRAM
+
+Environment:
+  PEREGRINE_NATIVE             this machine's own peregrine, of the same sources, to compare with; without it, one is built
+  PEREGRINE_NATIVE_TARGET_DIR  cargo's folder for that one (default: CARGO_TARGET_DIR, or target)
+TEXT
+}
+
 case ${1:-} in
-  -h | --help) echo "Usage: cross/run-emulated.sh SYSROOT PROGRAM"; exit 0 ;;
+  -h | --help) usage; exit 0 ;;
 esac
 [ $# = 2 ] || usage_error "needs a sysroot and a program"
 sysroot=$1
@@ -28,9 +38,10 @@ emulated() {
 
 # The same source for this machine. What the tests have built will do; arithmetic does not depend on the profile.
 native=${PEREGRINE_NATIVE:-}
+[ -z "$native" ] || [ -x "$native" ] || fail "PEREGRINE_NATIVE: no program $native"
 if [ -z "$native" ]; then
   say "building peregrine for this machine, to compare with"
-  target=${PEREGRINE_NATIVE_TARGET_DIR:-$root/target}
+  target=${PEREGRINE_NATIVE_TARGET_DIR:-${CARGO_TARGET_DIR:-$root/target}}
   env -u RUSTC CARGO_TARGET_DIR="$target" cargo build --locked --quiet --bin peregrine --manifest-path "$root/Cargo.toml" >&2
   native=$target/debug/peregrine
 fi
@@ -76,7 +87,9 @@ probed cortex-a76 neon-dot
 slopes "$work/slopes.png"
 detected "$root/tests/data/tiny_detector.onnx" "$work/slopes.png" tract
 model=$root/../shared/models/yolov8n_320_int8.onnx
-picture=$(find "$root/../shared/data/coco/val/images" -name '*.jpg' 2>/dev/null | sort | sed -n 1p)
+images=$root/../shared/data/coco/val/images
+picture=""
+if [ -d "$images" ]; then picture=$(find "$images" -name '*.jpg' | sort | sed -n 1p); fi
 if [ -f "$model" ] && [ -n "$picture" ]; then
   detected "$model" "$picture" int8
 else

@@ -32,36 +32,34 @@ while [ $# -gt 0 ]; do
 done
 [[ $suite =~ ^(bookworm|bullseye)$ ]] || usage_error "--suite is bookworm or bullseye, not $suite"
 
-# What a build needs and what a program needs that was built.
-packages=(libc6-dev libgstreamer1.0-dev libgstreamer-plugins-base1.0-dev "${PACKAGES_RUN[@]}")
+# What a build needs, what a program needs that was built, and base-files, whose os-release says which system it is.
+packages=(base-files libc6-dev libgstreamer1.0-dev libgstreamer-plugins-base1.0-dev "${PACKAGES_RUN[@]}")
 case $suite in
   bullseye) packages+=(libgcc-10-dev libstdc++-10-dev) ;;
   bookworm)
     packages+=(libgcc-12-dev libstdc++-12-dev)
     # What Debian takes for granted of any system, and what a machine needs that boots, with a broker and a camera by RTSP.
-    packages+=(base-files base-passwd bash bsdutils coreutils dash debianutils diffutils dpkg findutils grep gzip hostname
+    packages+=(base-passwd bash bsdutils coreutils dash debianutils diffutils dpkg findutils grep gzip hostname
       init-system-helpers libc-bin libpam-runtime login mawk mount ncurses-base ncurses-bin passwd perl-base sed sysvinit-utils tar util-linux
       adduser busybox-static dbus iproute2 kmod libgstrtspserver-1.0-dev linux-image-arm64 mosquitto mosquitto-clients procps
       systemd systemd-sysv udev)
     ;;
 esac
 
-# mirror NAME: where this machine's apt has that archive from; nothing where it has none.
-mirror() {
-  # shellcheck disable=SC2016  # apt fills that in
-  apt-get indextargets 'Created-By: Packages' --format '$(REPO_URI)' 2>/dev/null | awk -v name="/$1/" '$0 ~ name "?$" && !seen++'
-}
-
-list="$suite: ${packages[*]} $(sha256sum <"$root/cross/finish-tree.sh")"
+list="$suite: ${packages[*]} $(cat "$root/cross/finish-tree.sh" "$root/cross/relative-links.sh" | sha256sum)"
 tree=${XDG_CACHE_HOME:-$HOME/.cache}/peregrine/arm64-$suite
+mkdir -p "$(dirname "$tree")"
+# Of two that want it at once, one makes it.
+exec 9>"$tree.lock"
+flock -n 9 || { say "waiting for whoever is making $tree" && flock 9; }
 if [ "$fresh" = 0 ] && [ "$(cat "$tree.list" 2>/dev/null)" = "$list" ]; then
   printf '%s\n' "$tree"
   exit 0
 fi
 
 need_packages mmdebstrap kmod systemd libglib2.0-bin
-archive=$(mirror debian)
-security=$(mirror debian-security)
+archive=$(debian_mirror Debian)
+security=$(debian_mirror Debian-Security)
 # Where this machine has no mirror of Debian's, mmdebstrap knows one.
 sources=()
 if [ -n "$archive" ]; then
@@ -72,12 +70,12 @@ if [ -n "$archive" ]; then
 fi
 begun=$SECONDS
 say "unpacking Debian $suite for aarch64 into $tree"
-mkdir -p "$(dirname "$tree")"
-rm -f "$tree.list"
 as_root rm -rf "$tree.new"
 as_root mmdebstrap --quiet --arch=arm64 --variant=extract --include="$(IFS=, && echo "${packages[*]}")" \
   --setup-hook="bash '$root/cross/finish-tree.sh' --begin \"\$1\"" --extract-hook="bash '$root/cross/finish-tree.sh' \"\$1\"" "$suite" "$tree.new" \
   "${sources[@]}" >&2
+# The one that was there serves until now, and remains where this one fails.
+rm -f "$tree.list"
 as_root rm -rf "$tree"
 as_root mv "$tree.new" "$tree"
 printf '%s\n' "$list" >"$tree.list"

@@ -79,9 +79,7 @@ gzip -9n "$laid/THIRD-PARTY.txt"
 # It is packed once more below, so this needs not be small.
 packed=$(CARGO_TARGET_DIR="$stage" cargo-deb --locked --no-build --no-strip --fast --target "$target" "${version[@]}" --output "$stage" | tail -n 1)
 
-# floor BINARY: the newest glibc of which the binary wants a symbol.
-floor() { "$tools-objdump" -T "$1" | grep -oE 'GLIBC_[0-9.]+' | sort -Vu | tail -n 1 | cut -d_ -f2; }
-glibc=$(floor "$laid/peregrine")
+glibc=$(newest_glibc "$laid/peregrine" "$tools-objdump")
 [ -n "$glibc" ] || fail "$binary asks for no glibc: is it a binary for $target?"
 unpacked="$stage/unpacked"
 dpkg-deb --raw-extract "$packed" "$unpacked"

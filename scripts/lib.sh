@@ -93,10 +93,10 @@ without_services() (
   "$@"
 )
 
-# rust_is_new_enough CARGO: whether that cargo is there and not too old.
+# rust_is_new_enough PROGRAM: whether that cargo or rustc is there and not too old.
 rust_is_new_enough() {
   local version
-  version=$("$1" --version 2>/dev/null | sed -n 's/^cargo 1\.\([0-9]*\)\..*/\1/p')
+  version=$("$1" --version 2>/dev/null | sed -n 's/^\(cargo\|rustc\) 1\.\([0-9]*\)\..*/\2/p')
   [ -n "$version" ] && [ "$version" -ge "$RUST_MINOR" ]
 }
 
@@ -136,12 +136,46 @@ need_rust_target() {
       return 0
     fi
     [ "$target" = aarch64-unknown-linux-gnu ] || fail "no standard library of Rust for $target: rustup target add $target"
-    as_root dpkg --add-architecture arm64
+    if ! dpkg --print-foreign-architectures | grep -qx arm64; then
+      say "telling dpkg that this machine may have packages for arm64 as well (dpkg --add-architecture arm64)"
+      as_root dpkg --add-architecture arm64
+    fi
     need_packages rustc-web libstd-rust-web-dev libstd-rust-web-dev:arm64
   fi
+  rust_is_new_enough /usr/bin/rustc ||
+    fail "needs Rust 1.$RUST_MINOR or newer, and what Debian has for $target is: $(/usr/bin/rustc --version 2>&1). With rustup: rustup target add $target"
   RUSTC=/usr/bin/rustc
   export RUSTC
 }
+
+# need_static_aarch64: what builds static programs for aarch64, which an emulator runs without that system's files.
+need_static_aarch64() {
+  need_packages gcc-aarch64-linux-gnu
+  need_rust_target aarch64-unknown-linux-gnu
+  # They would take the place of the ones below.
+  unset RUSTFLAGS CARGO_ENCODED_RUSTFLAGS
+  export CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER=aarch64-linux-gnu-gcc
+  export CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUSTFLAGS="-C target-feature=+crt-static"
+}
+
+# shellcheck disable=SC2034  # read by the scripts that source this
+# sysroot_flags SYSROOT: SYSROOT_CFLAGS, SYSROOT_CXXFLAGS and SYSROOT_LDFLAGS for Debian's cross compiler, which has a C library of its own and
+# prefers that one's headers, start files and libraries, --sysroot or not.
+sysroot_flags() {
+  local gnu=aarch64-linux-gnu own version
+  own=$("$gnu-gcc" -print-file-name=include)
+  version=$("$gnu-gcc" -dumpversion)
+  local headers=(-isystem "$own" -isystem "$1/usr/include/$gnu" -isystem "$1/usr/include")
+  SYSROOT_CFLAGS=("--sysroot=$1" -nostdinc "${headers[@]}")
+  # The compiler's own C++ headers: those of another version are not for it. They look for C's behind them.
+  local plus=/usr/$gnu/include/c++/$version
+  SYSROOT_CXXFLAGS=("--sysroot=$1" -nostdinc -isystem "$plus" -isystem "$plus/$gnu" -isystem "$plus/backward" "${headers[@]}")
+  # -B finds start files and libraries; -rpath-link the libraries' own libraries.
+  SYSROOT_LDFLAGS=("--sysroot=$1" "-B$1/usr/lib/$gnu/" "-Wl,-rpath-link,$1/usr/lib/$gnu:$1/lib/$gnu")
+}
+
+# newest_glibc BINARY OBJDUMP: the newest glibc of which the binary wants a symbol; nothing where it wants none.
+newest_glibc() { "$2" --dynamic-syms "$1" | grep -oE 'GLIBC_[0-9.]+' | sort -Vu | tail -n 1 | cut -d _ -f 2 || true; }
 
 # need_cargo_tool NAME VERSION: a tool from crates.io, in a folder of its own, so that nothing of the user's is replaced.
 need_cargo_tool() {
@@ -162,6 +196,13 @@ debian_sources() {
   for file in /etc/apt/sources.list /etc/apt/sources.list.d/debian.sources; do
     [ ! -s "$file" ] || printf '%s\n' "$file"
   done
+}
+
+# debian_mirror LABEL: where this machine's apt has Debian's archive from ("Debian") or its updates of security ("Debian-Security"), whatever the
+# address looks like; nothing where it has none.
+debian_mirror() {
+  # shellcheck disable=SC2016  # apt fills that in
+  apt-get indextargets 'Created-By: Packages' 'Origin: Debian' "Label: $1" --format '$(REPO_URI)' 2>/dev/null | awk '!seen++' || true
 }
 
 # free_port: a loopback port that nobody listens on.

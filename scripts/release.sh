@@ -86,9 +86,11 @@ triples=(x86_64-unknown-linux-gnu)
 [ "$arm" = 0 ] || triples+=(aarch64-unknown-linux-gnu)
 for triple in "${triples[@]}"; do
   if [ "$triple" = aarch64-unknown-linux-gnu ] && [ "$(uname -m)" != aarch64 ]; then
-    scripts/cross-build.sh --target aarch64 --profile "$profile"
+    # It packs what it has built itself, in cargo's folder for it.
+    scripts/cross-build.sh --target aarch64 --profile "$profile" --deb --out "$out"
+  else
+    scripts/build-deb.sh --target "$triple" --profile "$profile" --out "$out"
   fi
-  scripts/build-deb.sh --target "$triple" --profile "$profile" --out "$out"
   # What only built it is not in it.
   cargo cyclonedx --quiet --no-build-deps --format json --spec-version 1.5 --target "$triple" --override-filename "peregrine-$version-$triple.cdx"
   # Where the sources lay is nobody's business.

@@ -15,13 +15,9 @@ case ${1:-} in
   *) usage_error "unknown argument $1" ;;
 esac
 
-need_packages gcc-aarch64-linux-gnu qemu-user-static
-need_rust_target "$target"
-
+need_packages qemu-user-static
+need_static_aarch64
 export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$root/target/arm}
-# Static, so that the emulator needs no aarch64 file system.
-export CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER=aarch64-linux-gnu-gcc
-export CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUSTFLAGS="-C target-feature=+crt-static"
 manifest=$root/tests/arm/Cargo.toml
 while read -r cpu kernels; do
   say "as $cpu: $kernels"

@@ -31,6 +31,8 @@ done
 
 need_packages qemu-system-arm gcc-aarch64-linux-gnu pkg-config cpio kmod e2fsprogs gstreamer1.0-tools gstreamer1.0-plugins-base \
   gstreamer1.0-plugins-bad gstreamer1.0-plugins-ugly
+# modprobe lies where only root looks.
+PATH=$PATH:/usr/sbin:/sbin
 work=$(mktemp -d)
 machine=""
 at_end() {
@@ -39,19 +41,22 @@ at_end() {
 }
 trap at_end EXIT
 if [ -z "$deb" ]; then
-  deb=$("$here/cross-build.sh" --target aarch64 --deb --out "$work" --no-run | tail -n 1)
+  deb=$("$here/cross-build.sh" --target aarch64 --deb --out "$work" | tail -n 1)
 fi
 [ "$(dpkg-deb --field "$deb" Architecture)" = arm64 ] || fail "$deb is no package for arm64"
 tree=$("$here/arm64-tree.sh")
 
-# The disk is made once for a tree, and no run changes it.
+# The disk is made once for a tree, and no run changes it. Of two runs at once, one makes it.
 disk=$tree.ext4
+exec 9>"$tree.lock"
+flock 9
 if ! [ "$disk" -nt "$tree.list" ]; then
   say "making the disk"
-  rm -f "$disk"
+  as_root rm -f "$disk" "$disk.new"
   as_root mke2fs -q -t ext4 -d "$tree" "$disk.new" 2600M
   as_root mv "$disk.new" "$disk"
 fi
+exec 9>&-
 
 # initrd: busybox, the modules that reach the disk and the folder, and tests/vm/init.
 initrd() {
@@ -63,7 +68,7 @@ initrd() {
   chmod +x "$folder/init"
   : >"$folder/modules/list"
   for module in virtio_pci virtio_mmio virtio_blk ext4 crc32c_generic 9pnet_virtio 9p; do
-    modprobe -d "$tree" -S "$release" --show-depends "$module" 2>/dev/null | awk '$1 == "insmod" { print $2 }' | while read -r file; do
+    modprobe -d "$tree" -S "$release" --show-depends "$module" | awk '$1 == "insmod" { print $2 }' | while read -r file; do
       grep -qxF "$(basename "$file")" "$folder/modules/list" || basename "$file" >>"$folder/modules/list"
       cp "$file" "$folder/modules/"
     done

@@ -1,6 +1,7 @@
 #!/bin/bash
 # Runs in the virtual machine: a Debian for aarch64 with systemd, an MQTT broker, a camera of the kernel's and one by RTSP in a network of its own.
-# Installs the package and asks what an integrator relies on. Each line says "ok" or "NOT OK"; the last one counts them; then the machine goes off.
+# Installs the package and asks what an integrator relies on. Each line says "ok" or "NOT OK"; the last one counts them; then guest.service
+# puts the machine off.
 set -u
 exec 2>/mnt/guest.trace
 set -x
@@ -49,6 +50,13 @@ streams() {
 }
 # heard TOPIC SECONDS [WORD]: whether a message comes on that topic, with the word in it.
 heard() { timeout "$2" mosquitto_sub -h 127.0.0.1 -t "$1" | grep -q -m 1 -- "${3:-.}"; }
+# signal NAME: to the daemon, which must be there: kill 0 would be this test's own end.
+signal() {
+  local pid
+  pid=$(property MainPID)
+  [ "${pid:-0}" -gt 0 ] && kill "-$1" "$pid"
+}
+kept() { ask events | grep -q '"appeared"'; }
 restarted() { [ "$(property NRestarts)" -gt "$1" ] && [ "$(property SubState)" = running ]; }
 serves() { [ "$(property SubState)" = running ] && streams usb; }
 
@@ -76,6 +84,8 @@ main() {
   ip -n far addr add 10.9.0.2/24 dev far0
   ip -n far link set far0 up
   ip -n far link set lo up
+  # Events are not retained: who is to hear the first has to listen before.
+  mosquitto_sub -h 127.0.0.1 -t peregrine/vm/camera/usb/events >/mnt/events.txt &
   ip netns exec far /mnt/camera 8554 /mnt/loop.ts >/mnt/camera.log 2>&1 &
 
   # What it says, for whoever reads this from outside while it runs.
@@ -91,7 +101,9 @@ main() {
   ok "detections of the kernel's camera arrive at the broker" heard peregrine/vm/camera/usb/detections 30 '"person"'
   note "start to first detections at most $(($(now_ms) - begun)) ms"
   ok "detections of the network's camera arrive at the broker" heard peregrine/vm/camera/net/detections 30 '"person"'
-  ok "events are told" heard peregrine/vm/status 10 online
+  ok "the broker keeps that the device is online" heard peregrine/vm/status 10 online
+  ok "an event of the kernel's camera arrives at the broker" within 30 grep -q '"appeared"' /mnt/events.txt
+  ok "GET /events tells it as well" within 10 kept
 
   # The sandbox, as the kernel has it.
   pid=$(property MainPID)
@@ -112,7 +124,7 @@ main() {
   tc qdisc add dev near0 root netem delay 80ms 20ms loss 3%
   note "$(tc -n far qdisc show dev far0)"
   sleep 5
-  ok "it streams over 160 ms and 3 % loss each way" within 20 streams net
+  ok "it streams over 80 ms and 3 % loss each way" within 20 streams net
   ok "detections go on meanwhile" heard peregrine/vm/camera/net/detections 30 '"person"'
   tc -n far qdisc replace dev far0 root netem loss 100%
   ok "a network that carries nothing is told of" heard peregrine/vm/camera/net/status 40 '"stalled"\|"failed"\|"connecting"'
@@ -126,12 +138,12 @@ main() {
 
   # It dies, it hangs, it is asked to go.
   begun=$(now_ms)
-  kill -KILL "$(property MainPID)"
+  ok "there is somebody to kill" signal KILL
   ok "killed, it is restarted" within 30 restarted 0
   ok "and serves again" within 40 serves
   note "killed to frames $(($(now_ms) - begun)) ms"
   restarts=$(property NRestarts)
-  kill -STOP "$(property MainPID)"
+  ok "there is somebody to stop" signal STOP
   begun=$(now_ms)
   ok "hanging, it is killed by the watchdog and restarted" within 60 restarted "$restarts"
   ok "the journal says why" sh -c 'journalctl -u peregrine -o cat --no-pager | grep -q "Watchdog timeout"'
@@ -144,7 +156,7 @@ main() {
     took=$(($(now_ms) - begun))
     [ "$took" -le "$worst" ] || worst=$took
     [ "$(property Result)" = success ] || worst=99999
-    [ "$i" = 3 ] || { systemctl start peregrine && within 40 streams usb; }
+    [ "$i" = 3 ] || { systemctl start peregrine && within 40 streams usb; } || worst=99999
   done
   ok "SIGTERM ends it in good order within 5 s, 3 times of 3" test "$worst" -le 5000
   note "slowest $worst ms"
@@ -161,6 +173,3 @@ main() {
 }
 
 main | tee /mnt/result.txt
-journalctl --no-pager -o short-monotonic >/mnt/journal.txt
-sync
-systemctl poweroff --force --force
