@@ -49,7 +49,7 @@ place_models() {
     else
       echo "$name" >>"$own/added"
     fi
-    install -m 644 -- "$file" "$folder/$name.new" || fail "$name could not be laid into $folder; nothing was changed"
+    install -m 644 --no-target-directory -- "$file" "$folder/$name.new" || fail "$name could not be laid into $folder; nothing was changed"
     mv -f -- "$folder/$name.new" "$folder/$name"
   done
 }
@@ -59,11 +59,11 @@ restore_models() {
   local file name
   [ "$models_placed" = yes ] || return 0
   models_placed=no
-  for file in "$staged"/models/*; do rm -f "$folder/$(basename "$file").new"; done
+  for file in "$staged"/models/*; do rm -f "$folder/$(basename "$file").new" || true; done
   for file in "$own/replaced"/*; do
     [ ! -f "$file" ] || { cp -p -- "$file" "$folder/${file##*/}.new" && mv -f -- "$folder/${file##*/}.new" "$folder/${file##*/}"; } || true
   done
-  [ ! -f "$own/added" ] || while read -r name; do rm -f "${folder:?}/$name"; done <"$own/added"
+  [ ! -f "$own/added" ] || while read -r name; do rm -f "${folder:?}/$name" || true; done <"$own/added"
 }
 
 # ---- checks ----
@@ -192,6 +192,8 @@ is_staged() { [ -f "$staged/peregrine.deb" ] || [ -f "$staged/peregrine.toml" ] 
 go_back() {
   if [ ! -f "$own/old/binary" ]; then
     systemctl --quiet disable --now peregrine 2>/dev/null || true
+    # All of it stays, to be looked at.
+    models_placed=no
     say "there is no version before this one: the service is stopped and disabled until the next deployment; why: journalctl -u peregrine"
     exit 4
   fi

@@ -50,17 +50,23 @@ config_to_be() {
   done
 }
 
-# normal_form PROGRAM FILE: the configuration as the program that is to run it reads it, every key in its place. One that it refuses is read
-# as it stands; check has the last word on that one.
-normal_form() { "$1" check --print --config "$2" 2>/dev/null || cat "$2"; }
+# normal_form PROGRAM FILE: the configuration as the program that is to run it reads it, every key in its place; nothing where it refuses it.
+normal_form() { "$1" check --print --config "$2" 2>/dev/null; }
+
+# only_paths FILE: what it says about paths, in whatever way TOML knows, and nothing else.
+only_paths() {
+  awk '
+    /^[[:space:]]*\[/ { header = $0; sub(/#.*/, "", header); gsub(/[][[:space:]\042\047]/, "", header); below = 1; inside = (header == "paths") }
+    inside || (!below && /^[[:space:]]*["\047]?paths["\047]?[[:space:]]*[.=]/)' "$1"
+}
 
 # key SECTION KEY: a word of the normal form on standard input, without its quotes; nothing where it is left out.
 key() {
   awk -v section="[$1]" -v key="$2" '
-    /^[[:space:]]*\[/ { sub(/[[:space:]]*(#.*)?$/, ""); sub(/^[[:space:]]*/, ""); inside = ($0 == section); next }
-    inside && !found && $0 ~ "^[[:space:]]*" key "[[:space:]]*=" {
-      sub(/^[^=]*=[[:space:]]*/, "")
-      if (/^["\047]/) { quote = substr($0, 1, 1); $0 = substr($0, 2); sub(quote ".*", "") } else sub(/[[:space:]]*(#.*)?$/, "")
+    /^\[/ { inside = ($0 == section); next }
+    inside && !found && index($0, key " = ") == 1 {
+      sub(/^[^=]*= /, "")
+      if (/^["\047]/) { quote = substr($0, 1, 1); $0 = substr($0, 2); sub(quote ".*", "") }
       print
       found = 1
     }'
@@ -70,9 +76,13 @@ key() {
 
 # models_folder STAGED: where the configuration that is to be keeps its models.
 models_folder() {
-  local config folder=""
-  config=$(config_to_be "$1")
-  [ -z "$config" ] || folder=$(normal_form "$(program_to_be)" "$config" | key paths models)
+  local config program folder=""
+  config=$(config_to_be "$1") program=$(program_to_be)
+  if [ -n "$config" ]; then
+    # Models that are not there yet may be all that is wrong with it. check has the last word on the folder.
+    only_paths "$config" >"$own/paths.toml"
+    folder=$({ normal_form "$program" "$config" || normal_form "$program" "$own/paths.toml"; } | key paths models)
+  fi
   folder=${folder:-/usr/share/peregrine/models}
   [[ $folder == /* ]] || fail "[paths] models is to be a whole path, not $folder"
   printf '%s\n' "$folder"

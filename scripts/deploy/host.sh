@@ -82,7 +82,9 @@ lacking() { printf '%s\n' "$@" | grep -xF -e "${fact[missing]// /$'\n'}" | paste
 
 # find_deb ARCH: the newest that was built for it.
 find_deb() {
-  find "${CARGO_TARGET_DIR:-$root/target}" "$root/dist" -maxdepth 4 -name "peregrine_*_$1.deb" -printf '%T@ %p\n' 2>/dev/null | sort -n | tail -n 1 | cut -d' ' -f2-
+  # Neither folder has to be there.
+  { find "${CARGO_TARGET_DIR:-$root/target}" "$root/dist" -maxdepth 4 -name "peregrine_*_$1.deb" -printf '%T@ %p\n' 2>/dev/null || true; } |
+    sort -n | tail -n 1 | cut -d' ' -f2-
 }
 
 # deb_contents FILE: as device.sh's `contents` tells of an installed package. Not by the package's own list of sums, which it need not have.
