@@ -92,9 +92,9 @@ first_installation() {
 }
 
 first_that_does_not_run() {
-  deploy ada@box --deb "$laptop/broken.deb" --config "$laptop/good.toml" --install-missing
+  deploy ada@box --deb "$laptop/broken.deb" --config "$laptop/good.toml" --models "$root/tests/data/tiny_detector.onnx" --install-missing
   ends_with 4 && says "installing: gstreamer1.0-plugins-good gstreamer1.0-libav" && says "stopped and disabled" && ! inside systemctl --quiet is-enabled peregrine && ! is_active || return 1
-  inside env DEBIAN_FRONTEND=noninteractive dpkg --purge peregrine >/dev/null 2>&1
+  inside env DEBIAN_FRONTEND=noninteractive dpkg --purge peregrine >/dev/null 2>&1 && inside rm -r /usr/share/peregrine
 }
 
 lacks_what_is_only_wanted() {
@@ -121,11 +121,21 @@ another_model() {
 what_belongs_to_a_model() {
   mkdir -p "$laptop/other"
   for file in spare.onnx spare.calibration.json other/spare.onnx; do echo "$file" >"$laptop/$file"; done
-  deploy ada@box --models "$laptop/spare.onnx" "$laptop/other/spare.onnx"
+  deploy ada@box --deb "$deb" --models "$laptop/spare.onnx" "$laptop/other/spare.onnx"
   ends_with 64 && says "the same name" || return 1
-  deploy ada@box --models "$laptop/spare.onnx"
+  deploy ada@box --deb "$deb" --models "$laptop/spare.onnx"
   ends_with 0 && says "sending spare.onnx" && says "sending spare.calibration.json" &&
     inside grep -qx spare.calibration.json /usr/share/peregrine/models/spare.calibration.json
+}
+
+# Something is in the way of the second, when the first is in its place.
+half_of_the_models() {
+  local at=/usr/share/peregrine/models
+  inside mkdir "$at/zone.onnx.new" || return 1
+  echo another >"$laptop/spare.onnx" && echo new >"$laptop/zone.onnx"
+  deploy ada@box --deb "$deb" --models "$laptop/spare.onnx" "$laptop/zone.onnx"
+  inside rmdir "$at/zone.onnx.new" || return 1
+  ends_with 1 && says "could not be laid into $at" && inside grep -qx spare.onnx "$at/spare.onnx" && ! inside test -e "$at/zone.onnx"
 }
 
 # The program alone knows all the ways in which a key may be written.
@@ -134,14 +144,14 @@ no_room_for_models() {
   before=$(device_sum /etc/peregrine/peregrine.toml)
   inside mkdir -p /srv/small && inside mount -t tmpfs -o size=1m small /srv/small || return 1
   { echo "paths.models = '/srv/small'"; cat "$laptop/good.toml"; } >"$laptop/small.toml"
-  deploy ada@box --config "$laptop/small.toml" --models "$laptop/spare.onnx"
+  CARGO_TARGET_DIR=$laptop/none deploy ada@box --config "$laptop/small.toml" --models "$laptop/spare.onnx"
   ends_with 1 && says "has 1 MB free" && [ "$(device_sum /etc/peregrine/peregrine.toml)" = "$before" ]
 }
 written_otherwise() {
   { echo "api.listen = '127.0.0.1:8421'"; cat "$laptop/good.toml"; } >"$laptop/otherwise.toml"
-  deploy ada@box --config "$laptop/otherwise.toml"
+  deploy ada@box --deb "$deb" --config "$laptop/otherwise.toml"
   ends_with 0 && says "streaming" && inside curl -fs http://127.0.0.1:8421/healthz >/dev/null || return 1
-  deploy ada@box --config "$laptop/good.toml"
+  deploy ada@box --deb "$deb" --config "$laptop/good.toml"
   ends_with 0 && serves
 }
 
@@ -310,6 +320,7 @@ claim "the same again sends nothing and restarts nothing" the_same_again
 claim "a plugin that is only wanted is named, and no reason to stop" lacks_what_is_only_wanted
 claim "another model of the same name is the only thing sent" another_model
 claim "what belongs to a model goes with it, two of one name are refused" what_belongs_to_a_model
+claim "models that cannot all be laid down leave those that were there" half_of_the_models
 claim "models for which there is no room are not sent" no_room_for_models
 claim "a configuration is read as the program reads it" written_otherwise
 claim "a wrong configuration is refused, the old one goes on" wrong_configuration
