@@ -69,6 +69,25 @@ TEXT
   chmod 755 "$tree/usr/bin/peregrine"
   pack "$tree" "$laptop/broken.deb"
 }
+# The version of that one, and its program runs. It leaves the way back in force, as a package may that knows less than ours.
+mended_deb() {
+  local tree=$share/mended
+  dpkg-deb --raw-extract "$deb" "$tree"
+  sed -i "s/^Version: .*/Version: $(dpkg-deb --field "$deb" Version)+zbroken/" "$tree/DEBIAN/control"
+  sed -i '/^ *leave_rollback$/d' "$tree/DEBIAN/postinst"
+  echo mended >>"$tree/usr/bin/peregrine"
+  pack "$tree" "$laptop/mended.deb"
+}
+# A package that comes onto the disk, and no further.
+stuck_deb() {
+  local tree=$share/stuck
+  dpkg-deb --raw-extract "$deb" "$tree"
+  sed -i "s/^Version: .*/Version: $(dpkg-deb --field "$deb" Version)+stuck/" "$tree/DEBIAN/control"
+  # shellcheck disable=SC2016  # for the package's shell
+  sed -i '1a [ "$1" != configure ] || exit 1' "$tree/DEBIAN/postinst"
+  echo stuck >>"$tree/usr/bin/peregrine"
+  pack "$tree" "$laptop/stuck.deb"
+}
 foreign_deb() {
   local tree=$share/foreign
   dpkg-deb --raw-extract "$deb" "$tree"
@@ -184,9 +203,19 @@ package_that_does_not_run() {
   ends_with 3 && says "rolled back" && [ "$(device_sum /usr/lib/peregrine/previous/peregrine)" = "$before" ] && wait_for 20 serves && runs_previous
 }
 
+package_that_is_not_configured() {
+  local before
+  before=$(device_sum /usr/bin/peregrine)
+  deploy ada@box --deb "$laptop/stuck.deb"
+  ends_with 3 && says "rolled back" && [ "$(device_sum /usr/lib/peregrine/previous/peregrine)" = "$before" ] && wait_for 20 serves &&
+    runs_previous || return 1
+  deploy ada@box --deb "$deb"
+  ends_with 0 && serves && runs_file /usr/bin/peregrine
+}
+
 # The bad package's version, mended: as somebody has it who builds again and changes no version.
 the_same_version_mended() {
-  deploy ada@box --deb "$share/mended.deb"
+  deploy ada@box --deb "$laptop/mended.deb"
   ends_with 0 && serves && runs_file /usr/bin/peregrine && ! runs_file /usr/lib/peregrine/previous/peregrine &&
     [ "$(version)" = "$(dpkg-deb --field "$laptop/broken.deb" Version)" ] && ! inside test -e /etc/systemd/system/peregrine.service.d/rollback.conf
 }
@@ -232,6 +261,12 @@ many_devices() {
   printf '# ours\nada@box\nada@dead   # not there\n' >"$laptop/hosts"
   deploy --hosts "$laptop/hosts" --deb "$share/latest.deb"
   ends_with 1 && grep -qE '^ada@box +runs' "$laptop/said" && grep -qE '^ada@dead +not done' "$laptop/said" && says "cannot be reached" &&
+    rm -rf "$(sed -n 's/.*what each said lies in //p' "$laptop/said")" || return 1
+  begin --hosts "$laptop/hosts" --deb "$share/latest.deb"
+  wait_for 20 grep -qx "ada@dead: begun" "$laptop/said"
+  press_ctrl_c
+  finish
+  ends_with 1 && says "no further device" && grep -qE '^ada@box +runs' "$laptop/said" &&
     rm -rf "$(sed -n 's/.*what each said lies in //p' "$laptop/said")"
 }
 
@@ -302,8 +337,9 @@ lay_out
 cp -r "$root/tests/data/sysfs" "$share/"
 repack "$(dpkg-deb --field "$deb" Version)+later" "$share/later.deb"
 repack "$(dpkg-deb --field "$deb" Version)+latest" "$share/latest.deb"
-repack "$(dpkg-deb --field "$deb" Version)+zbroken" "$share/mended.deb"
 broken_deb
+mended_deb
+stuck_deb
 foreign_deb
 sed 's#/mnt/#/usr/share/peregrine/models/#' "$here/systemd/peregrine.toml" >"$laptop/good.toml"
 boot_or_skip
@@ -326,13 +362,14 @@ claim "a configuration is read as the program reads it" written_otherwise
 claim "a wrong configuration is refused, the old one goes on" wrong_configuration
 claim "a package for another architecture is refused" foreign_package
 claim "no frame: back to the configuration before" camera_that_is_not_there
+claim "a package that cannot be configured: back to the one before" package_that_is_not_configured
 claim "a package that does not run: back to the one before" package_that_does_not_run
 claim "the same version, mended, is run" the_same_version_mended
 claim "an upgrade" upgrade
 claim "--rollback, once, until the next deployment" back_and_forth
 claim "a connection that breaks does not keep the device from going back" connection_breaks
 claim "Ctrl-C on the laptop does not keep the device from going on" ctrl_c
-claim "many devices, one of them dead" many_devices
+claim "many devices, one of them dead; Ctrl-C waits for those begun" many_devices
 claim "set-up scripts show each recorded board its own steps" boards_are_told_apart
 recorded_boards
 claim "a Jetson is set up, and the second time there is nothing to do" jetson_is_set_up

@@ -36,6 +36,7 @@ deploy() {
 }
 # begin ARGUMENT…: deploy, and go on meanwhile; finish waits for it. A group of processes of its own, as a terminal's Ctrl-C takes it.
 begin() {
+  : >"$laptop/said"
   set -m
   "$here/deploy.sh" --ssh-config "$laptop/ssh" "$@" </dev/null >"$laptop/said" 2>&1 &
   deploying=$!
