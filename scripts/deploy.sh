@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Brings the package, a configuration and models onto a device over ssh, waits until it really runs, and goes back by itself where it does not.
 # Belongs here: what is asked, and the order of the steps. How the device is talked to stands in deploy/host.sh, what happens there in
-# deploy/device.sh, many devices at once in deploy/many.sh.
+# deploy/device*.sh, many devices at once in deploy/many.sh.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 # shellcheck source=scripts/lib.sh
@@ -24,7 +24,8 @@ taken back to what ran before.
   --deb FILE         the package; the newest under target/ or dist/ for the device's architecture if not named. The device's own stays where
                      there is none
   --config FILE      the configuration; the device's own stays if not named
-  --models M...      files, or names in models-cache (scripts/fetch-models.sh); those that are there already are not sent
+  --models M...      files, or names in models-cache (scripts/fetch-models.sh), with what lies beside them for 8 bits (calibration, TensorRT's
+                     form); what is there already is not sent
   --rollback         back to the version before this one, which lies on the device
   --install-missing  let apt install what the device lacks
   --wait SECONDS     how long the service may take until the first frame, from READY on (60)
@@ -32,8 +33,10 @@ taken back to what ran before.
   --hosts FILE       many devices, one USER@HOST a line, eight at a time; a table tells what became of each
   --ssh-config FILE  in place of ~/.ssh/config
 
+Once all is sent the device goes on by itself: neither Ctrl-C here nor a connection that breaks stops it halfway.
+
 Exit code: 0 it runs; 1 not done; 3 went wrong and was rolled back; 4 went wrong, and nothing to go back to; 64 arguments; 78 the device
-refuses the configuration.
+refuses the configuration; 255 the connection broke while the device went on, what became of it is not known here.
 TEXT
 }
 
@@ -60,7 +63,7 @@ while [ $# -gt 0 ]; do
   esac
   shift
 done
-[[ $wait_secs =~ ^[0-9]+$ ]] || usage_error "--wait takes seconds, not $wait_secs"
+[[ $wait_secs =~ ^[1-9][0-9]*$ ]] || usage_error "--wait takes seconds, not $wait_secs"
 [ -n "$host$hosts" ] || usage_error "which device? USER@HOST, or --hosts FILE"
 [ -z "$host" ] || [ -z "$hosts" ] || usage_error "one device, or --hosts FILE, not both"
 if [ "$rollback" = 1 ] && [ -n "$deb$config${models[*]}" ]; then usage_error "--rollback sends nothing: no --deb, --config or --models"; fi
@@ -75,10 +78,16 @@ if [ -n "$hosts" ]; then
 fi
 
 declare -A fact=()
-device="" work="" staging="" ssh_options=()
+device="" work="" staging="" handed_over=0 ssh_options=()
 at_end() {
   local status=$?
   trap - EXIT
+  if [ "$handed_over" = 1 ]; then
+    say "$device goes on by itself, and back if it has to; what became of it: sudo cat /run/peregrine-deploy.log there"
+  elif [ "$status" = 255 ]; then
+    status=1
+  fi
+  # What the device has taken over no longer lies here.
   if [ -n "$staging" ]; then remote "rm -rf $(printf %q "$staging") 2>/dev/null || sudo -n rm -rf $(printf %q "$staging")" || true; fi
   [ -z "$device" ] || disconnect
   [ -z "$work" ] || rm -rf "$work"
@@ -102,52 +111,59 @@ choose_deb() {
   [ "$(deb_contents "$deb")" != "${fact[contents]}" ] || deb=""
 }
 
-# The package is there twice while it is unpacked, and the version before stays.
-needs_mb() {
-  local total=50 file
-  if [ -n "$deb" ]; then total=$((total + (3 * $(dpkg-deb --fsys-tarfile "$deb" | wc -c) + $(stat -c %s "$deb")) / 1048576)); fi
-  for file in "${models_new[@]}"; do total=$((total + 2 * $(stat -c %s "$file") / 1048576)); done
-  echo "$total"
+# Sets `files` to what --models means. Two files of one name would replace each other on the device.
+choose_files() {
+  local name file found base
+  local -A from=()
+  for name in "${models[@]}"; do
+    found=$(model_files "$name") || exit 1
+    while IFS= read -r file; do
+      file=$(readlink -f "$file") base=${file##*/}
+      [ "${from[$base]:-$file}" = "$file" ] || usage_error "--models: $file and ${from[$base]} have the same name"
+      [ -n "${from[$base]:-}" ] || files+=("$file")
+      from[$base]=$file
+    done <<<"$found"
+  done
 }
 
-# Sets `models_new` to the files that the device has not, or has otherwise.
+megabytes() { echo $(($(stat --dereference --format=%s "$@" | awk '{ sum += $1 } END { print sum + 0 }') / 1048576)); }
+
+# room FREE_MB NEEDED_MB
+room() { [ "$1" -ge "$2" ] || fail "$device has $1 MB free, this needs $2"; }
+
+# The package is there twice while it is unpacked, and the version before stays.
+room_for_deb() {
+  local needed=50
+  if [ -n "$deb" ]; then needed=$((needed + 3 * $(dpkg-deb --fsys-tarfile "$deb" | wc -c) / 1048576 + $(megabytes "$deb"))); fi
+  room "${fact[free_mb]}" "$needed"
+}
+
+# Sets `models_new` to the files that the device has not, or has otherwise: as the program sees it that was just sent.
 choose_models() {
-  local folder name file files=() there
-  [ "${#models[@]}" -gt 0 ] || return 0
-  for name in "${models[@]}"; do
-    file=$(model_file "$name") || exit 1
-    files+=("$file")
-  done
-  folder=$(models_folder_there)
-  there=$(on_device models_sums "$folder" "${files[@]##*/}")
+  local there file
+  [ "${#files[@]}" -gt 0 ] || return 0
+  there=$(on_device models_there "$staging" "${files[@]##*/}")
   for file in "${files[@]}"; do
     grep -qxF "$(sha256sum "$file" | cut -d' ' -f1) ${file##*/}" <<<"$there" || models_new+=("$file")
   done
+  [ "${#models_new[@]}" -gt 0 ] || return 0
+  # What was sent, what it replaces, and what it becomes.
+  room "${there%%$'\n'*}" $((50 + 3 * $(megabytes "${models_new[@]}")))
 }
 
-# Where the configuration that is to be keeps its models; device.sh reads it the same way.
-models_folder_there() {
-  if [ -n "$config" ]; then
-    bash "$here/deploy/device.sh" models_folder "$config"
-  else
-    on_device models_folder /etc/peregrine/peregrine.toml
-  fi
-}
-
-send_all() {
+send_models() {
   local file
-  staging=$(remote 'umask 077; mktemp -d /var/tmp/peregrine-deploy.XXXXXX') || fail "no room for files on $device"
-  if [ -n "$deb" ]; then send "$deb" peregrine.deb; fi
-  if [ "$config_new" = 1 ]; then send "$config" peregrine.toml; fi
   [ "${#models_new[@]}" -gt 0 ] || return 0
   remote "mkdir $(printf %q "$staging/models")"
   for file in "${models_new[@]}"; do send "$file" "models/${file##*/}"; done
 }
 
+files=()
+choose_files
 say "$host: looking"
 connect "$host" "$(mktemp -d)"
 if [ "$rollback" = 1 ]; then
-  on_device back "$wait_secs" "$with_frames"
+  hand_over back "$wait_secs" "$with_frames"
   on_device summary || say "  it runs, but would not tell how"
   exit 0
 fi
@@ -155,17 +171,19 @@ read_facts "${PACKAGES_RUN[@]}"
 say "  ${fact[os]}, ${fact[arch]}, ${fact[free_mb]} MB free, peregrine ${fact[version]:-not installed}"
 judge
 # shellcheck disable=SC2086  # names of packages, without spaces
-[ -z "${fact[missing]}" ] || on_device install_packages ${fact[missing]}
+[ "$install_missing" = 0 ] || [ -z "${fact[missing]}" ] || on_device install_packages ${fact[missing]}
 
 models_new=() config_new=0
 choose_deb
 if [ -n "$config" ] && [ "$(sha256sum "$config" | cut -d' ' -f1)" != "${fact[config]}" ]; then config_new=1; fi
+room_for_deb
+staging=$(remote 'umask 077; mktemp -d /var/tmp/peregrine-deploy.XXXXXX') || fail "no room for files on $device"
+if [ -n "$deb" ]; then send "$deb" peregrine.deb; fi
+if [ "$config_new" = 1 ]; then send "$config" peregrine.toml; fi
 choose_models
-needed=$(needs_mb)
-[ "${fact[free_mb]}" -ge "$needed" ] || fail "$device has ${fact[free_mb]} MB free, this needs $needed"
+send_models
 if [ -z "$deb" ] && [ "$config_new" = 0 ] && [ "${#models_new[@]}" = 0 ]; then say "  nothing to send: it is all there"; fi
-send_all
 say "  checking, installing, waiting for the first frame"
-on_device apply "$staging" "$wait_secs" "$with_frames"
+hand_over apply "$staging" "$wait_secs" "$with_frames"
 on_device summary || say "  it runs, but would not tell how"
 say "$host: runs"

@@ -7,44 +7,51 @@ NSPAWN_PACKAGES=(systemd systemd-sysv dbus udev openssh-server sudo procps iprou
   gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad gstreamer1.0-plugins-ugly gstreamer1.0-libav
   gir1.2-gst-rtsp-server-1.0 python3-gi)
 # Lie in the root's own archive of packages: what a script may take away there and have installed again, without a network.
-NSPAWN_ARCHIVE=(gstreamer1.0-libav)
+NSPAWN_ARCHIVE=(gstreamer1.0-libav gstreamer1.0-plugins-good)
 
 nspawn_pid="" nspawn_leader="" nspawn_work=""
 
 # nspawn_root: makes the root, or finds it in the cache, and prints its folder. A change of the lists above makes another one.
 nspawn_root() {
-  local cache name root sources
+  local cache name root
   cache="${XDG_CACHE_HOME:-$HOME/.cache}/peregrine"
   name=$(printf '%s\n' "${NSPAWN_PACKAGES[@]}" / "${NSPAWN_ARCHIVE[@]}" | sha256sum | cut -c1-12)
   root="$cache/systemd-root-$name"
   if [ ! -d "$root" ]; then
     say "making a Debian 12 with systemd in $root; this takes some minutes, once"
     mkdir -p "$cache"
-    mapfile -t sources < <(debian_sources)
-    rm -rf --one-file-system "$root.new"
-    mmdebstrap --quiet --variant=apt --include="$(IFS=, && echo "${NSPAWN_PACKAGES[*]}")" \
-      --aptopt='APT::Install-Recommends "false"' --dpkgopt='path-exclude=/usr/share/doc/*' \
-      --dpkgopt='path-exclude=/usr/share/man/*' --dpkgopt='path-exclude=/usr/share/locale/*' \
-      --customize-hook="chroot \"\$1\" sh -c 'mkdir -p /srv/packages && cd /srv/packages && apt-get download ${NSPAWN_ARCHIVE[*]}'" \
-      bookworm "$root.new" "${sources[@]}" >&2
-    nspawn_settle "$root.new"
-    mv "$root.new" "$root"
+    # Half a root in the cache would be taken for a whole one, and no later run would boot.
+    if ! { nspawn_make "$root.new" && nspawn_settle "$root.new" && mv "$root.new" "$root"; }; then
+      rm -rf --one-file-system "$root.new"
+      fail "the root of the container could not be made"
+    fi
   fi
   printf '%s\n' "$root"
+}
+
+nspawn_make() {
+  local root=$1 sources
+  mapfile -t sources < <(debian_sources)
+  rm -rf --one-file-system "$root"
+  mmdebstrap --quiet --variant=apt --include="$(IFS=, && echo "${NSPAWN_PACKAGES[*]}")" \
+    --aptopt='APT::Install-Recommends "false"' --dpkgopt='path-exclude=/usr/share/doc/*' \
+    --dpkgopt='path-exclude=/usr/share/man/*' --dpkgopt='path-exclude=/usr/share/locale/*' \
+    --customize-hook="chroot \"\$1\" sh -c 'mkdir -p /srv/packages && cd /srv/packages && apt-get download ${NSPAWN_ARCHIVE[*]}'" \
+    bookworm "$root" "${sources[@]}" >&2
 }
 
 # nspawn_settle ROOT: what is the container's own. Nothing is started but what a test starts, and apt knows the archive inside alone.
 nspawn_settle() {
   local root=$1
-  (cd "$root/srv/packages" && dpkg-scanpackages --multiversion . >Packages 2>/dev/null)
-  rm -rf "$root"/etc/apt/sources.list "$root"/etc/apt/sources.list.d/* "$root"/var/lib/apt/lists/*
-  echo 'deb [trusted=yes] file:/srv/packages ./' >"$root/etc/apt/sources.list"
-  systemctl --root="$root" --quiet disable mosquitto.service ssh.service 2>/dev/null
-  systemctl --root="$root" --quiet mask systemd-networkd-wait-online.service systemd-resolved.service apt-daily.timer \
-    apt-daily-upgrade.timer 2>/dev/null
-  echo peregrine-test >"$root/etc/hostname"
-  printf '127.0.0.1 localhost peregrine-test\n' >"$root/etc/hosts"
-  : >"$root/etc/machine-id"
+  (cd "$root/srv/packages" && dpkg-scanpackages --multiversion . >Packages 2>/dev/null) &&
+    rm -rf "$root"/etc/apt/sources.list "$root"/etc/apt/sources.list.d/* "$root"/var/lib/apt/lists/* &&
+    echo 'deb [trusted=yes] file:/srv/packages ./' >"$root/etc/apt/sources.list" &&
+    systemctl --root="$root" --quiet disable mosquitto.service ssh.service 2>/dev/null &&
+    systemctl --root="$root" --quiet mask systemd-networkd-wait-online.service systemd-resolved.service apt-daily.timer \
+      apt-daily-upgrade.timer 2>/dev/null &&
+    echo peregrine-test >"$root/etc/hostname" &&
+    printf '127.0.0.1 localhost peregrine-test\n' >"$root/etc/hosts" &&
+    : >"$root/etc/machine-id"
 }
 
 # nspawn_boot ROOT SHARE: boots the root with all changes kept in memory, SHARE as its /mnt. False where this machine cannot.

@@ -57,14 +57,18 @@ base_root() {
     mkdir -p "$cache"
     mapfile -t lists < <(debian_sources)
     rm -rf --one-file-system "$root.new"
+    # Half a root in the cache would be taken for a whole one.
     mmdebstrap --quiet --variant=minbase --include="$(needed | paste -sd,)" --aptopt='APT::Install-Recommends "false"' \
-      --dpkgopt='path-exclude=/usr/share/locale/*' bookworm "$root.new" "${lists[@]}" >&2
+      --dpkgopt='path-exclude=/usr/share/locale/*' bookworm "$root.new" "${lists[@]}" >&2 || {
+      rm -rf --one-file-system "$root.new"
+      fail "mmdebstrap could not make $root"
+    }
     mv "$root.new" "$root"
   fi
   printf '%s\n' "$root"
 }
 
-base=$(base_root)
+base=$(base_root) || exit 1
 mkdir "$work/root" "$work/upper" "$work/inner"
 if ! mount -t overlay overlay -o "lowerdir=$base,upperdir=$work/upper,workdir=$work/inner" "$work/root" 2>/dev/null; then
   cp -a "$base/." "$work/root"
@@ -151,6 +155,10 @@ so "the service is set to run the kept binary" contains etc/systemd/system/pereg
 inside dpkg-reconfigure --frontend=noninteractive peregrine
 so "a configuration of the same version does not end that" test -e "$root/etc/systemd/system/peregrine.service.d/rollback.conf"
 so "it says so" inside sh -c '/usr/lib/peregrine/rollback --status | grep -qx "set to run: previous"'
+dpkg_inside --install /srv/0.0.2-1.deb
+so "the same version installed once more is run" no test -e "$root/etc/systemd/system/peregrine.service.d"
+so "the good binary is still the kept one" test "$(sum $previous/peregrine)" = "$first"
+inside /usr/lib/peregrine/rollback
 dpkg_inside --install /srv/0.0.3-1.deb
 so "the good binary was not given up for the one that was no good" test "$(sum $previous/peregrine)" = "$first"
 so "the new version is run" no test -e "$root/etc/systemd/system/peregrine.service.d"
@@ -179,6 +187,7 @@ dpkg_inside --install /srv/0.0.2-1.deb
 so "who disabled the service finds it disabled" no test -e "$root/etc/systemd/system/multi-user.target.wants/peregrine.service"
 
 say "purged"
+touch "$root/etc/peregrine/peregrine.toml.previous" "$root/etc/peregrine/peregrine.toml.new"
 dpkg_inside --purge peregrine
 so "the state is gone" no test -e "$root/var/lib/peregrine"
 so "the configuration is gone" no test -e "$root/etc/peregrine"

@@ -9,23 +9,28 @@ here=$(cd "$(dirname "$0")" && pwd)
 . "$here/nspawn.sh"
 # shellcheck source=scripts/systemd/service.sh
 . "$here/systemd/service.sh"
+# shellcheck source=scripts/systemd/laptop.sh
+. "$here/systemd/laptop.sh"
 root=$(dirname "$here")
 
 usage() {
   cat <<'TEXT'
-Usage: scripts/test-deploy.sh [--deb FILE]
+Usage: scripts/test-deploy.sh [--deb FILE] [--must-boot]
 
 Boots the container of scripts/test-systemd.sh and deploys to it over ssh: first installation, the same again, a wrong configuration, a
-package that does not run, an upgrade, back, many devices of which one is dead; then the boards' set-up scripts. Needs root.
+package that does not run, an upgrade, back, a connection that breaks, many devices of which one is dead; then the boards' set-up scripts.
+Needs root.
 
   --deb FILE   the package (amd64 on a PC); made by scripts/build-deb.sh if not named
+  --must-boot  a machine on which the container does not boot is a failure
 TEXT
 }
 
-deb=""
+deb="" must_boot=0
 while [ $# -gt 0 ]; do
   case $1 in
     --deb) deb=${2:?--deb needs a file}; shift ;;
+    --must-boot) must_boot=1 ;;
     -h | --help) usage; exit 0 ;;
     *) usage_error "unknown option $1" ;;
   esac
@@ -47,44 +52,6 @@ trap at_end EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
 
-# The container has no network: ssh comes in by its own loopback.
-let_in() {
-  ssh-keygen -q -t ed25519 -N '' -f "$laptop/key"
-  inside useradd --create-home --shell /bin/bash ada
-  inside sh -c 'echo "ada ALL=(ALL) NOPASSWD: ALL" >/etc/sudoers.d/ada'
-  inside install -d -o ada -m 700 /home/ada/.ssh
-  inside sh -c "echo '$(cat "$laptop/key.pub")' >/home/ada/.ssh/authorized_keys"
-  inside systemctl start ssh
-  printf 'box %s\n' "$(inside cat /etc/ssh/ssh_host_ed25519_key.pub)" >"$laptop/known_hosts"
-  cat >"$laptop/into" <<TEXT
-#!/usr/bin/env bash
-exec nsenter --target $nspawn_leader --net bash -c 'exec 3<>/dev/tcp/127.0.0.1/22; cat <&3 & cat >&3; wait'
-TEXT
-  chmod +x "$laptop/into"
-  cat >"$laptop/ssh" <<TEXT
-Host box
-  ProxyCommand $laptop/into
-Host as-ada
-  HostName box
-  HostKeyAlias box
-  User ada
-  ProxyCommand $laptop/into
-Host dead
-  HostName 127.0.0.1
-  Port 1
-Host *
-  IdentityFile $laptop/key
-  UserKnownHostsFile $laptop/known_hosts
-TEXT
-}
-
-# deploy ARGUMENT…: to the container; what it says is in $laptop/said, its exit code in `code`.
-deploy() {
-  code=0
-  "$here/deploy.sh" --ssh-config "$laptop/ssh" "$@" </dev/null >"$laptop/said" 2>&1 || code=$?
-}
-says() { grep -qF -- "$1" "$laptop/said" || { sed 's/^/  > /' "$laptop/said" >&2; return 1; }; }
-ends_with() { [ "$code" = "$1" ] || { say "exit code $code, not $1"; sed 's/^/  > /' "$laptop/said" >&2; return 1; }; }
 device_sum() { inside sha256sum "$1" | cut -d' ' -f1; }
 
 # A package whose program answers all questions and does not run.
@@ -102,6 +69,25 @@ TEXT
   chmod 755 "$tree/usr/bin/peregrine"
   pack "$tree" "$laptop/broken.deb"
 }
+# The version of that one, and its program runs. It leaves the way back in force, as a package may that knows less than ours.
+mended_deb() {
+  local tree=$share/mended
+  dpkg-deb --raw-extract "$deb" "$tree"
+  sed -i "s/^Version: .*/Version: $(dpkg-deb --field "$deb" Version)+zbroken/" "$tree/DEBIAN/control"
+  sed -i '/^ *leave_rollback$/d' "$tree/DEBIAN/postinst"
+  echo mended >>"$tree/usr/bin/peregrine"
+  pack "$tree" "$laptop/mended.deb"
+}
+# A package that comes onto the disk, and no further.
+stuck_deb() {
+  local tree=$share/stuck
+  dpkg-deb --raw-extract "$deb" "$tree"
+  sed -i "s/^Version: .*/Version: $(dpkg-deb --field "$deb" Version)+stuck/" "$tree/DEBIAN/control"
+  # shellcheck disable=SC2016  # for the package's shell
+  sed -i '1a [ "$1" != configure ] || exit 1' "$tree/DEBIAN/postinst"
+  echo stuck >>"$tree/usr/bin/peregrine"
+  pack "$tree" "$laptop/stuck.deb"
+}
 foreign_deb() {
   local tree=$share/foreign
   dpkg-deb --raw-extract "$deb" "$tree"
@@ -109,17 +95,33 @@ foreign_deb() {
   pack "$tree" "$laptop/foreign.deb"
 }
 
+take_away() { inside dpkg --purge --force-depends "$@" >/dev/null 2>&1; }
 lacks_a_plugin() {
-  inside dpkg --purge --force-depends gstreamer1.0-libav >/dev/null 2>&1
+  take_away gstreamer1.0-libav gstreamer1.0-plugins-good
   deploy ada@box --deb "$deb" --config "$laptop/good.toml"
-  ends_with 1 && says "lacks gstreamer1.0-libav" && ! inside test -e /usr/bin/peregrine
+  ends_with 1 && says "lacks gstreamer1.0-plugins-good:" && ! inside test -e /usr/bin/peregrine
 }
 
 first_installation() {
-  deploy ada@box --deb "$deb" --config "$laptop/good.toml" --models "$root/tests/data/tiny_detector.onnx" --install-missing
-  ends_with 0 && says "installing: gstreamer1.0-libav" && says "board " && says "streaming" && says "broker connected" && serves &&
+  deploy ada@box --deb "$deb" --config "$laptop/good.toml" --models "$root/tests/data/tiny_detector.onnx"
+  ends_with 0 && says "board " && says "streaming" &&
+    says "broker connected" && serves &&
     [ "$(device_sum /etc/peregrine/peregrine.toml)" = "$(sha256sum "$laptop/good.toml" | cut -d' ' -f1)" ] &&
     [ "$(inside stat -c '%a %U %G' /etc/peregrine/peregrine.toml)" = "640 root peregrine" ]
+}
+
+first_that_does_not_run() {
+  deploy ada@box --deb "$laptop/broken.deb" --config "$laptop/good.toml" --models "$root/tests/data/tiny_detector.onnx" --install-missing
+  ends_with 4 && says "installing: gstreamer1.0-plugins-good gstreamer1.0-libav" && says "stopped and disabled" && ! inside systemctl --quiet is-enabled peregrine && ! is_active || return 1
+  inside env DEBIAN_FRONTEND=noninteractive dpkg --purge peregrine >/dev/null 2>&1 && inside rm -r /usr/share/peregrine
+}
+
+lacks_what_is_only_wanted() {
+  take_away gstreamer1.0-libav
+  deploy ada@box --deb "$deb"
+  ends_with 0 && says "without gstreamer1.0-libav" && says "nothing to send" || return 1
+  deploy ada@box --deb "$deb" --install-missing
+  ends_with 0 && says "installing: gstreamer1.0-libav"
 }
 
 the_same_again() {
@@ -133,6 +135,43 @@ another_model() {
   cp "$root/tests/data/coded_detector.onnx" "$laptop/tiny_detector.onnx"
   deploy ada@box --deb "$deb" --models "$laptop/tiny_detector.onnx"
   ends_with 0 && [ "$(grep -c "sending" "$laptop/said")" = 1 ] && says "sending tiny_detector.onnx"
+}
+
+what_belongs_to_a_model() {
+  mkdir -p "$laptop/other"
+  for file in spare.onnx spare.calibration.json other/spare.onnx; do echo "$file" >"$laptop/$file"; done
+  deploy ada@box --deb "$deb" --models "$laptop/spare.onnx" "$laptop/other/spare.onnx"
+  ends_with 64 && says "the same name" || return 1
+  deploy ada@box --deb "$deb" --models "$laptop/spare.onnx"
+  ends_with 0 && says "sending spare.onnx" && says "sending spare.calibration.json" &&
+    inside grep -qx spare.calibration.json /usr/share/peregrine/models/spare.calibration.json
+}
+
+# Something is in the way of the second, when the first is in its place.
+half_of_the_models() {
+  local at=/usr/share/peregrine/models
+  inside mkdir "$at/zone.onnx.new" || return 1
+  echo another >"$laptop/spare.onnx" && echo new >"$laptop/zone.onnx"
+  deploy ada@box --deb "$deb" --models "$laptop/spare.onnx" "$laptop/zone.onnx"
+  inside rmdir "$at/zone.onnx.new" || return 1
+  ends_with 1 && says "could not be laid into $at" && inside grep -qx spare.onnx "$at/spare.onnx" && ! inside test -e "$at/zone.onnx"
+}
+
+# The program alone knows all the ways in which a key may be written.
+no_room_for_models() {
+  local before
+  before=$(device_sum /etc/peregrine/peregrine.toml)
+  inside mkdir -p /srv/small && inside mount -t tmpfs -o size=1m small /srv/small || return 1
+  { echo "paths.models = '/srv/small'"; cat "$laptop/good.toml"; } >"$laptop/small.toml"
+  CARGO_TARGET_DIR=$laptop/none deploy ada@box --config "$laptop/small.toml" --models "$laptop/spare.onnx"
+  ends_with 1 && says "has 1 MB free" && [ "$(device_sum /etc/peregrine/peregrine.toml)" = "$before" ]
+}
+written_otherwise() {
+  { echo "api.listen = '127.0.0.1:8421'"; cat "$laptop/good.toml"; } >"$laptop/otherwise.toml"
+  deploy ada@box --deb "$deb" --config "$laptop/otherwise.toml"
+  ends_with 0 && says "streaming" && inside curl -fs http://127.0.0.1:8421/healthz >/dev/null || return 1
+  deploy ada@box --deb "$deb" --config "$laptop/good.toml"
+  ends_with 0 && serves
 }
 
 wrong_configuration() {
@@ -164,6 +203,23 @@ package_that_does_not_run() {
   ends_with 3 && says "rolled back" && [ "$(device_sum /usr/lib/peregrine/previous/peregrine)" = "$before" ] && wait_for 20 serves && runs_previous
 }
 
+package_that_is_not_configured() {
+  local before
+  before=$(device_sum /usr/bin/peregrine)
+  deploy ada@box --deb "$laptop/stuck.deb"
+  ends_with 3 && says "rolled back" && [ "$(device_sum /usr/lib/peregrine/previous/peregrine)" = "$before" ] && wait_for 20 serves &&
+    runs_previous || return 1
+  deploy ada@box --deb "$deb"
+  ends_with 0 && serves && runs_file /usr/bin/peregrine
+}
+
+# The bad package's version, mended: as somebody has it who builds again and changes no version.
+the_same_version_mended() {
+  deploy ada@box --deb "$laptop/mended.deb"
+  ends_with 0 && serves && runs_file /usr/bin/peregrine && ! runs_file /usr/lib/peregrine/previous/peregrine &&
+    [ "$(version)" = "$(dpkg-deb --field "$laptop/broken.deb" Version)" ] && ! inside test -e /etc/systemd/system/peregrine.service.d/rollback.conf
+}
+
 upgrade() {
   deploy ada@box --deb "$share/later.deb"
   ends_with 0 && [ "$(version)" = "$(dpkg-deb --field "$share/later.deb" Version)" ] && serves
@@ -181,10 +237,36 @@ back_and_forth() {
   ends_with 0 && says "sending later.deb" && serves && runs_file /usr/bin/peregrine
 }
 
+connection_breaks() {
+  local before
+  before=$(device_sum /usr/bin/peregrine)
+  begin ada@box --deb "$laptop/broken.deb"
+  wait_for 60 is_changing || { finish; ends_with 255; return 1; }
+  cut_connection
+  finish
+  ends_with 255 && says "goes on by itself" && wait_for 90 is_left_alone && inside grep -qx "exit code 3" /run/peregrine-deploy.log &&
+    [ "$(device_sum /usr/lib/peregrine/previous/peregrine)" = "$before" ] && wait_for 20 serves && runs_previous
+}
+
+ctrl_c() {
+  begin ada@box --deb "$share/latest.deb"
+  wait_for 60 is_changing || { finish; ends_with 130; return 1; }
+  press_ctrl_c
+  finish
+  ends_with 130 && says "goes on by itself" && wait_for 90 is_left_alone && inside grep -qx "exit code 0" /run/peregrine-deploy.log &&
+    serves && runs_file /usr/bin/peregrine && [ "$(version)" = "$(dpkg-deb --field "$share/latest.deb" Version)" ]
+}
+
 many_devices() {
   printf '# ours\nada@box\nada@dead   # not there\n' >"$laptop/hosts"
-  deploy --hosts "$laptop/hosts" --deb "$share/later.deb"
+  deploy --hosts "$laptop/hosts" --deb "$share/latest.deb"
   ends_with 1 && grep -qE '^ada@box +runs' "$laptop/said" && grep -qE '^ada@dead +not done' "$laptop/said" && says "cannot be reached" &&
+    rm -rf "$(sed -n 's/.*what each said lies in //p' "$laptop/said")" || return 1
+  begin --hosts "$laptop/hosts" --deb "$share/latest.deb"
+  wait_for 20 grep -qx "ada@dead: begun" "$laptop/said"
+  press_ctrl_c
+  finish
+  ends_with 1 && says "no further device" && grep -qE '^ada@box +runs' "$laptop/said" &&
     rm -rf "$(sed -n 's/.*what each said lies in //p' "$laptop/said")"
 }
 
@@ -373,7 +455,10 @@ leaves_nothing_behind() { [ -z "$(inside find /var/tmp -maxdepth 1 -name 'peregr
 lay_out
 cp -r "$root/tests/data/sysfs" "$share/"
 repack "$(dpkg-deb --field "$deb" Version)+later" "$share/later.deb"
+repack "$(dpkg-deb --field "$deb" Version)+latest" "$share/latest.deb"
 broken_deb
+mended_deb
+stuck_deb
 foreign_deb
 sed 's#/mnt/#/usr/share/peregrine/models/#' "$here/systemd/peregrine.toml" >"$laptop/good.toml"
 boot_or_skip
@@ -384,16 +469,26 @@ surroundings "$password"
 let_in
 
 claim "a plugin that is missing is named, and nothing is done" lacks_a_plugin
-claim "first installation, with what was missing, a configuration and a model" first_installation
+claim "what is missing is installed; a first installation that does not run is stopped and disabled" first_that_does_not_run
+claim "first installation, with a configuration and a model" first_installation
 claim "the same again sends nothing and restarts nothing" the_same_again
+claim "a plugin that is only wanted is named, and no reason to stop" lacks_what_is_only_wanted
 claim "another model of the same name is the only thing sent" another_model
+claim "what belongs to a model goes with it, two of one name are refused" what_belongs_to_a_model
+claim "models that cannot all be laid down leave those that were there" half_of_the_models
+claim "models for which there is no room are not sent" no_room_for_models
+claim "a configuration is read as the program reads it" written_otherwise
 claim "a wrong configuration is refused, the old one goes on" wrong_configuration
 claim "a package for another architecture is refused" foreign_package
 claim "no frame: back to the configuration before" camera_that_is_not_there
+claim "a package that cannot be configured: back to the one before" package_that_is_not_configured
 claim "a package that does not run: back to the one before" package_that_does_not_run
+claim "the same version, mended, is run" the_same_version_mended
 claim "an upgrade" upgrade
 claim "--rollback, once, until the next deployment" back_and_forth
-claim "many devices, one of them dead" many_devices
+claim "a connection that breaks does not keep the device from going back" connection_breaks
+claim "Ctrl-C on the laptop does not keep the device from going on" ctrl_c
+claim "many devices, one of them dead; Ctrl-C waits for those begun" many_devices
 claim "set-up scripts show each recorded board its own steps" boards_are_told_apart
 claim "of the modes with equal watts a Jetson gets the one with most cores" strongest_has_most_cores
 recorded_boards

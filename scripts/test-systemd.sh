@@ -13,7 +13,7 @@ root=$(dirname "$here")
 
 usage() {
   cat <<'TEXT'
-Usage: scripts/test-systemd.sh [--deb FILE] [--stops N] [--patient]
+Usage: scripts/test-systemd.sh [--deb FILE] [--stops N] [--patient] [--must-boot]
 
 Makes a Debian 12 under ~/.cache/peregrine (once, some minutes), boots it by systemd-nspawn without a network and installs the package
 there, with a broker that asks for a password and a fake camera. Needs root. A machine on which the container does not boot is told in one
@@ -22,15 +22,17 @@ line, and nothing is tested.
   --deb FILE   the package (amd64 on a PC); made by scripts/build-deb.sh if not named
   --stops N    how often the service is stopped and started again (20)
   --patient    tells times, and judges none: for a machine that has other work
+  --must-boot  a machine on which the container does not boot is a failure
 TEXT
 }
 
-deb="" stops=20 patient=0
+deb="" stops=20 patient=0 must_boot=0
 while [ $# -gt 0 ]; do
   case $1 in
     --deb) deb=${2:?--deb needs a file}; shift ;;
     --stops) stops=${2:?--stops needs a number}; shift ;;
     --patient) patient=1 ;;
+    --must-boot) must_boot=1 ;;
     -h | --help) usage; exit 0 ;;
     *) usage_error "unknown option $1" ;;
   esac
@@ -63,10 +65,12 @@ start() {
   inside systemctl start peregrine
 }
 
+# A claim is asked by `if`, where -e means nothing: each of its steps has to say itself what becomes of a failure.
+
 # How a start went that began at $1: READY and the first frame, each after so many milliseconds.
 started_by_notify() {
   local begun took
-  inside systemctl stop peregrine
+  inside systemctl stop peregrine || return 1
   begun=$(now_ms)
   start || return 1
   took=$(($(now_ms) - begun))
@@ -88,18 +92,18 @@ knows_password_by_credential() {
 is_confined() {
   local pid status
   pid=$(property MainPID)
-  status=$(inside cat "/proc/$pid/status")
+  status=$(inside cat "/proc/$pid/status") || return 1
   [[ $(awk '/^Uid:/ { print $2 }' <<<"$status") != 0 && $status == *$'CapEff:\t0000000000000000'* &&
     $status == *$'Seccomp:\t2'* && $status == *$'NoNewPrivs:\t1'* ]] || return 1
   # Its own mounts say read-only for what the host may write.
   inside cat "/proc/$pid/mountinfo" |
-    awk '$5 == "/" || $5 == "/usr" || $5 == "/etc" { if ($6 !~ /(^|,)ro(,|$)/) rw = 1 } END { exit rw }' &&
+    awk '$5 == "/" || $5 == "/usr" || $5 == "/etc" { seen = 1; if ($6 !~ /(^|,)ro(,|$)/) rw = 1 } END { exit rw || !seen }' &&
     [ "$(inside readlink "/proc/$pid/ns/user")" != "$(inside readlink /proc/1/ns/user)" ]
 }
 
 # The groups of cameras are those of the host, also for a process that knows no user but its own.
 opens_by_group() {
-  inside sh -c 'echo seen >/run/of-video && chgrp video /run/of-video && chmod 640 /run/of-video'
+  inside sh -c 'echo seen >/run/of-video && chgrp video /run/of-video && chmod 640 /run/of-video' || return 1
   inside systemd-run --quiet --wait --pipe --property=User=peregrine --property=PrivateUsers=yes \
     --property=SupplementaryGroups=video cat /run/of-video | grep -q seen
 }
@@ -110,7 +114,7 @@ hang_is_ended() {
   local pid begun killed
   pid=$(property MainPID)
   begun=$(now_ms)
-  inside kill -STOP "$pid"
+  inside kill -STOP "$pid" || return 1
   wait_for 60 is_killed_by_watchdog || return 1
   killed=$(now_ms)
   wait_for 30 serves_as_another "$pid" || return 1
@@ -122,18 +126,18 @@ is_killed_by_watchdog() { inside journalctl --unit=peregrine --no-pager --output
 crash_is_ended() {
   local pid restarts
   pid=$(property MainPID) restarts=$(property NRestarts)
-  inside kill -s "$1" "$pid"
+  inside kill -s "$1" "$pid" || return 1
   wait_for 30 serves_as_another "$pid" && [ "$(property NRestarts)" -gt "$restarts" ]
 }
 
 wrong_configuration_stays_down() {
   local ok=0
-  inside systemctl stop peregrine
-  inside sh -c 'echo "[nonsense]" >>/etc/peregrine/peregrine.toml'
+  inside systemctl stop peregrine || return 1
+  inside sh -c 'echo "[nonsense]" >>/etc/peregrine/peregrine.toml' || return 1
   ! start 2>/dev/null || ok=1
   # "failed" is where systemd lets it lie: one that waits for a restart is "activating".
   wait_for 20 is ActiveState failed && is ExecMainStatus 78 && is NRestarts 0 || ok=1
-  configure "$password"
+  configure "$password" || ok=1
   start && wait_for 20 serves || ok=1
   return "$ok"
 }
@@ -142,7 +146,7 @@ stops_in_time() {
   local round begun took longest=0
   for ((round = 1; round <= stops; round++)); do
     begun=$(now_ms)
-    inside systemctl stop peregrine
+    inside systemctl stop peregrine || return 1
     took=$(($(now_ms) - begun))
     [ "$took" -le "$longest" ] || longest=$took
     if ! within 5000 "$took" || ! is Result success || ! is ExecMainStatus 0; then
@@ -153,7 +157,6 @@ stops_in_time() {
   done
   say "        $stops stops, the longest took $longest ms"
 }
-
 
 # goes_to FILE VERSION: installed over the running one, which is then replaced and serves, and of which the binary is kept.
 goes_to() {
@@ -166,34 +169,41 @@ goes_to() {
 
 # The broker is away while the service goes back: what happened meanwhile waits on disk and is sent by the other version.
 goes_back_without_broker() {
-  inside systemctl stop broker
-  goes_back=0
+  local goes_back=0
+  inside systemctl stop broker || return 1
   inside env DEBIAN_FRONTEND=noninteractive dpkg --install /mnt/peregrine.deb >"$share/dpkg.log" 2>&1 || goes_back=1
   wait_for 30 is_active || goes_back=1
-  inside /mnt/world.sh broker "$password"
+  inside /mnt/world.sh broker "$password" || return 1
   wait_for 30 listens && wait_for 70 serves && [ "$(version)" = "$(dpkg-deb --field "$deb" Version)" ] && [ "$goes_back" = 0 ]
 }
 
 ledger_is_whole() { inside sh -c 'runuser -u peregrine -- peregrine events --json >/run/kept.jsonl' && inside /usr/bin/python3 /mnt/look.py ledger /run/kept.jsonl /run/events.jsonl; }
 nothing_is_lost() {
-  inside systemctl stop orders
+  inside systemctl stop orders || return 1
   wait_for 30 ledger_is_whole || { inside /usr/bin/python3 /mnt/look.py ledger /run/kept.jsonl /run/events.jsonl; return 1; }
   inside /usr/bin/python3 /mnt/look.py ledger /run/kept.jsonl /run/events.jsonl
 }
 
 # exposure AT_MOST DROP_IN: as systemd rates the service that runs, with a board's drop-in if one is named.
 exposure() {
-  local at_most=$1 drop_in=${2:-} rated ok=0
-  [ -z "$drop_in" ] || inside cp "/mnt/$drop_in" /etc/systemd/system/peregrine.service.d/
-  inside systemctl daemon-reload
+  local at_most=$1 drop_in=${2:-} rated there ok=0
+  there=/etc/systemd/system/peregrine.service.d/$drop_in
+  [ -z "$drop_in" ] || inside cp "/mnt/$drop_in" "$there" || return 1
+  inside systemctl daemon-reload || return 1
+  [ -z "$drop_in" ] || [[ $(property DropInPaths) == *"$there"* ]] || return 1
   rated=$(inside systemd-analyze security --no-pager --threshold="$at_most" peregrine.service) || ok=1
   say "        ${drop_in:-as it is}: $(tail -n 1 <<<"$rated")"
-  [ -z "$drop_in" ] || inside rm "/etc/systemd/system/peregrine.service.d/$drop_in"
-  inside systemctl daemon-reload
+  [ -z "$drop_in" ] || inside rm "$there" || return 1
+  inside systemctl daemon-reload || return 1
   return "$ok"
 }
 
-verifies() { local said; said=$(inside systemd-analyze verify --man=no --recursive-errors=no peregrine.service 2>&1); [ -z "$said" ] || { say "$said"; false; }; }
+verifies() {
+  local said ok=0
+  said=$(inside systemd-analyze verify --man=no --recursive-errors=no peregrine.service 2>&1) || ok=1
+  [ -z "$said" ] || { say "$said"; ok=1; }
+  return "$ok"
+}
 
 comes_back() {
   inside env DEBIAN_FRONTEND=noninteractive dpkg --remove peregrine >"$share/dpkg.log" 2>&1 && ! is_active &&
@@ -202,12 +212,11 @@ comes_back() {
 
 # One that failed for good is not left so by the version that may mend it.
 mends_what_failed() {
-  inside systemctl stop peregrine
-  inside sh -c 'echo "[nonsense]" >>/etc/peregrine/peregrine.toml'
+  inside systemctl stop peregrine || return 1
+  inside sh -c 'echo "[nonsense]" >>/etc/peregrine/peregrine.toml' || return 1
   start 2>/dev/null || true
   wait_for 20 is ActiveState failed || return 1
-  inside install -m 644 /mnt/peregrine.toml /etc/peregrine/peregrine.toml
-  install_deb later.deb && wait_for 30 serves
+  inside install -m 644 /mnt/peregrine.toml /etc/peregrine/peregrine.toml && install_deb later.deb && wait_for 30 serves
 }
 
 lay_out

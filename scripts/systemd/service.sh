@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
 # The service in the container, for the scripts that test it there: promises, the daemon's answers, its surroundings, packages made from
 # the one under test. Sourced, after lib.sh and nspawn.sh.
-# shellcheck disable=SC2154  # the script that sources this has `here`, `root`, `deb` and `share`
+# shellcheck disable=SC2154  # the script that sources this has `here`, `root`, `deb`, `share` and `must_boot`
 
 passed=0 failed=0
-# claim WORDS COMMAND…: one promise; a broken one is told with the end of the journal, and the others are looked at all the same.
+# claim WORDS COMMAND…: one promise, asked where -e means nothing; a broken one is told with the end of the journal, and the others are looked at all the same.
 claim() {
   local words=$1
   shift
@@ -51,17 +51,14 @@ pack() {
   rm -rf "$1"
 }
 
-configure() {
-  inside install -m 644 /mnt/peregrine.toml /etc/peregrine/peregrine.toml
-  give_credential "$1"
-}
+configure() { inside install -m 644 /mnt/peregrine.toml /etc/peregrine/peregrine.toml && give_credential "$1"; }
 
 give_credential() {
-  inside mkdir -p /etc/peregrine/credentials /etc/systemd/system/peregrine.service.d
-  inside sh -c "umask 077; printf %s '$1' >/etc/peregrine/credentials/mqtt-password"
-  inside sh -c 'printf "[Service]\nLoadCredential=mqtt-password:/etc/peregrine/credentials/mqtt-password\n" \
-    >/etc/systemd/system/peregrine.service.d/credentials.conf'
-  inside systemctl daemon-reload
+  inside mkdir -p /etc/peregrine/credentials /etc/systemd/system/peregrine.service.d &&
+    inside sh -c "umask 077; printf %s '$1' >/etc/peregrine/credentials/mqtt-password" &&
+    inside sh -c 'printf "[Service]\nLoadCredential=mqtt-password:/etc/peregrine/credentials/mqtt-password\n" \
+      >/etc/systemd/system/peregrine.service.d/credentials.conf' &&
+    inside systemctl daemon-reload
 }
 
 surroundings() {
@@ -87,12 +84,13 @@ lay_out() {
   chmod -R a+rX "$share"
 }
 
-# boot_or_skip: ends the script with a line where this machine boots no container.
+# boot_or_skip: ends the script with a line where this machine boots no container; with --must-boot that is a failure.
 boot_or_skip() {
   local tree begun
-  tree=$(nspawn_root)
+  tree=$(nspawn_root) || exit 1
   begun=$(now_ms)
   if ! nspawn_boot "$tree" "$share"; then
+    [ "$must_boot" = 0 ] || fail "systemd-nspawn does not boot a container on this machine: $(nspawn_why_not)"
     say "skipped: systemd-nspawn does not boot a container on this machine: $(nspawn_why_not)"
     exit 0
   fi
