@@ -121,6 +121,19 @@ hang_is_ended() {
   say "        killed $((killed - begun)) ms after it hung, frames $(($(now_ms) - begun)) ms after"
   within 20000 $(($(now_ms) - begun))
 }
+
+# One thread is held, the others go on: the daemon notices and asks for its own end. Its loops may be silent for ten seconds.
+stage_that_hangs_is_ended() {
+  local pid begun
+  pid=$(property MainPID)
+  inside /usr/bin/python3 /mnt/freeze.py "$pid" publish >"$share/frozen" &
+  wait_for 10 grep -q held "$share/frozen" || return 1
+  begun=$(now_ms)
+  wait_for 60 serves_as_another "$pid" || return 1
+  say "        frames of another process $(($(now_ms) - begun)) ms after"
+  inside journalctl --unit=peregrine --no-pager --output=cat | grep -q "publish hangs" || return 1
+  within 20000 $(($(now_ms) - begun))
+}
 is_killed_by_watchdog() { inside journalctl --unit=peregrine --no-pager --output=cat | grep -q "Watchdog timeout"; }
 
 crash_is_ended() {
@@ -238,6 +251,7 @@ claim "no root, no capability, a filter, a read-only system, users of its own" i
 claim "a file of the group video opens" opens_by_group
 claim "the journal has camera and stage" journal_has_fields
 claim "a daemon that hangs is killed and serves again within 20 s" hang_is_ended
+claim "so is one of which a stage hangs" stage_that_hangs_is_ended
 claim "SIGKILL is followed by a restart" crash_is_ended KILL
 claim "SIGABRT is followed by a restart" crash_is_ended ABRT
 claim "a wrong configuration ends with 78 and is left alone" wrong_configuration_stays_down

@@ -119,8 +119,9 @@ package() {
   if [ "$(id -u)" = 0 ]; then
     scripts/test-deb.sh "$deb"
     scripts/test-systemd.sh --deb "$deb" --patient
+    scripts/test-deploy.sh --deb "$deb"
   else
-    say "skipped: scripts/test-deb.sh and scripts/test-systemd.sh need root"
+    say "skipped: scripts/test-deb.sh, test-systemd.sh and test-deploy.sh need root"
   fi
 }
 
