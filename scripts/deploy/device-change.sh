@@ -98,8 +98,10 @@ check() {
     fail "the program looks for models in $there, which was read as $folder: write it as models = \"$there\" below [paths]; nothing was changed"
 }
 
-# finish_pending: what an installation that was cut short left open is finished, so that what runs now is known.
+# finish_pending: what an installation that was cut short left open is finished, so that what runs now is known. Not where the version before
+# runs: the end of an installation would end that.
 finish_pending() {
+  [ ! -e "$ROLLED_BACK" ] || return 0
   case $(package_field db:Status-Status) in
     unpacked | half-configured | triggers-pending | triggers-awaited)
       DEBIAN_FRONTEND=noninteractive dpkg --force-confold --configure --pending >/dev/null 2>&1 || true ;;

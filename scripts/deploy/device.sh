@@ -48,6 +48,8 @@ by_itself() {
 in_unit() {
   only_one || fail "somebody else deploys to this device just now"
   trap tell_end EXIT
+  # The journal's last words stand there, too, which not everybody may read.
+  install -m 600 /dev/null "$LOG"
   "$@" 2>&1 </dev/null | tee -p "$LOG" >&2
 }
 tell_end() {

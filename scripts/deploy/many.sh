@@ -21,7 +21,6 @@ deploy_many() {
   mapfile -t names < <(sed 's/[[:space:]]*#.*//; s/^[[:space:]]*//; s/[[:space:]]*$//' "$file" | awk 'NF && !seen[$0]++')
   [ "${#names[@]}" -gt 0 ] || fail "$file names no device"
   logs=$(mktemp -d)
-  # Those that were begun do not hear of Ctrl-C: a shell's background is spared.
   trap 'stop_begun' INT TERM
   for name in "${names[@]}"; do
     until [ "$(jobs -r -p | wc -l)" -lt "$AT_ONCE" ]; do wait -n || true; done
@@ -44,10 +43,11 @@ stop_begun() {
   say "no further device is begun; waiting for those that were, once more Ctrl-C leaves them"
 }
 
-# deploy_one LOG HOST ARGUMENT…: its words go to LOG, its exit code and seconds beside it.
+# deploy_one LOG HOST ARGUMENT…: its words go to LOG, its exit code and seconds beside it. It does not hear of Ctrl-C.
 deploy_one() {
   local log=$1 begun=$SECONDS status=0
   shift
+  trap '' INT
   "$0" "$@" </dev/null >"$log" 2>&1 || status=$?
   printf '%s %s\n' "$status" "$((SECONDS - begun))" >"$log.outcome"
 }
