@@ -102,6 +102,11 @@ add_swap() {
   change swapon "$SWAP_FILE"
 }
 
+ARGUS_DROP_IN=nvargus-daemon.conf
+ARGUS_LINK=/etc/systemd/system/nvargus-daemon.service.d/peregrine.conf
+has_argus_drop_in() { has_link "$ARGUS_LINK" "$ARGUS_DROP_IN"; }
+link_argus_drop_in() { link "$ARGUS_LINK" "$ARGUS_DROP_IN"; }
+
 tensorrt_is_there() { ldconfig -p 2>/dev/null | grep -q 'libnvinfer\.so'; }
 
 steps() {
@@ -110,6 +115,7 @@ steps() {
   fi
   step "GStreamer: ${packages[*]}" has_packages install_packages
   step "the service may open the GPU and NVIDIA's decoders ($drop_in)" has_drop_in link_drop_in
+  step "the service is given a new socket of the camera daemon ($ARGUS_DROP_IN)" has_argus_drop_in link_argus_drop_in
   step "$(person) may open cameras and the GPU" person_has_groups give_groups
   tensorrt_is_there || note "TensorRT is not there: models would run on the processor. JetPack has it: sudo apt-get install nvidia-tensorrt"
   if [ "$power_mode" = keep ]; then

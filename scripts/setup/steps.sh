@@ -125,12 +125,14 @@ install_packages() {
 has_candidate() { apt-cache policy "$1" 2>/dev/null | grep -q 'Candidate: [^(]'; }
 
 # The link may be there before the package that brings what it points to.
-has_drop_in() { [ "$(readlink "$UNIT_FOLDER/$drop_in")" = "$DROP_INS/$drop_in" ]; }
-link_drop_in() {
-  change mkdir -p "$UNIT_FOLDER"
-  change ln -sfn "$DROP_INS/$drop_in" "$UNIT_FOLDER/$drop_in"
+has_link() { [ "$(readlink "$1")" = "$DROP_INS/$2" ]; }
+link() {
+  change mkdir -p "$(dirname "$1")"
+  change ln -sfn "$DROP_INS/$2" "$1"
   [ ! -d /run/systemd/system ] || change systemctl daemon-reload
 }
+has_drop_in() { has_link "$UNIT_FOLDER/$drop_in" "$drop_in"; }
+link_drop_in() { link "$UNIT_FOLDER/$drop_in" "$drop_in"; }
 
 # Whoever logs in: so that `peregrine probe` and `peregrine detect` see cameras and the GPU by hand, too. The service has its own groups.
 person() { echo "${SUDO_USER:-$(id -un)}"; }

@@ -41,5 +41,10 @@ do_install() {
     done
 }
 
-FILES:${PN} += "${systemd_system_unitdir}/peregrine.service.d"
+# The camera daemon's, by which a service that runs is given a new socket of it.
+do_install:append:tegra() {
+    install -D -m 0644 ${S}/systemd/nvargus-daemon.conf ${D}${systemd_system_unitdir}/nvargus-daemon.service.d/peregrine.conf
+}
+
+FILES:${PN} += "${systemd_system_unitdir}/peregrine.service.d ${systemd_system_unitdir}/nvargus-daemon.service.d"
 CONFFILES:${PN} = "${sysconfdir}/peregrine/peregrine.toml"
