@@ -165,11 +165,11 @@ sysroot_flags() {
   local gnu=aarch64-linux-gnu own version
   own=$("$gnu-gcc" -print-file-name=include)
   version=$("$gnu-gcc" -dumpversion)
-  local searched=(-isystem "$own" -isystem "$1/usr/include/$gnu" -isystem "$1/usr/include")
-  SYSROOT_CFLAGS=("--sysroot=$1" -nostdinc "${searched[@]}")
+  local include_flags=(-isystem "$own" -isystem "$1/usr/include/$gnu" -isystem "$1/usr/include")
+  SYSROOT_CFLAGS=("--sysroot=$1" -nostdinc "${include_flags[@]}")
   # The compiler's own C++ headers: those of another version are not for it. They look for C's behind them.
   local plus=/usr/$gnu/include/c++/$version
-  SYSROOT_CXXFLAGS=("--sysroot=$1" -nostdinc -isystem "$plus" -isystem "$plus/$gnu" -isystem "$plus/backward" "${searched[@]}")
+  SYSROOT_CXXFLAGS=("--sysroot=$1" -nostdinc -isystem "$plus" -isystem "$plus/$gnu" -isystem "$plus/backward" "${include_flags[@]}")
   # -B finds start files and libraries; -rpath-link the libraries' own libraries.
   SYSROOT_LDFLAGS=("--sysroot=$1" "-B$1/usr/lib/$gnu/" "-Wl,-rpath-link,$1/usr/lib/$gnu:$1/lib/$gnu")
 }
