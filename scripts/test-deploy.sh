@@ -139,6 +139,17 @@ another_model() {
   ends_with 0 && [ "$(grep -c "sending" "$laptop/said")" = 1 ] && says "sending tiny_detector.onnx"
 }
 
+# A checkout with a model that was fetched: the manifest says under which name it lies there.
+model_by_name() {
+  local clone=$laptop/clone
+  mkdir -p "$clone/models-cache"
+  cp -r "$here" "$root/models" "$clone/"
+  deploy ada@box --deb "$deb" --models yolox_nano_416
+  [ -f "$root/models-cache/yolox_nano_416_op13.onnx" ] || { ends_with 1 && says "scripts/fetch-models.sh yolox_nano_416"; } || return 1
+  cp "$root/tests/data/tiny_detector.onnx" "$clone/models-cache/yolox_nano_416_op13.onnx"
+  here=$clone/scripts deploy ada@box --deb "$deb" --models yolox_nano_416
+  ends_with 0 && says "sending yolox_nano_416_op13.onnx"
+}
 what_belongs_to_a_model() {
   mkdir -p "$laptop/other"
   for file in spare.onnx spare.calibration.json other/spare.onnx; do echo "$file" >"$laptop/$file"; done
@@ -296,6 +307,7 @@ claim "first installation, with a configuration and a model" first_installation
 claim "the same again sends nothing and restarts nothing" the_same_again
 claim "a plugin that is only wanted is named, and no reason to stop" lacks_what_is_only_wanted
 claim "another model of the same name is the only thing sent" another_model
+claim "a model is named as it was fetched" model_by_name
 claim "what belongs to a model goes with it, two of one name are refused" what_belongs_to_a_model
 claim "models that cannot all be laid down leave those that were there" half_of_the_models
 claim "models for which there is no room are not sent" no_room_for_models

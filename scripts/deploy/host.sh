@@ -108,11 +108,12 @@ model_files() {
   done
 }
 
-# model_file NAME: a file, or a model's name as fetch-models.sh knows it.
+# model_file NAME: a file, or a model's name as fetch-models.sh knows it: models/manifest.toml says what its file is called.
 model_file() {
-  local file
-  for file in "$1" "$root/models-cache/$1.onnx" "$root/models-cache/$1"; do
+  local cache=$root/models-cache file known
+  known=$(python3 "$here/manifest.py" "$root/models/manifest.toml" "$1" 2>/dev/null | cut -d $'\x1f' -f 2 | head -n 1) || true
+  for file in "$1" "$cache/$known" "$cache/$1.onnx" "$cache/$1"; do
     [ ! -f "$file" ] || { printf '%s\n' "$file"; return 0; }
   done
-  fail "model $1 is neither a file nor in models-cache: scripts/fetch-models.sh $1"
+  fail "model $1 is neither a file nor in models-cache${known:+ (as $known)}: scripts/fetch-models.sh $1"
 }
