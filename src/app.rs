@@ -54,7 +54,7 @@ const API_RETURNS_WITHIN: Duration = Duration::from_millis(500);
 const MONITOR_RETURNS_WITHIN: Duration = Duration::from_millis(200);
 /// What was set beyond this program is put back; NVIDIA's program takes a second or so for it.
 const GOVERNOR_RETURNS_WITHIN: Duration = Duration::from_secs(2);
-/// The engine beats between two frames.
+/// The engine beats between two frames; it says itself how long these may take.
 const ENGINE_SILENCE: Duration = Duration::from_secs(20);
 /// The publisher's and the server's loops turn at least once a second.
 const LOOP_SILENCE: Duration = Duration::from_secs(10);

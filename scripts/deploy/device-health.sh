@@ -25,11 +25,13 @@ answers_well() {
   read -r _ status _ < <(ask /healthz) && [ "$status" = 200 ]
 }
 
-# has_frames: the first frame of a camera is there, or there is no camera to wait for.
-has_frames() {
-  ask /metrics | awk '/^peregrine_camera_frames_total/ { cameras++; frames += $NF } /^peregrine_build_info/ { seen = 1 }
-    END { exit !(seen && (!cameras || frames > 0)) }'
+# count WHAT: of all cameras' frames; nothing where that cannot be asked, "none" where there is no camera.
+count() {
+  ask /metrics | awk -v name="peregrine_camera_$1_total{" 'index($0, name) == 1 { cameras++; frames += $NF } /^peregrine_build_info/ { seen = 1 }
+    END { if (seen) print cameras ? frames : "none" }'
 }
+# has_frames: a camera's frame went through the model, or there is no camera to wait for.
+has_frames() { case $(count frames_analysed) in 0 | "") false ;; esac }
 
 # is_well WITH_FRAMES: as far as it can be asked.
 is_well() {
@@ -64,7 +66,10 @@ is_healthy() {
     sleep 0.5
   done
   if [ "$(property ActiveState)" = active ] && answers_well; then
-    say "the service runs, but no camera gave a frame within $1 s"
+    case $(count frames) in
+      0) say "the service runs, but no camera gave a frame within $1 s" ;;
+      *) say "the service runs and frames come, but none went through the model within $1 s" ;;
+    esac
   else
     say "the service was not healthy within $1 s: $(property ActiveState)"
   fi

@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::analyst::{Analyst, Watch};
 use super::hand::Hand;
 use super::lanes::Lane;
+use super::patience::Patience;
 use super::seats::{Errand, Seats, Taken};
 use crate::config;
 use crate::pictures::Studio;
@@ -42,11 +43,13 @@ pub fn run_engine(parts: EngineParts, stop: &Stop, emit: &mut dyn FnMut(Finding)
     let EngineParts { mut analyst, mut hand, track, attend, gap, seats, studio, clock, heart } = parts;
     let bell = seats.lanes().bell();
     let mut max_batch = 0;
+    let mut patience = Patience::default();
     while !stop.is_set() {
         heart.beat();
-        if let Some(hand) = &mut hand {
-            turn(hand, &mut analyst, &seats, clock);
+        if hand.as_mut().is_some_and(|hand| turn(hand, &mut analyst, &seats, clock)) {
+            patience = Patience::default();
         }
+        heart.allow(patience.allowed());
         // Counted before one looks: what happens after the look ends the wait.
         let rung = bell.count();
         if max_batch != analyst.max_batch() {
@@ -78,7 +81,7 @@ pub fn run_engine(parts: EngineParts, stop: &Stop, emit: &mut dyn FnMut(Finding)
                     seats.give_back(taken.lane.number, taken.follow);
                 }
             }
-            Errand::Frames(taken) => look(&mut analyst, taken, &seats, clock, emit),
+            Errand::Frames(taken) => patience.took(look(&mut analyst, taken, &seats, clock, emit)),
         }
     }
     while let Some(mut follow) = seats.leave() {
@@ -86,21 +89,30 @@ pub fn run_engine(parts: EngineParts, stop: &Stop, emit: &mut dyn FnMut(Finding)
     }
 }
 
-/// Does less, or more, as the hand says.
-fn turn(hand: &mut Hand, analyst: &mut Analyst, seats: &Seats, clock: Clock) {
+/// Does less, or more, as the hand says. True when it looks with another model from now on.
+fn turn(hand: &mut Hand, analyst: &mut Analyst, seats: &Seats, clock: Clock) -> bool {
     if let Some(setting) = hand.turned() {
         // Each worker says so; it is the same word.
         seats.set_interval_times(setting.interval_times);
         seats.set_rate_parts(setting.rate_parts);
         analyst.rest_classifiers(setting.classifier_off);
     }
-    if let Some(detector) = hand.detector(clock.mono()) {
+    let other = hand.detector(clock.mono());
+    let is_other = other.is_some();
+    if let Some(detector) = other {
         analyst.exchange(detector);
     }
+    is_other
 }
 
-/// One batch, from its taking until its seats are back.
-fn look(analyst: &mut Analyst, mut taken: Vec<Taken>, seats: &Seats, clock: Clock, emit: &mut dyn FnMut(Finding)) {
+/// One batch, from its taking until its seats are back; how long it took.
+fn look(
+    analyst: &mut Analyst,
+    mut taken: Vec<Taken>,
+    seats: &Seats,
+    clock: Clock,
+    emit: &mut dyn FnMut(Finding),
+) -> Duration {
     let began = clock.mono();
     let mut jobs: Vec<_> = taken.iter_mut().map(|taken| (&taken.frame, &mut taken.follow)).collect();
     let done = analyst.analyse_all(&mut jobs, emit);
@@ -113,7 +125,9 @@ fn look(analyst: &mut Analyst, mut taken: Vec<Taken>, seats: &Seats, clock: Cloc
         }
     }
     let back = taken.into_iter().map(|taken| (taken.lane.number, taken.follow)).collect();
-    analyst.note_batch(seats.done(back, now.saturating_sub(began), &late, now));
+    let took = now.saturating_sub(began);
+    analyst.note_batch(seats.done(back, took, &late, now));
+    took
 }
 
 fn watch<'a>(lane: &'a Lane, track: &'a config::Track, attend: &'a config::Attend, gap: Duration) -> Watch<'a> {

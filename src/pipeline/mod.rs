@@ -29,6 +29,7 @@ mod hand;
 mod lanes;
 mod models;
 mod names;
+mod patience;
 mod recording;
 mod rig;
 #[cfg(test)]

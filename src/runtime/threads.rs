@@ -75,6 +75,7 @@ pub struct Heart {
 #[derive(Debug, Default)]
 struct Beat {
     at_ms: AtomicU64,
+    allowed_ms: AtomicU64,
     panicked: AtomicBool,
 }
 
@@ -83,6 +84,15 @@ impl Heart {
     pub fn beat(&self) {
         self.beat.at_ms.store(self.clock.mono().as_millis() as u64, Ordering::Relaxed);
     }
+
+    /// Says how long this stage may be silent from now on.
+    pub fn allow(&self, silence: Duration) {
+        self.beat.allowed_ms.store(millis(silence), Ordering::Relaxed);
+    }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// A thread that panics drops its heart too; it must not be taken for one that ended well.
@@ -104,7 +114,6 @@ pub struct Hearts {
 #[derive(Debug)]
 struct Pulse {
     stage: String,
-    allowed: Duration,
     beat: Arc<Beat>,
 }
 
@@ -119,7 +128,8 @@ impl Hearts {
     pub fn add(&self, stage: &str, allowed: Duration) -> Heart {
         let heart = Heart { beat: Arc::default(), clock: self.clock };
         heart.beat();
-        let pulse = Pulse { stage: stage.to_owned(), allowed, beat: Arc::clone(&heart.beat) };
+        heart.allow(allowed);
+        let pulse = Pulse { stage: stage.to_owned(), beat: Arc::clone(&heart.beat) };
         self.all.lock().unwrap_or_else(PoisonError::into_inner).push(pulse);
         heart
     }
@@ -134,7 +144,8 @@ impl Hearts {
         all.iter()
             .filter_map(|p| {
                 let silence = now.saturating_sub(Duration::from_millis(p.beat.at_ms.load(Ordering::Relaxed)));
-                (silence > p.allowed || panicked(p)).then(|| (p.stage.clone(), silence))
+                let allowed = Duration::from_millis(p.beat.allowed_ms.load(Ordering::Relaxed));
+                (silence > allowed || panicked(p)).then(|| (p.stage.clone(), silence))
             })
             .collect()
     }
@@ -155,6 +166,17 @@ mod tests {
         assert_eq!(silent[0].0, "engine-0");
         drop(engine);
         assert!(hearts.silent().is_empty());
+    }
+
+    #[test]
+    fn a_stage_may_say_that_it_takes_longer() {
+        let hearts = Hearts::new(Clock::start());
+        let engine = hearts.add("engine-0", Duration::ZERO);
+        pause(Duration::from_millis(3));
+        engine.allow(Duration::MAX);
+        assert!(hearts.silent().is_empty());
+        engine.allow(Duration::from_millis(1));
+        assert_eq!(hearts.silent().len(), 1);
     }
 
     #[test]

@@ -220,6 +220,7 @@ const PURE: &[&str] = &[
     "src/config/diff",
     "src/config/resolve",
     "src/runtime/silence",
+    "src/pipeline/patience",
 ];
 
 /// Entries of [`PURE`] that protect nothing, since no file is there.
