@@ -30,9 +30,11 @@ config=usr/lib/aarch64-linux-gnu/pkgconfig/gstreamer-1.0.pc
 absent="has no $config: on the board, apt-get install libgstreamer1.0-dev libgstreamer-plugins-base1.0-dev"
 if [ "$host" != - ]; then
   # Before gigabytes are under way.
-  ssh "$host" true || fail "cannot log in to $host"
   # shellcheck disable=SC2029  # the path is this side's
-  ssh "$host" "test -f /$config" || fail "$host $absent"
+  ssh -n "$host" "test -f /$config" || case $? in
+    255) fail "cannot log in to $host" ;;
+    *) fail "$host $absent" ;;
+  esac
 fi
 # What is only half there shall not look like a sysroot.
 part=${folder%/}.part

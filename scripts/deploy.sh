@@ -87,8 +87,10 @@ at_end() {
   elif [ "$status" = 255 ]; then
     status=1
   fi
-  # What the device has taken over no longer lies here.
-  if [ -n "$staging" ]; then remote "rm -rf $(printf %q "$staging") 2>/dev/null || sudo -n rm -rf $(printf %q "$staging")" || true; fi
+  # What the device has taken over no longer lies here. Two names settle who has it: what is being removed cannot be taken over halfway.
+  if [ -n "$staging" ]; then
+    remote "mv -T $(printf %q "$staging") $(printf %q "$staging.gone") 2>/dev/null && rm -rf $(printf %q "$staging.gone")" || true
+  fi
   [ -z "$device" ] || disconnect
   [ -z "$work" ] || rm -rf "$work"
   exit "$status"
@@ -118,8 +120,8 @@ choose_files() {
   for name in "${models[@]}"; do
     found=$(model_files "$name") || exit 1
     while IFS= read -r file; do
-      file=$(readlink -f "$file") base=${file##*/}
-      [ "${from[$base]:-$file}" = "$file" ] || usage_error "--models: $file and ${from[$base]} have the same name"
+      base=${file##*/}
+      [[ ${from[$base]:-$file} -ef $file ]] || usage_error "--models: $file and ${from[$base]} have the same name"
       [ -n "${from[$base]:-}" ] || files+=("$file")
       from[$base]=$file
     done <<<"$found"

@@ -95,6 +95,8 @@ choose_mode() {
 has_swap() { [ "$(awk 'NR > 1 && $1 !~ /zram/ { kb += $3 } END { print int((kb + 1023) / 1024) }' "${tree}/proc/swaps" 2>/dev/null || echo 0)" -ge "$swap_mb" ]; }
 # Without options that only newer systems' programs have: JetPack 4 to 6 are Ubuntu 18.04 to 22.04.
 add_swap() {
+  # One of another size.
+  if grep -q "^$SWAP_FILE " "$tree/proc/swaps" 2>/dev/null; then change swapoff "$SWAP_FILE"; fi
   change fallocate --length "${swap_mb}M" "$SWAP_FILE"
   change chmod 600 "$SWAP_FILE"
   change mkswap "$SWAP_FILE"

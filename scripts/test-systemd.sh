@@ -122,16 +122,16 @@ hang_is_ended() {
   within 20000 $(($(now_ms) - begun))
 }
 
-# One thread is held, the others go on: the daemon notices and asks for its own end. Its loops may be silent for ten seconds.
+# One thread is held, the others go on: the daemon notices and asks for its own end. This one may be silent for ten seconds.
 stage_that_hangs_is_ended() {
   local pid begun
   pid=$(property MainPID)
-  inside /usr/bin/python3 /mnt/freeze.py "$pid" publish >"$share/frozen" &
+  inside /usr/bin/python3 /mnt/freeze.py "$pid" api >"$share/frozen" &
   wait_for 10 grep -q held "$share/frozen" || return 1
   begun=$(now_ms)
   wait_for 60 serves_as_another "$pid" || return 1
   say "        frames of another process $(($(now_ms) - begun)) ms after"
-  inside journalctl --unit=peregrine --no-pager --output=cat | grep -q "publish hangs" || return 1
+  inside journalctl --unit=peregrine --no-pager --output=cat | grep -q "api hangs" || return 1
   within 20000 $(($(now_ms) - begun))
 }
 is_killed_by_watchdog() { inside journalctl --unit=peregrine --no-pager --output=cat | grep -q "Watchdog timeout"; }

@@ -56,8 +56,10 @@ const MONITOR_RETURNS_WITHIN: Duration = Duration::from_millis(200);
 const GOVERNOR_RETURNS_WITHIN: Duration = Duration::from_secs(2);
 /// The engine beats between two frames; it says itself how long these may take.
 const ENGINE_SILENCE: Duration = Duration::from_secs(20);
-/// The publisher's and the server's loops turn at least once a second.
+/// The server's loop turns at least once a second.
 const LOOP_SILENCE: Duration = Duration::from_secs(10);
+/// The publisher reads what was kept, and does not beat while a disk takes its time.
+const PUBLISH_SILENCE: Duration = Duration::from_secs(60);
 /// How often the supervisor looks around when nobody watches it.
 const LOOK_AROUND: Duration = Duration::from_secs(1);
 
@@ -153,7 +155,7 @@ impl App {
             settings: config.publish.clone(),
             metrics: Arc::clone(&metrics),
             clock,
-            heart: hearts.add("publish", LOOP_SILENCE),
+            heart: hearts.add("publish", PUBLISH_SILENCE),
             outgoing: Some(events.outgoing()),
             inbox: orders::inbox(&config, clock, &neighbours, tell),
             onvif: config.onvif.enabled,

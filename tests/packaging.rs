@@ -87,7 +87,7 @@ fn scripts() -> Vec<PathBuf> {
 
 /// What other scripts read instead of running it says so in its head.
 fn is_sourced(script: &Path) -> bool {
-    std::fs::read_to_string(script).expect("a script").lines().take(4).any(|line| line.contains("ourced"))
+    std::fs::read_to_string(script).expect("a script").lines().take(4).any(|line| line.contains(". Sourced"))
 }
 
 #[test]

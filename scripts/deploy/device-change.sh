@@ -112,11 +112,16 @@ finish_pending() {
 
 # own_folder: sets `own`, root's alone, and removes it at the end, whatever end that is; models that were placed for nothing go before.
 own_folder() {
-  models_placed=no
+  models_placed=no changing=no
   own=$(mktemp -d /var/tmp/peregrine-own.XXXXXX)
   staged=$own/staged
   trap leave_own EXIT
-  trap 'exit 143' TERM INT HUP
+  trap interrupted TERM INT HUP
+}
+# interrupted: the device goes off, or somebody ends this. What was being put in place stays as a whole: the old models would not belong to it.
+interrupted() {
+  [ "$changing" = no ] || models_placed=no
+  exit 143
 }
 leave_own() {
   local status=$?
@@ -141,6 +146,7 @@ apply() {
   mkdir -p "$own/old"
   [ ! -f "$CONFIG" ] || cp -p "$CONFIG" "$own/old/peregrine.toml"
   [ ! -x "$(service_program)" ] || sum "$(service_program)" >"$own/old/binary"
+  changing=yes
   if change && start_anew "$pid" && is_healthy "$wait_secs" "$with_frames"; then
     [ ! -f "$staged/peregrine.toml" ] || [ ! -f "$own/old/peregrine.toml" ] || cp -p "$own/old/peregrine.toml" "$KEPT_CONFIG"
     models_placed=no

@@ -40,9 +40,11 @@ is_well() {
   [ "$1" = no ] || has_frames
 }
 
-# runs_its_program: the process is the file that the service is set to run, not one that lay there before.
+# runs_its_program: the process is the file that the service is set to run, not one that lay there before. Where the owner's drop-in has it run
+# something else, that is the owner's.
 runs_its_program() {
   local exe
+  case $(property ExecStart) in *"path=$BINARY ;"* | *"path=$PREVIOUS ;"*) ;; *) return 0 ;; esac
   exe=/proc/$(property MainPID)/exe
   [ "$exe" -ef "$(service_program)" ] || cmp --silent "$exe" "$(service_program)"
 }

@@ -41,6 +41,7 @@ only_one() {
 by_itself() {
   printf '%s\n' "$text" |
     systemd-run --quiet --wait --pipe --collect --unit="peregrine-deploy-$$" --description="Deployment of peregrine" \
+      --property=OOMPolicy=continue \
       bash -c 'text=$(cat); eval "$text"' device in_unit "$@"
 }
 

@@ -5,7 +5,7 @@
 
 # The daemon's GStreamer plugins. libav decodes on the processor what the board does not: the package recommends it, and boards do without.
 PACKAGES_WANTED=(gstreamer1.0-libav)
-mapfile -t PACKAGES_NEEDED < <(printf '%s\n' "${PACKAGES_RUN[@]}" | grep -vxF -e "${PACKAGES_WANTED[0]}")
+mapfile -t PACKAGES_NEEDED < <(printf '%s\n' "${PACKAGES_RUN[@]}" | grep -vxF -f <(printf '%s\n' "${PACKAGES_WANTED[@]}"))
 
 # connect HOST WORK: one connection for all that follows; without a terminal nobody is asked for a password.
 connect() {

@@ -21,7 +21,8 @@ deploy_many() {
   mapfile -t names < <(sed 's/[[:space:]]*#.*//; s/^[[:space:]]*//; s/[[:space:]]*$//' "$file" | awk 'NF && !seen[$0]++')
   [ "${#names[@]}" -gt 0 ] || fail "$file names no device"
   logs=$(mktemp -d)
-  trap 'stop_begun' INT TERM
+  trap stop_begun INT
+  trap 'enough=1; stop_begun' TERM
   for name in "${names[@]}"; do
     until [ "$(jobs -r -p | wc -l)" -lt "$AT_ONCE" ]; do wait -n || true; done
     [ "$enough" = 0 ] || break

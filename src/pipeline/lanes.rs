@@ -16,7 +16,7 @@ use crate::types::{CameraId, CameraState, CameraStatus, SurfaceGate};
 /// teardown has a shorter deadline.
 const RELEASE_WITHIN: Duration = Duration::from_secs(1);
 /// Ingest beats at least once a second; opening a device may block in the kernel for a while.
-const INGEST_SILENCE: Duration = Duration::from_secs(20);
+const INGEST_SILENCE: Duration = Duration::from_secs(30);
 
 /// What a lane is built from.
 #[derive(Clone)]
