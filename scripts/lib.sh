@@ -179,12 +179,17 @@ newest_glibc() { "$2" --dynamic-syms "$1" | grep -oE 'GLIBC_[0-9.]+' | sort -Vu 
 
 # need_cargo_tool NAME VERSION: a tool from crates.io, in a folder of its own, so that nothing of the user's is replaced.
 need_cargo_tool() {
-  local tools="${PEREGRINE_TOOLS:-${XDG_CACHE_HOME:-$HOME/.cache}/peregrine/tools}"
-  PATH="$tools/bin:$PATH"
-  export PATH
-  [ "$(cargo install --root "$tools" --list 2>/dev/null | grep -c "^$1 v$2:")" = 0 ] || return 0
+  ! has_cargo_tool "$1" "$2" || return 0
   say "installing: $1 $2"
-  env -u CARGO_TARGET_DIR cargo install --quiet --locked --root "$tools" --version "$2" "$1" >&2
+  env -u CARGO_TARGET_DIR cargo install --quiet --locked --root "$(tools_folder)" --version "$2" "$1" >&2
+}
+tools_folder() { echo "${PEREGRINE_TOOLS:-${XDG_CACHE_HOME:-$HOME/.cache}/peregrine/tools}"; }
+
+# has_cargo_tool NAME VERSION: it is there already, and found from now on.
+has_cargo_tool() {
+  PATH="$(tools_folder)/bin:$PATH"
+  export PATH
+  cargo install --root "$(tools_folder)" --list 2>/dev/null | grep "^$1 v$2:" >/dev/null
 }
 
 # debian_sources: this machine's own lists of packages where it is a Debian 12, so that its mirror is used for another root; nothing elsewhere:
