@@ -5,6 +5,10 @@
 //! it: it has saved up nothing while it was away, but for one turn, so that a frame that comes a little late does not cost a camera
 //! its share. When nobody wants anything, everybody begins anew.
 //!
+//! A ring holds one frame. Who is entitled to nearly all of its frames has none to spare: one that is displaced before its turn is made up
+//! for by no later one. So such cameras go before the others while they are not ahead, and among them the one whose frame will be displaced
+//! first.
+//!
 //! Belongs here: virtual time, and when a camera with a target rate is due. Does not: how many turns make a batch, how long is waited.
 
 use std::collections::HashMap;
@@ -16,8 +20,17 @@ use super::shares::weight;
 /// A number that all weights divide, so that strides are whole and no share drifts.
 const STRIDES: u64 = 300;
 
-/// What a camera may save up in virtual time while it is away: a turn of one that weighs the least.
-const SAVED: u64 = STRIDES / 20;
+/// How far in virtual time a camera that has no frame to spare may go ahead of its turn: one turn of one that weighs the most.
+const LEAD: u64 = STRIDES / 50;
+
+/// What a camera may save up in virtual time while it is away: with what another may be ahead by, a turn of one that weighs the least.
+const SAVED: u64 = STRIDES / 20 - LEAD;
+
+/// A camera has no frame to spare while it has fewer than that, that it may have looked at, for each one that is, in the mean.
+const SPARE: f64 = 1.6;
+
+/// Turns that this mean is over, or so.
+const TURNS: f64 = 8.0;
 
 /// A camera that showed no frame for so long is not waited for: it may be dead.
 const SILENT: Duration = Duration::from_secs(1);
@@ -37,6 +50,12 @@ pub(super) struct Lane {
     served: Option<Duration>,
     /// Capture of the newest frame that was seen of it.
     seen: Option<Duration>,
+    /// How soon the next frame comes after one, at the earliest; seldom seen now, it is believed less and less.
+    gap: Option<Duration>,
+    /// Capture of the frame that was taken last.
+    taken: Option<Duration>,
+    /// Frames that it could have had looked at for one that was, in the mean of the last turns.
+    frames_a_turn: f64,
     /// The look at which it had a frame last.
     here: u64,
     /// Whether a worker has its frame.
@@ -63,11 +82,42 @@ impl Lane {
         self.wish.max_age.is_some_and(|limit| now.saturating_sub(captured) > limit)
     }
 
+    /// It has a frame of that time.
+    fn see(&mut self, captured: Duration) {
+        if let Some(gap) = self.seen.and_then(|seen| captured.checked_sub(seen)).filter(|gap| !gap.is_zero()) {
+            self.gap = Some(self.gap.map_or(gap, |shortest| gap.min(shortest + shortest / 8)));
+        }
+        self.seen = Some(captured);
+    }
+
+    /// When it will have lost something for good, if it has no turn until then: its frame is displaced by the next one, or, at a rate, the
+    /// next turn is due.
+    fn ends(&self, captured: Duration) -> Duration {
+        let displaced = captured + self.gap.unwrap_or_default();
+        self.period().map_or(displaced, |period| displaced.max(self.due() + period))
+    }
+
+    /// Whether a frame of it that is lost cannot be made up for.
+    fn has_none_to_spare(&self) -> bool {
+        self.frames_a_turn < SPARE
+    }
+
+    /// The frame that was seen of it last is taken.
+    fn take(&mut self) {
+        let since = self.seen.zip(self.taken).and_then(|(seen, taken)| seen.checked_sub(taken));
+        if let Some((since, gap)) = since.filter(|since| !since.is_zero()).zip(self.gap) {
+            let step = gap.max(self.period().unwrap_or_default());
+            self.frames_a_turn += (since.as_secs_f64() / step.as_secs_f64() - self.frames_a_turn) / TURNS;
+        }
+        self.taken = self.seen;
+    }
+
     /// Due times move on by the period, so that a late turn is made up for: by one period, no more.
     fn serve(&mut self, begin: u64, now: Duration) {
         self.tag = begin + self.stride;
         self.due = self.period().map(|period| self.due.map_or(now + period, |due| (due + period).max(now)));
         self.served = Some(now);
+        self.take();
         self.is_out = true;
     }
 }
@@ -75,10 +125,12 @@ impl Lane {
 /// A camera that could have a turn now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Claim {
-    /// Where in virtual time its turn begins: the least goes first.
+    /// None for who has no frame to spare and is not ahead: they go before all others. Else where its turn begins: the least goes first.
+    turn: Option<u64>,
+    /// Of two that are alike the one goes first whose frame is the first to be displaced.
+    ends: Duration,
+    /// Where in virtual time its turn begins.
     begin: u64,
-    /// Of two that begin together the one goes first whose frame came first: it is the first to be displaced.
-    captured: Duration,
     /// The camera.
     pub(super) number: u64,
 }
@@ -97,11 +149,16 @@ impl Turns {
         let stride = STRIDES / u64::from(weight(wish.priority));
         let lane = self.lanes.entry(number).or_insert_with(|| Lane {
             wish,
-            tag: self.now,
+            // Others may be ahead by so much, and it would be behind them.
+            tag: self.now + LEAD,
             stride,
             due: None,
             served: None,
             seen: None,
+            gap: None,
+            taken: None,
+            // Until it is known, nobody is taken for one that has none.
+            frames_a_turn: 2.0 * SPARE,
             here: 0,
             is_out: false,
         });
@@ -131,9 +188,15 @@ impl Turns {
     /// A camera has a frame: its claim to a turn, and since when it has it; None where it is not due, or its frame too old.
     pub(super) fn claim(&mut self, number: u64, captured: Duration, now: Duration) -> Option<(Claim, Duration)> {
         let lane = self.lanes.get_mut(&number)?;
-        (lane.seen, lane.here, lane.is_out) = (Some(captured), self.looks, false);
-        let may = lane.due() <= now && !lane.is_stale(captured, now);
-        may.then(|| (Claim { begin: lane.begin(self.now), captured, number }, captured.max(lane.due())))
+        lane.see(captured);
+        (lane.here, lane.is_out) = (self.looks, false);
+        if lane.due() > now || lane.is_stale(captured, now) {
+            return None;
+        }
+        let begin = lane.begin(self.now);
+        let goes_first = lane.has_none_to_spare() && begin <= self.now + LEAD;
+        let claim = Claim { turn: (!goes_first).then_some(begin), ends: lane.ends(captured), begin, number };
+        Some((claim, captured.max(lane.due())))
     }
 
     /// Of these, those that go together, in order: so many at most, and nobody before the second turn of another that wants more than
@@ -168,11 +231,12 @@ impl Turns {
         others.filter_map(comes).min().filter(|at| *at > now)
     }
 
-    /// They have their turns.
+    /// They have their turns. What somebody is ahead by does not move virtual time: the others would lose what they have saved.
     pub(super) fn serve(&mut self, claims: &[Claim], now: Duration) {
         for claim in claims {
-            self.now = self.now.max(claim.begin);
             if let Some(lane) = self.lanes.get_mut(&claim.number) {
+                let ahead = if lane.has_none_to_spare() { LEAD } else { 0 };
+                self.now = self.now.max(claim.begin.saturating_sub(ahead));
                 lane.serve(claim.begin, now);
             }
         }
