@@ -133,7 +133,7 @@ impl Lanes {
     }
 
     /// A lane without a source: whoever opens it pushes its frames.
-    pub(super) fn open_fed(&self, name: &str, settings: Camera, capacity: usize, when_full: WhenFull) -> Arc<Lane> {
+    pub fn open_fed(&self, name: &str, settings: Camera, capacity: usize, when_full: WhenFull) -> Arc<Lane> {
         let metrics = Arc::<CameraMetrics>::default();
         let lane = Arc::new(Lane {
             number: self.numbers.fetch_add(1, Ordering::Relaxed),

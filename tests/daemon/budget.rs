@@ -131,7 +131,7 @@ impl<'a> Plant<'a> {
     }
 }
 
-fn is_step(message: &Message) -> bool {
+pub(super) fn is_step(message: &Message) -> bool {
     message.topic == "peregrine/box/events" && message.body["event"] == "budget_step"
 }
 

@@ -7,6 +7,7 @@ mod isolation;
 mod orders;
 mod pictures;
 mod reload;
+mod rungs;
 mod shutdown;
 mod telemetry;
 

@@ -105,7 +105,7 @@ fn sweep(scenarios: &[Scenario], max_batch: usize, asked: &Asked) -> Result<Vec<
     if max_batch > 1 {
         let overload = &scenarios[1];
         let (cameras, cost) = (asked.most, Cost::for_load(overload, asked.most, max_batch));
-        pace.set(cost);
+        pace.set(cost.times());
         rig.watch(overload.classes.iter().map(|class| class.camera.clone()).collect());
         rig.measure(&order(cameras, GROWS_IN), &scene)?;
     }
@@ -113,7 +113,7 @@ fn sweep(scenarios: &[Scenario], max_batch: usize, asked: &Asked) -> Result<Vec<
         for (number, scenario) in scenarios.iter().enumerate() {
             eprintln!("{cameras} cameras, {}, batches of {max_batch} at most", scenario.name);
             let cost = Cost::for_load(scenario, cameras, max_batch);
-            pace.set(cost);
+            pace.set(cost.times());
             rig.watch(scenario.classes.iter().map(|class| class.camera.clone()).collect());
             let measured = rig.measure(&order(cameras, asked.each), &scene)?;
             let predicted = model::predict(scenario, cameras, (cost, max_batch));

@@ -43,6 +43,11 @@ pub(crate) struct Cost {
 }
 
 impl Cost {
+    /// The same as the engine is told it.
+    pub(crate) fn times(self) -> (Duration, Duration) {
+        (Duration::from_secs_f64(self.start_secs), Duration::from_secs_f64(self.each_secs))
+    }
+
     /// Such that these cameras want `load` times what the engine can do with full batches.
     pub(crate) fn for_load(scenario: &Scenario, cameras: usize, max_batch: usize) -> Self {
         let wanted_hz: f64 = demands(scenario, cameras).iter().map(|d| d.rate_hz).sum();

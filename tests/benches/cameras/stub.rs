@@ -1,4 +1,4 @@
-//! An engine of fixed cost: it sleeps, and sees four persons who stand still.
+//! An engine of fixed cost, which may be none: it sleeps, and sees four persons who stand still.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -9,8 +9,6 @@ use peregrine::infer::{DetectorHead, Engine, InferError, Input, InputMut, Kind, 
 use peregrine::pixels::{ChannelOrder, Normalise, Place, Placement};
 use peregrine::runtime::{Clock, environment, threads};
 use peregrine::types::{ClassNames, Pixels};
-
-use crate::model::Cost;
 
 const SIDE_PX: usize = 64;
 const PERSONS: usize = 4;
@@ -25,10 +23,10 @@ pub(crate) struct Pace {
 }
 
 impl Pace {
-    pub(crate) fn set(&self, cost: Cost) {
-        let ns = |secs: f64| (secs * 1e9) as u64;
-        self.start_ns.store(ns(cost.start_secs), Relaxed);
-        self.each_ns.store(ns(cost.each_secs), Relaxed);
+    /// A batch takes the first, and the second for each of its frames.
+    pub(crate) fn set(&self, (start, each): (Duration, Duration)) {
+        self.start_ns.store(start.as_nanos() as u64, Relaxed);
+        self.each_ns.store(each.as_nanos() as u64, Relaxed);
         self.runs.store(0, Relaxed);
         self.processor_ns.store(0, Relaxed);
     }
