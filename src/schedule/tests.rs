@@ -6,7 +6,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 use proptest::test_runner::{RngAlgorithm, TestCaseResult, TestRng, TestRunner};
 
-use super::simulation::{Camera, Engine, Outcome, run};
+use super::simulation::{Camera, Engine, Fate, Outcome, run};
 use super::*;
 use crate::config::Priority::{self, High, Low, Medium};
 
@@ -90,7 +90,7 @@ fn overloaded(cameras: &[Camera], times: f64, max_batch: usize, fixed: f64, nois
 fn shares(cameras: &[Camera], seen: &Outcome, length: Duration) -> Vec<f64> {
     let a_second = |count: u64| count as f64 / length.as_secs_f64();
     // A camera has at most one frame in a batch, and only a frame that has come since the batch before.
-    let demand = |(camera, fate): (&Camera, &super::simulation::Fate)| Demand {
+    let demand = |(camera, fate): (&Camera, &Fate)| Demand {
         rate_hz: wanted(camera).min(a_second(fate.chances)),
         priority: camera.wish.priority,
     };
@@ -122,8 +122,8 @@ struct Overload {
 
 impl Overload {
     /// Everybody had many turns since batches have grown: nobody got more often than they ask, lacks more than a twentieth of what they are
-    /// entitled to, or has so much more than that.
-    fn is_shared_fairly(&self, may_have_more: f64) -> TestCaseResult {
+    /// entitled to, or has much more than that.
+    fn is_shared_fairly(&self) -> TestCaseResult {
         let Self { cameras, max_batch, .. } = self;
         let (engine, capacity_hz) = overloaded(cameras, self.times, *max_batch, self.fixed, self.noise);
         let settled = secs(100.0 * 8.0 * *max_batch as f64 / capacity_hz);
@@ -139,6 +139,9 @@ impl Overload {
         }
         prop_assert_eq!(seen.idled, 0, "the engine idles while a frame waits");
         let shares = shares(cameras, &seen, length);
+        // What those lack by a little who are entitled to nearly all of their frames is much to the one that gets it.
+        let has_none_to_spare = |(fate, share): (&Fate, &f64)| fate.taken as f64 > 0.8 * share * fate.chances as f64;
+        let may_have_more = if seen.fates.iter().zip(&shares).any(has_none_to_spare) { 0.15 } else { 0.05 };
         for (i, fate) in seen.fates.iter().enumerate() {
             let told = format!("camera {i} {:?} got {:.3} of its share: {fate:?}", cameras[i], shares[i]);
             prop_assert!(fate.is_accounted_for() && fate.taken >= LEAST_TURNS, "{}", told);
@@ -153,15 +156,14 @@ impl Overload {
     }
 }
 
-/// Few cameras and little too much are the hardest: some are entitled to all of their frames and have none to spare, and what they lack by a
-/// little is much to the one that gets it. The same loads each time: in 20,000 others two cameras lacked more, 7.2 % at most.
+/// Few cameras and little too much are the hardest: some are entitled to all of their frames and have none to spare. The same loads each time: in 20,000 others two cameras lacked more, 7.2 % at most.
 #[test]
 fn in_the_hardest_overloads_nobody_lacks_a_twentieth_of_what_they_are_entitled_to() {
     let few = proptest::collection::vec(cameras(), 2..12).boxed();
     let config = ProptestConfig { cases: 500, failure_persistence: None, ..ProptestConfig::default() };
     let random = TestRng::deterministic_rng(RngAlgorithm::ChaCha);
-    let hardest = TestRunner::new_with_rng(config, random)
-        .run(&overloads(few, 1.1..1.4, 1..=2), |load| load.is_shared_fairly(0.15));
+    let hardest =
+        TestRunner::new_with_rng(config, random).run(&overloads(few, 1.1..1.4, 1..=2), |load| load.is_shared_fairly());
     hardest.unwrap();
 }
 
@@ -170,7 +172,7 @@ proptest! {
 
     #[test]
     fn under_any_overload_each_camera_gets_what_it_is_entitled_to(load in overloads(crowds().boxed(), 1.1..5.0, 1..=8)) {
-        load.is_shared_fairly(0.15)?;
+        load.is_shared_fairly()?;
     }
 
     #[test]
@@ -309,6 +311,28 @@ fn the_worked_example_of_the_document_is_what_the_policy_gives() {
     for ((row, rate), fate) in rows.iter().zip(rates).zip(&seen.fates) {
         assert_eq!(row[4], format!("{rate:.1}"), "{row:?}");
         assert!((fate.taken as f64 / 600.0 / rate - 1.0).abs() < 0.05, "{row:?} got {}", fate.taken as f64 / 600.0);
+    }
+}
+
+#[test]
+fn a_slow_camera_whose_frames_soon_grow_old_gets_all_that_it_is_entitled_to() {
+    let of = |fps: f64, i: usize, max_age| Camera {
+        fps,
+        phase: (i as f64 * 0.618).fract(),
+        jitter: 0.1,
+        wish: Wish { max_age, ..wish(None, Medium) },
+        comes: Duration::ZERO,
+        leaves: FOREVER,
+    };
+    for (others, fps, capacity_hz, max_age) in
+        [(6, 10.0, 55.0, ms(60)), (5, 4.0, 19.0, ms(100)), (8, 5.0, 36.0, ms(100))]
+    {
+        let mut cameras: Vec<_> = (0..others).map(|i| of(fps, i, None)).collect();
+        cameras.push(of(1.0, others, Some(max_age)));
+        let engine = Engine { start_ms: 0.0, each_ms: 1e3 / capacity_hz, noise: 0.05, workers: 1 };
+        let seen = run(&patient(0, 1), &cameras, engine, (secs(30.0), secs(430.0)), 1);
+        let slow = &seen.fates[others];
+        assert!(slow.taken as f64 >= 0.95 * slow.received as f64, "beside {others} of {fps} a second: {slow:?}");
     }
 }
 

@@ -1,13 +1,13 @@
 //! Whose turn it is: start-time fair queueing over cameras, in which a turn costs a camera the less the more it weighs.
 //!
 //! Each camera has a tag: the virtual time at which its next turn begins. Who has the least tag is served, and its tag moves on by its stride,
-//! which is the inverse of its weight. Virtual time is the tag of the last turn that began. A camera that comes, or was away, begins at
-//! it: it has saved up nothing while it was away, but for one turn, so that a frame that comes a little late does not cost a camera
-//! its share. When nobody wants anything, everybody begins anew.
+//! which is the inverse of its weight. Virtual time is the tag of the last turn that began, less what may be gone ahead. A camera that comes, or
+//! was away, begins near it: it has saved up next to nothing while it was away, but enough for a frame that comes a little late not to
+//! cost a camera its share. When nobody wants anything, everybody begins anew.
 //!
-//! A ring holds one frame. Who is entitled to nearly all of its frames has none to spare: one that is displaced before its turn is made up
-//! for by no later one. So such cameras go before the others while they are not ahead, and among them the one whose frame will be displaced
-//! first.
+//! A ring holds one frame, as a rule. Who is entitled to nearly all of its frames has none to spare: one that is lost before its turn is made up
+//! for by no later one. So such cameras go before the others while they are not ahead by more than a turn, and among them the one that would
+//! lose its frame first.
 //!
 //! Belongs here: virtual time, and when a camera with a target rate is due. Does not: how many turns make a batch, how long is waited.
 
@@ -26,14 +26,42 @@ const LEAD: u64 = STRIDES / 50;
 /// What a camera may save up in virtual time while it is away: with what another may be ahead by, a turn of one that weighs the least.
 const SAVED: u64 = STRIDES / 20 - LEAD;
 
-/// A camera has no frame to spare while it has fewer than that, that it may have looked at, for each one that is, in the mean.
+/// A camera has no frame to spare while it has fewer than that, that it may have looked at, for each one that is, in the
+/// mean.
 const SPARE: f64 = 1.6;
 
 /// Turns that this mean is over, or so.
 const TURNS: f64 = 8.0;
 
+/// What one turn counts for in it at most: who was away for an hour is not a camera with many frames to spare. The same is the most by which
+/// one gap counts in their mean.
+const MANY: f64 = 4.0;
+
 /// A camera that showed no frame for so long is not waited for: it may be dead.
 const SILENT: Duration = Duration::from_secs(1);
+
+/// Times from one frame to the next, as they were seen.
+#[derive(Debug, Clone, Copy)]
+struct Gap {
+    /// In the mean of the last ones.
+    mean: Duration,
+    /// At the least; not seen for a while it is believed less and less.
+    shortest: Duration,
+}
+
+impl Gap {
+    fn new(gap: Duration) -> Self {
+        Self { mean: gap, shortest: gap }
+    }
+
+    /// One more was seen.
+    fn and(self, gap: Duration) -> Self {
+        let counts = gap.min(self.mean.mul_f64(MANY));
+        let mean = self.mean.mul_f64(1.0 - TURNS.recip()) + counts.mul_f64(TURNS.recip());
+        // A mean of nothing would never grow again.
+        Self { mean: mean.max(Duration::from_micros(1)), shortest: gap.min(self.shortest + self.shortest / 4) }
+    }
+}
 
 /// A camera's account.
 #[derive(Debug, Clone)]
@@ -50,8 +78,8 @@ pub(super) struct Lane {
     served: Option<Duration>,
     /// Capture of the newest frame that was seen of it.
     seen: Option<Duration>,
-    /// How soon the next frame comes after one, at the earliest; seldom seen now, it is believed less and less.
-    gap: Option<Duration>,
+    /// How long its next frame takes to come after one.
+    gap: Option<Gap>,
     /// Capture of the frame that was taken last.
     taken: Option<Duration>,
     /// Frames that it could have had looked at for one that was, in the mean of the last turns.
@@ -85,29 +113,39 @@ impl Lane {
     /// It has a frame of that time.
     fn see(&mut self, captured: Duration) {
         if let Some(gap) = self.seen.and_then(|seen| captured.checked_sub(seen)).filter(|gap| !gap.is_zero()) {
-            self.gap = Some(self.gap.map_or(gap, |shortest| gap.min(shortest + shortest / 8)));
+            self.gap = Some(self.gap.map_or_else(|| Gap::new(gap), |known| known.and(gap)));
         }
         self.seen = Some(captured);
     }
 
-    /// When it will have lost something for good, if it has no turn until then: its frame is displaced by the next one, or, at a rate, the
-    /// next turn is due.
-    fn ends(&self, captured: Duration) -> Duration {
-        let displaced = captured + self.gap.unwrap_or_default();
-        self.period().map_or(displaced, |period| displaced.max(self.due() + period))
+    /// By when it should have a turn, or else has lost something for good: its frame is displaced by the next one or too old, or, at a rate
+    /// below that of its frames, the next turn is due. For who wants less than a share it is half of the time until then: where there is too
+    /// little for all in time, those shall be late who want more than there is.
+    fn ends(&self, captured: Duration, now: u64) -> Duration {
+        let gap = self.gap.map_or(Duration::ZERO, |gap| gap.shortest);
+        let lost = captured + self.wish.max_age.map_or(gap, |max_age| max_age.min(gap));
+        let ends = self.period().filter(|period| *period > gap).map_or(lost, |period| lost.max(self.due() + period));
+        if self.wants_less(now) { captured + ends.saturating_sub(captured) / 2 } else { ends }
     }
 
-    /// Whether a frame of it that is lost cannot be made up for.
+    /// Whether it has left so much of its share to others that it must want less than that.
+    fn wants_less(&self, now: u64) -> bool {
+        self.tag + SAVED < now
+    }
+
+    /// Whether a frame of it that is lost cannot be made up for: nearly all are looked at, or one grows too old before the next is there.
     fn has_none_to_spare(&self) -> bool {
-        self.frames_a_turn < SPARE
+        let ages = self.wish.max_age.zip(self.gap).is_some_and(|(max_age, gap)| max_age < gap.mean);
+        ages || self.frames_a_turn < SPARE
     }
 
     /// The frame that was seen of it last is taken.
     fn take(&mut self) {
         let since = self.seen.zip(self.taken).and_then(|(seen, taken)| seen.checked_sub(taken));
         if let Some((since, gap)) = since.filter(|since| !since.is_zero()).zip(self.gap) {
-            let step = gap.max(self.period().unwrap_or_default());
-            self.frames_a_turn += (since.as_secs_f64() / step.as_secs_f64() - self.frames_a_turn) / TURNS;
+            let step = gap.mean.max(self.period().unwrap_or_default());
+            let frames = (since.as_secs_f64() / step.as_secs_f64()).min(MANY);
+            self.frames_a_turn += (frames - self.frames_a_turn) / TURNS;
         }
         self.taken = self.seen;
     }
@@ -195,7 +233,7 @@ impl Turns {
         }
         let begin = lane.begin(self.now);
         let goes_first = lane.has_none_to_spare() && begin <= self.now + LEAD;
-        let claim = Claim { turn: (!goes_first).then_some(begin), ends: lane.ends(captured), begin, number };
+        let claim = Claim { turn: (!goes_first).then_some(begin), ends: lane.ends(captured, self.now), begin, number };
         Some((claim, captured.max(lane.due())))
     }
 
@@ -208,8 +246,7 @@ impl Turns {
         let fits = |claim: &&Claim| {
             let fits = claim.begin <= bound;
             let lane = &self.lanes[&claim.number];
-            // A camera that was away for longer does not want all of its share.
-            if fits && lane.tag + SAVED >= self.now {
+            if fits && !lane.wants_less(self.now) {
                 bound = bound.min(claim.begin.max(self.now) + lane.stride);
             }
             fits
@@ -250,5 +287,35 @@ impl Turns {
         self.now = self.lanes.values().map(|lane| lane.tag).fold(self.now, u64::max);
         let now = self.now;
         self.lanes.values_mut().for_each(|lane| lane.tag = now);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Priority;
+
+    #[test]
+    fn who_has_no_frame_to_spare_is_known_by_few_turns_and_soon_again_after_a_pause_a_burst_or_another_rate() {
+        let ms = Duration::from_millis;
+        let mut turns = Turns::default();
+        turns.set(0, Wish { rate_hz: None, priority: Priority::Medium, max_age: None });
+        let mut at = ms(0);
+        let mut looked_at = |turns: &mut Turns, after: Duration, times: usize| {
+            for _ in 0..times {
+                at += after;
+                let (claim, _) = turns.claim(0, at, at).expect("it has a frame");
+                turns.serve(&[claim], at);
+            }
+            turns.get(0).is_some_and(Lane::has_none_to_spare)
+        };
+        assert!(!looked_at(&mut turns, ms(33), 2), "nothing is known of it yet");
+        assert!(looked_at(&mut turns, ms(33), 20));
+        looked_at(&mut turns, Duration::from_secs(3600), 1);
+        assert!(looked_at(&mut turns, ms(33), 12), "an hour's pause is no hour of frames to spare");
+        looked_at(&mut turns, ms(1), 3);
+        assert!(looked_at(&mut turns, ms(33), 20), "nor is a burst");
+        assert!(looked_at(&mut turns, ms(1000), 40), "nor a slower rate");
+        assert!(looked_at(&mut turns, ms(33), 20), "nor a faster one");
     }
 }
