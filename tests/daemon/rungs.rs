@@ -6,7 +6,7 @@ use std::path::Path;
 use super::budget::is_step;
 use super::telemetry::board;
 use super::{config, test_camera};
-use crate::support::{Broker, Daemon, Message, Subscriber, comes, data, shared};
+use crate::support::{Broker, Daemon, Message, comes, data, shared};
 
 /// A board that draws so many milliamperes at its 4.984 V.
 fn draws(tree: &Path, milliamperes: u32) {
