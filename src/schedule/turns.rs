@@ -165,7 +165,7 @@ impl Lane {
 pub(super) struct Claim {
     /// None for who has no frame to spare and is not ahead: they go before all others. Else where its turn begins: the least goes first.
     turn: Option<u64>,
-    /// Of two that are alike the one goes first whose frame is the first to be displaced.
+    /// Of two that are alike the one goes first that would lose something first.
     ends: Duration,
     /// Where in virtual time its turn begins.
     begin: u64,
@@ -241,11 +241,11 @@ impl Turns {
     /// its share. So shares are the same whatever the batch size; what it costs is a batch that is not full while somebody waits.
     /// Tells up to where in virtual time others could still join.
     pub(super) fn together(&self, claims: &mut Vec<Claim>, most: usize) -> u64 {
-        // The others are not looked at: of 128 cameras few go together.
-        if most > 0 && claims.len() > most {
-            claims.select_nth_unstable(most - 1);
-            claims.truncate(most);
+        // Of 128 cameras few go together: the others need no order.
+        if let Some(last) = most.checked_sub(1).filter(|last| *last < claims.len()) {
+            claims.select_nth_unstable(last);
         }
+        claims.truncate(most);
         claims.sort_unstable();
         let mut bound = u64::MAX;
         let fits = |claim: &&Claim| {
@@ -256,7 +256,7 @@ impl Turns {
             }
             fits
         };
-        let count = claims.iter().take(most).take_while(fits).count();
+        let count = claims.iter().take_while(fits).count();
         claims.truncate(count);
         bound
     }

@@ -21,7 +21,7 @@ fn budget(more: &str) -> String {
     format!("[budget]\nmax_celsius = {LIMIT}\nstep_secs = 1\nhold_secs = 2\n{more}\n")
 }
 
-fn on_tree(tree: &Path) -> String {
+pub(super) fn on_tree(tree: &Path) -> String {
     format!("[monitor]\nevery_secs = 1\nsysfs_root = \"{}\"\n", tree.display())
 }
 
@@ -34,12 +34,16 @@ fn cameras() -> String {
         .concat()
 }
 
-/// What the board shows as its temperature. A file that is half written is read by nobody.
-fn heat(tree: &Path, celsius: f64) {
-    let zone = tree.join("sys/class/thermal/thermal_zone0");
+/// What a file of a board says from now on. One that is half written is read by nobody.
+pub(super) fn says(tree: &Path, file: &str, number: f64) {
     let new = tree.join("new");
-    std::fs::write(&new, format!("{:.0}\n", celsius * 1000.0)).expect("written");
-    std::fs::rename(&new, zone.join("temp")).expect("in its place");
+    std::fs::write(&new, format!("{number:.0}\n")).expect("written");
+    std::fs::rename(&new, tree.join(file)).expect("in its place");
+}
+
+/// What the board shows as its temperature.
+fn heat(tree: &Path, celsius: f64) {
+    says(tree, "sys/class/thermal/thermal_zone0/temp", celsius * 1000.0);
 }
 
 /// Every file of a tree but the temperature.

@@ -3,17 +3,15 @@
 
 use std::path::Path;
 
-use super::budget::is_step;
+use super::budget::{is_step, on_tree, says};
 use super::telemetry::board;
 use super::{config, test_camera};
 use crate::support::{Broker, Daemon, Message, comes, data, shared};
 
-/// A board that draws so many milliamperes at its 4.984 V.
-fn draws(tree: &Path, milliamperes: u32) {
+/// A board that draws so much at its 4.984 V.
+fn draws(tree: &Path, milliamperes: f64) {
     let sensor = "sys/devices/platform/bus@0/c240000.i2c/i2c-1/1-0040/hwmon/hwmon1/curr1_input";
-    let new = tree.join("new");
-    std::fs::write(&new, format!("{milliamperes}\n")).expect("written");
-    std::fs::rename(&new, tree.join(sensor)).expect("in its place");
+    says(tree, sensor, milliamperes);
 }
 
 /// Of the next so many frames of the camera: the part that was looked at.
@@ -36,15 +34,15 @@ fn watts_over_their_limit_have_quiet_cameras_looked_at_less_and_all_is_as_before
     let broker = Broker::start();
     let mut messages = broker.subscribe("peregrine/box/events");
     let tree = board("orin-nano");
-    draws(tree.path(), 960);
+    draws(tree.path(), 960.0);
     let budget = "[budget]\nmax_watts = 6.0\nstep_secs = 1\nhold_secs = 2\norder = [\"interval\"]\n";
-    let sensors = format!("[monitor]\nevery_secs = 1\nsysfs_root = \"{}\"\n", tree.path().display());
-    let mut daemon = Daemon::start(&config(&broker, &(budget.to_owned() + &sensors + &test_camera("front"))));
+    let mut daemon =
+        Daemon::start(&config(&broker, &(budget.to_owned() + &on_tree(tree.path()) + &test_camera("front"))));
     daemon.running();
     // The tiny detector sees the same two things in each frame: nothing is quieter. Without a budget each frame is looked at.
     assert!(looked_at(&daemon, 20.0) > 0.99);
 
-    draws(tree.path(), 2000);
+    draws(tree.path(), 2000.0);
     for (level, rung) in [(1, "interval x2"), (2, "interval x4")] {
         let step = messages.next(rung, |m| is_step(m) && m.body["level"] == level).body;
         assert_eq!((&step["rung"], &step["step"]), (&rung.into(), &"down".into()));
@@ -54,7 +52,7 @@ fn watts_over_their_limit_have_quiet_cameras_looked_at_less_and_all_is_as_before
     let part = looked_at(&daemon, 60.0);
     assert!((0.15..0.4).contains(&part), "{part} of all frames were looked at, not one in four");
 
-    draws(tree.path(), 960);
+    draws(tree.path(), 960.0);
     messages.next("all given back", |m| is_step(m) && m.body["level"] == 0);
     comes("a look at each frame", || looked_at(&daemon, 20.0) > 0.99);
 }
